@@ -1,0 +1,9 @@
+//! The loop: owns every record and socket, and drives each session through its life.
+
+pub mod accept;
+pub mod checks;
+pub mod context;
+pub mod relay;
+pub mod session;
+pub mod stats;
+pub mod upstream;

@@ -1,0 +1,3 @@
+//! The `oneloop` binary.
+
+fn main() {}
