@@ -1,1 +1,9 @@
-//! (being written)
+//! Conditions (being written).
+
+/// One ACL.
+#[derive(Debug)]
+pub struct Acl {}
+
+/// `if`/`unless` over ACLs.
+#[derive(Debug)]
+pub struct Condition {}
