@@ -501,6 +501,9 @@ impl Proxy {
     /// The answer for an error status: the `errorfile`, if there is one.
     #[must_use]
     pub fn error_file(&self, status: u16) -> Option<&Arc<Reply>> {
-        self.error_files.iter().find(|(known, _)| *known == status).map(|(_, reply)| reply)
+        self.error_files
+            .iter()
+            .find(|(known, _)| *known == status)
+            .map(|(_, reply)| reply)
     }
 }
