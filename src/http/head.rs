@@ -302,6 +302,8 @@ pub struct Progress {
     searched: u32,
     /// Where the line that is still open begins.
     line_start: u32,
+    /// Field lines complete so far, folds not counted.
+    fields: u16,
     stage: Stage,
     folded: bool,
 }
@@ -413,7 +415,7 @@ fn parse(
     if fresh && let Some(done) = parse_at_once(kind, bytes, head, limits) {
         return done;
     }
-    match walk(kind, bytes, progress, limits) {
+    match walk(kind, bytes, progress, head.fields_max, limits) {
         Err(refusal) => Parsed::Refused(refusal),
         Ok(None) => Parsed::Partial,
         Ok(Some(end)) => {
@@ -447,6 +449,7 @@ fn walk(
     kind: Kind,
     bytes: &[u8],
     progress: &mut Progress,
+    fields_max: usize,
     limits: &Limits,
 ) -> Result<Option<usize>, Refusal> {
     let limit = limits.bytes_max as usize;
@@ -473,6 +476,11 @@ fn walk(
             stage => {
                 if check_field_line(kind, line, start, stage == Stage::FirstField)? {
                     progress.folded = true;
+                } else {
+                    progress.fields = progress.fields.saturating_add(1);
+                }
+                if usize::from(progress.fields) > fields_max {
+                    return Err(kind.refuse(start, "too many fields"));
                 }
                 progress.stage = Stage::Fields;
             }
@@ -514,7 +522,12 @@ fn check_open_start_line(
     {
         return Err(kind.refuse(start, "bad method"));
     }
-    for (index, &byte) in bytes.iter().enumerate().skip(from) {
+    // The byte before may have been a CR that was still open.
+    for (index, &byte) in bytes
+        .iter()
+        .enumerate()
+        .skip(start.max(from.saturating_sub(1)))
+    {
         let open_cr = byte == b'\r' && index + 1 == bytes.len();
         if !(byte == b'\t' || (0x20..0x7f).contains(&byte) || open_cr) {
             return Err(kind.refuse(index, "bad byte in the request line"));
