@@ -196,8 +196,13 @@ pub trait Net {
     ///
     /// # Errors
     /// `Blocked` or `Failed`.
-    fn send(&mut self, socket: &Socket, head: &[u8], body: &[u8], more: bool)
-    -> Result<usize, Stop>;
+    fn send(
+        &mut self,
+        socket: &Socket,
+        head: &[u8],
+        body: &[u8],
+        more: bool,
+    ) -> Result<usize, Stop>;
 
     /// Tells the peer that nothing more will be sent.
     fn shutdown_write(&mut self, socket: &Socket);
