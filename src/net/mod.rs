@@ -9,8 +9,10 @@
 //! a call answers [`Stop::Blocked`].
 
 pub mod listen;
+pub mod logs;
 pub mod os;
 pub mod poller;
+mod sockaddr;
 
 use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::Handle;
