@@ -13,8 +13,10 @@ use super::lines::reason;
 use super::model::{
     Algorithm, ForwardFor, HttpConnection, Mode, Network, Redispatch, Reuse, Timeouts,
 };
+use super::resolve::BUFFER_SIZE;
 use super::sections::Parser;
 use super::units;
+use crate::http::head::Limits;
 use crate::http::reply::Reply;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -423,14 +425,17 @@ impl Parser<'_> {
                 return None;
             }
         };
-        match Reply::from_errorfile(&bytes) {
+        let limits = Limits {
+            bytes_max: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
+        };
+        match Reply::from_errorfile(&bytes, &limits) {
             Ok(reply) => {
                 let reply = Arc::new(reply);
                 self.error_files.insert(path, reply.clone());
                 Some(reply)
             }
             Err(problem) => {
-                let message = format!("errorfile : '{path}': {}", problem.reason);
+                let message = format!("errorfile : '{path}': {problem}");
                 self.refuse(line, 2, message);
                 None
             }

@@ -31,7 +31,7 @@ const STATS_TIMEOUT: u32 = 10_000;
 /// `stats maxconn`.
 const STATS_MAXCONN: u32 = 10;
 /// `tune.bufsize`.
-const BUFFER_SIZE: u32 = 16_384;
+pub(super) const BUFFER_SIZE: u32 = 16_384;
 /// `tune.maxrewrite`.
 const MAX_REWRITE: u32 = 1024;
 /// `tune.http.maxhdr`.
