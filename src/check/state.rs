@@ -346,7 +346,8 @@ mod tests {
             rise: 3,
             fall: 3,
         };
-        let tables: [(Settings, &[(Verdict, Transition, bool, u64, &str)]); 3] = [
+        type Row = (Verdict, Transition, bool, u64, &'static str);
+        let tables: [(Settings, &[Row]); 3] = [
             (
                 settings,
                 &[
