@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod diag;
+pub mod host;
 pub mod keywords;
 pub mod lexer;
 pub mod lines;

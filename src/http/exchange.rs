@@ -1,7 +1,29 @@
 //! The joint state of one request and its answer, after the idea of h11's state table.
+//!
+//! Theory. Each side walks its own line of states; what may happen to the two connections is a
+//! function of both states and of what the heads said about persistence. All of it is here: the
+//! engine reports what happened (`on_…`) and asks what follows (`ending`, `persistence`), and
+//! never keeps a flag of its own about keep-alive.
+//!
+//! ```text
+//! request:   Idle -> Head -> Body -> Done          any of the first three -> Error
+//! answer:    Idle -(1xx)-> Idle -> Body -> Done    Idle -> Tunnel (101, 2xx to CONNECT)
+//!                                  Body -> Error   Idle -> Body/Done (our own answer)
+//! ```
+//!
+//! | request | answer | client connection | server connection |
+//! |---|---|---|---|
+//! | Done | Done | kept if the client may and the answer's end was marked | kept if the server may |
+//! | Body | Done | closed: the rest of the body cannot be told from a request | closed |
+//! | any | Error | closed: its answer was cut short | closed |
+//! | Error | any | closed | closed |
+//! | Done | Tunnel | joined | joined |
+//!
+//! It must never know sockets, time or bytes. An event that the state does not allow is a
+//! mistake of the engine: it fails in debug builds and changes nothing in release.
 
-use super::framing::{Body, Framing};
-use super::head::Method;
+use super::framing::{Asked, Body, Framing};
+use super::head::{Head, Method};
 
 /// Where the request stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +51,7 @@ pub enum ResponseState {
     Body,
     /// The whole answer has come.
     Done,
-    /// The answer was cut short, or was refused.
+    /// The answer was cut short after its head had come.
     Error,
     /// Bytes only, both ways.
     Tunnel,
@@ -38,7 +60,7 @@ pub enum ResponseState {
 /// What becomes of the two connections when an exchange is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Both can carry another exchange.
+    /// Both can carry another exchange. Also when there was no server.
     KeepBoth,
     /// The client's must be closed; the server's can be reused.
     CloseClient,
@@ -50,77 +72,256 @@ pub enum Ending {
     Tunnel,
 }
 
-/// One request and its answer; embedded in each client record.
+/// What an outgoing head says about its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Persistence {
+    /// Nothing: the version's default holds.
+    #[default]
+    Unsaid,
+    /// `connection: close`
+    Close,
+    /// `connection: keep-alive`
+    KeepAlive,
+}
+
+impl Persistence {
+    /// The last lines of a head: the `connection` field, if any, and the blank line.
+    #[must_use]
+    pub fn tail(self) -> &'static [u8] {
+        match self {
+            Self::Unsaid => b"\r\n",
+            Self::Close => b"connection: close\r\n\r\n",
+            Self::KeepAlive => b"connection: keep-alive\r\n\r\n",
+        }
+    }
+}
+
+/// One request and its answer; embedded in each client record. Start each with `new`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
     request: RequestState,
     response: ResponseState,
-    method: Method,
-    minor: u8,
-    flags: u8,
+    asked: Asked,
+    client_may_stay: bool,
+    server_may_stay: bool,
+    own_answer: bool,
+    awaits_continue: bool,
 }
+
+const _: () = assert!(std::mem::size_of::<Exchange>() <= 12);
 
 impl Exchange {
     /// A client connection that waits for its next request.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            client_may_stay: true,
+            server_may_stay: true,
+            ..Self::default()
+        }
     }
+
     /// The request's state.
     #[must_use]
     pub fn request(&self) -> RequestState {
         self.request
     }
+
     /// The answer's state.
     #[must_use]
     pub fn response(&self) -> ResponseState {
         self.response
     }
+
+    /// What the answer's framing depends on.
+    #[must_use]
+    pub fn asked(&self) -> Asked {
+        self.asked
+    }
+
     /// First bytes of a request have come.
-    pub fn on_request_bytes(&mut self) {}
-    /// A request head was parsed.
-    pub fn on_request_head(&mut self, method: Method, minor: u8, framing: &Framing) {
-        let _ = (method, minor, framing);
+    pub fn on_request_bytes(&mut self) {
+        if self.request == RequestState::Idle {
+            self.request = RequestState::Head;
+        }
     }
+
+    /// A request head was parsed and framed.
+    pub fn on_request_head(&mut self, head: &Head, framing: &Framing) {
+        if !self.allows(matches!(
+            self.request,
+            RequestState::Idle | RequestState::Head
+        )) {
+            return;
+        }
+        self.asked = Asked::new(head, framing);
+        self.client_may_stay &= framing.persistent;
+        self.awaits_continue = framing.expect_continue;
+        self.request = match framing.body {
+            Body::None => RequestState::Done,
+            _ => RequestState::Body,
+        };
+    }
+
+    /// Rules gave the request another method, on which the answer's framing depends.
+    pub fn set_method(&mut self, method: Method) {
+        self.asked.method = method;
+    }
+
     /// The request body has come to its end.
-    pub fn on_request_end(&mut self) {}
+    pub fn on_request_end(&mut self) {
+        if self.allows(self.request == RequestState::Body) {
+            self.request = RequestState::Done;
+        }
+    }
+
     /// The request is unreadable, cut short or too late.
-    pub fn on_request_error(&mut self) {}
+    pub fn on_request_error(&mut self) {
+        self.request = RequestState::Error;
+        self.client_may_stay = false;
+        self.server_may_stay = false;
+    }
+
     /// An answer's head came from the server; 1xx heads too.
-    pub fn on_response_head(&mut self, status: u16, framing: &Framing) {
-        let _ = (status, framing);
+    pub fn on_response_head(&mut self, framing: &Framing) {
+        if !self.allows(self.response == ResponseState::Idle) {
+            return;
+        }
+        self.awaits_continue = false;
+        if framing.interim {
+            return;
+        }
+        self.server_may_stay &= framing.persistent;
+        self.response = match framing.body {
+            Body::None => ResponseState::Done,
+            Body::Tunnel => ResponseState::Tunnel,
+            _ => ResponseState::Body,
+        };
+        self.client_may_stay &= self.delivers(framing.body) != Body::UntilClose;
     }
+
     /// The server's answer has come to its end.
-    pub fn on_response_end(&mut self) {}
-    /// The server closed, was reset, timed out or wrote nonsense.
-    pub fn on_server_lost(&mut self) {}
-    /// oneloop answers itself (error, redirect, return): the server is out of the exchange.
-    pub fn on_own_answer(&mut self, close: bool) {
-        let _ = close;
+    pub fn on_response_end(&mut self) {
+        if self.allows(self.response == ResponseState::Body) {
+            self.response = ResponseState::Done;
+        }
     }
-    /// A side's connection must not be reused for a reason outside HTTP (option httpclose, stop).
-    pub fn close_client(&mut self) {}
-    /// Likewise for the server's.
-    pub fn close_server(&mut self) {}
-    /// Whether both sides are done.
+
+    /// The server closed, was reset, timed out or wrote nonsense. Without an answer's head the
+    /// request may go to another server, or an own answer follows.
+    pub fn on_server_lost(&mut self) {
+        if self.response == ResponseState::Body {
+            self.response = ResponseState::Error;
+        }
+        self.server_may_stay = false;
+    }
+
+    /// Another server is tried: the next one starts with a clean slate.
+    pub fn on_retry(&mut self) {
+        if self.allows(self.response == ResponseState::Idle) {
+            self.server_may_stay = true;
+        }
+    }
+
+    /// oneloop answers itself (error, redirect, return). `closes` says that the answer ends with
+    /// the connection: it has no length, or is a 400 or 408. If the request has not wholly come,
+    /// the connection cannot go on, as in HAProxy.
+    pub fn on_own_answer(&mut self, closes: bool) {
+        if !self.allows(matches!(self.response, ResponseState::Idle)) {
+            return;
+        }
+        self.own_answer = true;
+        self.response = ResponseState::Body;
+        self.client_may_stay &= !closes && self.request == RequestState::Done;
+        self.server_may_stay = false;
+    }
+
+    /// The client's connection must not be reused, for a reason outside HTTP (option httpclose,
+    /// soft stop, a limit).
+    pub fn close_client(&mut self) {
+        self.client_may_stay = false;
+    }
+
+    /// Likewise the server's (option http-server-close, bytes after the answer).
+    pub fn close_server(&mut self) {
+        self.server_may_stay = false;
+    }
+
+    /// Whether both sides are done, or nothing more can come.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        false
+        match self.response {
+            ResponseState::Done => self.request != RequestState::Body,
+            ResponseState::Error => true,
+            ResponseState::Idle | ResponseState::Body | ResponseState::Tunnel => false,
+        }
     }
-    /// Whether the client is told that its connection stays, to be asked when the answer's head
-    /// is rendered.
+
+    /// Whether the client holds its body back until it is told to go on: the engine sends 100
+    /// itself only when it wants the body before asking a server.
     #[must_use]
-    pub fn keeps_client(&self) -> bool {
-        false
+    pub fn awaits_continue(&self) -> bool {
+        self.awaits_continue
     }
-    /// What happens now that the answer is over.
+
+    /// Whether a 1xx answer may be passed on: not to HTTP/1.0 (RFC 9110 §15.2).
+    #[must_use]
+    pub fn takes_interim(&self) -> bool {
+        self.asked.minor >= 1
+    }
+
+    /// How the server's body reaches the client. An HTTP/1.0 client cannot read chunks
+    /// (RFC 9112 §7.1), so its answer ends with the connection.
+    #[must_use]
+    pub fn delivers(&self, from_server: Body) -> Body {
+        match from_server {
+            Body::Chunked if self.asked.minor == 0 => Body::UntilClose,
+            body => body,
+        }
+    }
+
+    /// What the answer's head tells the client about the connection; to be asked after
+    /// `on_response_head` or `on_own_answer`. `minor` is the version the answer is sent with.
+    /// HAProxy's way: nothing that the answer's version says anyway, except that an HTTP/1.0
+    /// client is answered in so many words.
+    #[must_use]
+    pub fn persistence(&self, minor: u8) -> Persistence {
+        if self.response == ResponseState::Tunnel {
+            return Persistence::Unsaid;
+        }
+        match (self.client_may_stay, minor, self.asked.minor) {
+            (true, 1.., 1..) => Persistence::Unsaid,
+            (true, _, _) => Persistence::KeepAlive,
+            (false, 1.., _) => Persistence::Close,
+            (false, 0, _) => Persistence::Unsaid,
+        }
+    }
+
+    /// What happens to the connections now that the answer is over.
     #[must_use]
     pub fn ending(&self) -> Ending {
-        Ending::CloseBoth
+        if self.response == ResponseState::Tunnel {
+            return Ending::Tunnel;
+        }
+        let whole = self.request == RequestState::Done && self.response == ResponseState::Done;
+        let client = whole && self.client_may_stay;
+        let server = whole && self.server_may_stay;
+        match (client, server) {
+            (true, true) => Ending::KeepBoth,
+            (true, false) => Ending::CloseServer,
+            (false, true) => Ending::CloseClient,
+            (false, false) => Ending::CloseBoth,
+        }
     }
-    /// How the answer's body reaches the client (an HTTP/1.0 client gets no chunks).
+
+    /// Whether the answer is oneloop's own.
     #[must_use]
-    pub fn answer_body(&self, from_server: Body) -> Body {
-        from_server
+    pub fn is_own_answer(&self) -> bool {
+        self.own_answer
+    }
+
+    fn allows(&self, allowed: bool) -> bool {
+        debug_assert!(allowed, "event not allowed in {self:?}");
+        allowed
     }
 }

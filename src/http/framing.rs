@@ -1,8 +1,29 @@
 //! Decides how long a message body is and whether its sender's connection may go on.
 //!
-//! RFC 9112 §6.3 as a table. No length may ever be read two ways.
+//! Theory (RFC 9112 §6.3). The end of a body is known from exactly one of five things, looked at
+//! in this order, the first that applies wins:
+//!
+//! | # | message | body |
+//! |---|---|---|
+//! | 1 | answer to HEAD; 1xx, 204, 304 | none, whatever its fields say |
+//! | 2 | 101 that was asked for; 2xx to CONNECT | the connection is a tunnel from here on |
+//! | 3 | Transfer-Encoding is `chunked` | chunked; a Content-Length beside it is dropped |
+//! | 4 | Transfer-Encoding is anything else | refused: two readers may differ |
+//! | 5 | Content-Length, once or repeated with one value | so many bytes |
+//! | 6 | Content-Length otherwise | refused |
+//! | 7 | request without either | none |
+//! | 8 | answer without either | all bytes until the server closes |
+//!
+//! Every shape that two readers could read two ways is refused or made plain: the outgoing head
+//! carries exactly one framing field, rendered from `Announce`, never the text that came.
+//! Beyond HAProxy, which lets them pass: Transfer-Encoding in an HTTP/1.0 request and a body on
+//! CONNECT are refused (RFC 9112 §6.1 calls the first faulty framing).
+//! It must never look at body bytes (`chunked.rs`) or remember anything (`exchange.rs`).
 
-use super::head::{Head, Method, Refusal};
+use super::head::{Head, Method, Name, Refusal};
+
+/// Lengths from 2^63 on are refused, so that sums of lengths cannot overflow.
+const LENGTH_MAX: u64 = i64::MAX as u64;
 
 /// How the end of a body is found (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,27 +41,42 @@ pub enum Body {
     Tunnel,
 }
 
+/// The one framing field of an outgoing head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Announce {
+    /// No framing field.
+    #[default]
+    Nothing,
+    /// One `Content-Length` (in an answer to HEAD it announces what GET would give).
+    Length(u64),
+    /// One `Transfer-Encoding: chunked`.
+    Chunked,
+}
+
 /// What the head says about the rest of the message and of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Framing {
     /// How the end of the body is found.
     pub body: Body,
+    /// The framing field to send on.
+    pub announce: Announce,
     /// The sender's version and `Connection` field allow another message after this one.
     pub persistent: bool,
-    /// The sender of an HTTP/1.0 message asked for `keep-alive` in so many words.
-    pub keep_alive: bool,
-    /// Transfer-Encoding came with Content-Length: the length must not be forwarded and the
-    /// client's connection ends with this exchange.
+    /// Transfer-Encoding came with Content-Length: the sender's connection must end with this
+    /// exchange, since its sender may have meant the length (RFC 9112 §6.1). `announce` has
+    /// dropped the length, and `persistent` is false already.
     pub drop_length: bool,
-    /// A request that asks to switch protocols (`Connection: upgrade` and `Upgrade`), or the
-    /// 101 answer to it.
+    /// A request that asks to switch protocols, or the 101 answer to it.
     pub upgrade: bool,
-    /// `Expect: 100-continue` on an HTTP/1.1 request.
+    /// The request asks for `websocket`: its 101 must carry Sec-WebSocket-Accept.
+    pub websocket: bool,
+    /// `Upgrade` came with a body: the field must not be sent on, as HAProxy does, because a
+    /// server could switch in the middle of it.
+    pub drop_upgrade: bool,
+    /// `Expect: 100-continue` on an HTTP/1.1 request with a body.
     pub expect_continue: bool,
     /// An interim answer (1xx but 101): another head follows.
     pub interim: bool,
-    /// The message carried a Content-Length field (an answer to HEAD may).
-    pub has_length: bool,
 }
 
 /// What an answer's framing depends on; kept per client while the answer is awaited.
@@ -52,22 +88,284 @@ pub struct Asked {
     pub minor: u8,
     /// The request asked for an upgrade (`Framing::upgrade`).
     pub upgrade: bool,
+    /// The upgrade asked for is `websocket`.
+    pub websocket: bool,
 }
 
-/// Framing of a request. Refusals carry the status HAProxy answers with.
+impl Asked {
+    /// What a server is asked with this head.
+    #[must_use]
+    pub fn new(head: &Head, framing: &Framing) -> Self {
+        Self {
+            method: head.method,
+            minor: head.minor,
+            upgrade: framing.upgrade,
+            websocket: framing.websocket,
+        }
+    }
+}
+
+/// Framing of a request. Refusals carry the status HAProxy answers with (400 or 422).
 ///
 /// # Errors
 /// A `Refusal` for every combination that could be read two ways.
 pub fn request(head: &Head, bytes: &[u8]) -> Result<Framing, Refusal> {
-    let _ = (head, bytes);
-    Ok(Framing::default())
+    let refuse = |name, reason| refusal(400, head, name, reason);
+    let connection = Connection::read(head, bytes);
+    let coding = read_coding(head, bytes, 400, 422)?;
+    let length = read_length(head, bytes, 400)?;
+    let mut framing = Framing {
+        persistent: connection.persists(head.minor),
+        ..Framing::default()
+    };
+    match (coding, length) {
+        (Coding::Chunked, _) if head.minor == 0 => {
+            return Err(refuse(
+                Name::TransferEncoding,
+                "Transfer-Encoding in HTTP/1.0",
+            ));
+        }
+        (Coding::Chunked, _) | (Coding::None, Some(1..)) if head.method == Method::Connect => {
+            return Err(refuse(Name::Host, "CONNECT with a body"));
+        }
+        (Coding::None, _) if head.method == Method::Connect => {}
+        (Coding::Chunked, length) => {
+            framing.body = Body::Chunked;
+            framing.announce = Announce::Chunked;
+            framing.drop_length = length.is_some();
+            framing.persistent &= length.is_none();
+        }
+        (Coding::None, Some(length)) => {
+            framing.body = if length == 0 {
+                Body::None
+            } else {
+                Body::Length(length)
+            };
+            framing.announce = Announce::Length(length);
+        }
+        (Coding::None, None) => {}
+    }
+    let has_body = framing.body != Body::None;
+    // RFC 9110 §7.8: an HTTP/1.0 request cannot ask for an upgrade.
+    let wants_upgrade = connection.upgrade && head.has(Name::Upgrade) && head.minor >= 1;
+    framing.upgrade = wants_upgrade && !has_body;
+    framing.drop_upgrade = wants_upgrade && has_body;
+    framing.websocket = framing.upgrade && has_element(head, bytes, Name::Upgrade, b"websocket");
+    if framing.websocket && !head.has(Name::SecWebSocketKey) {
+        return Err(refuse(Name::Upgrade, "websocket without Sec-WebSocket-Key"));
+    }
+    framing.expect_continue =
+        has_body && head.minor >= 1 && has_element(head, bytes, Name::Expect, b"100-continue");
+    Ok(framing)
 }
 
 /// Framing of an answer to the request described by `asked`.
 ///
 /// # Errors
-/// A 502 `Refusal` for every combination that could be read two ways.
+/// A 502 `Refusal` for every combination that could be read two ways, and for a 101 that nobody
+/// asked for.
 pub fn response(head: &Head, bytes: &[u8], asked: Asked) -> Result<Framing, Refusal> {
-    let _ = (head, bytes, asked);
-    Ok(Framing::default())
+    let connection = Connection::read(head, bytes);
+    let coding = read_coding(head, bytes, 502, 502)?;
+    let length = read_length(head, bytes, 502)?;
+    let mut framing = Framing {
+        persistent: connection.persists(head.minor),
+        ..Framing::default()
+    };
+    match head.status {
+        101 => {
+            let switches = asked.upgrade && connection.upgrade && head.has(Name::Upgrade);
+            if !switches || (asked.websocket && !head.has(Name::SecWebSocketAccept)) {
+                return Err(refusal(
+                    502,
+                    head,
+                    Name::Upgrade,
+                    "101 that nobody asked for",
+                ));
+            }
+            framing.body = Body::Tunnel;
+            framing.upgrade = true;
+            framing.persistent = false;
+            return Ok(framing);
+        }
+        100..=199 => {
+            // Interim answers say nothing about the connection or about a body.
+            return Ok(Framing {
+                interim: true,
+                persistent: true,
+                ..Framing::default()
+            });
+        }
+        200..=299 if asked.method == Method::Connect => {
+            return Ok(Framing {
+                body: Body::Tunnel,
+                ..Framing::default()
+            });
+        }
+        204 => return Ok(framing),
+        _ => {}
+    }
+    framing.announce = match (coding, length) {
+        (Coding::Chunked, _) => Announce::Chunked,
+        (Coding::None, Some(length)) => Announce::Length(length),
+        (Coding::None, None) => Announce::Nothing,
+    };
+    framing.drop_length = coding == Coding::Chunked && length.is_some();
+    framing.persistent &= !framing.drop_length;
+    if asked.method == Method::Head || head.status == 304 {
+        return Ok(framing);
+    }
+    framing.body = match framing.announce {
+        Announce::Chunked => Body::Chunked,
+        Announce::Length(0) => Body::None,
+        Announce::Length(length) => Body::Length(length),
+        Announce::Nothing => Body::UntilClose,
+    };
+    // RFC 9112 §6.1: chunked from an HTTP/1.0 server is faulty framing; read it, then close.
+    framing.persistent &=
+        framing.body != Body::UntilClose && !(framing.body == Body::Chunked && head.minor == 0);
+    Ok(framing)
+}
+
+/// The elements of a comma-separated value without the blanks round them; empty ones included.
+pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// What the `Connection` fields say (RFC 9110 §7.6.1).
+#[derive(Clone, Copy, Default)]
+struct Connection {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+impl Connection {
+    fn read(head: &Head, bytes: &[u8]) -> Self {
+        let mut found = Self::default();
+        for value in values(head, bytes, Name::Connection) {
+            for token in elements(value) {
+                found.close |= token.eq_ignore_ascii_case(b"close");
+                found.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                found.upgrade |= token.eq_ignore_ascii_case(b"upgrade");
+            }
+        }
+        found
+    }
+
+    /// RFC 9112 §9.3.
+    fn persists(self, minor: u8) -> bool {
+        !self.close && (minor >= 1 || self.keep_alive)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    None,
+    Chunked,
+}
+
+/// Transfer-Encoding must be `chunked` and nothing else. HAProxy answers 422 when another coding
+/// (or an empty element) stands before a final `chunked`, and 400 to everything else.
+fn read_coding(head: &Head, bytes: &[u8], bad: u16, unsupported: u16) -> Result<Coding, Refusal> {
+    if !head.has(Name::TransferEncoding) {
+        return Ok(Coding::None);
+    }
+    let refuse = |status, reason| Err(refusal(status, head, Name::TransferEncoding, reason));
+    let mut others = false;
+    let mut chunked = false;
+    for value in values(head, bytes, Name::TransferEncoding) {
+        let mut elements = elements(value).peekable();
+        while let Some(element) = elements.next() {
+            // A comma at the end of the line adds an empty element, which means nothing.
+            let trailing = element.is_empty() && chunked && elements.peek().is_none();
+            if trailing {
+                continue;
+            }
+            if chunked {
+                return refuse(bad, "chunked is not the last coding");
+            }
+            if element.eq_ignore_ascii_case(b"chunked") {
+                chunked = true;
+            } else {
+                others = true;
+            }
+        }
+    }
+    match (chunked, others) {
+        (true, false) => Ok(Coding::Chunked),
+        (true, true) => refuse(unsupported, "unsupported transfer coding before chunked"),
+        (false, _) => refuse(bad, "chunked is not the last coding"),
+    }
+}
+
+/// Content-Length: decimal digits, any number of times, always the same value.
+fn read_length(head: &Head, bytes: &[u8], bad: u16) -> Result<Option<u64>, Refusal> {
+    if !head.has(Name::ContentLength) {
+        return Ok(None);
+    }
+    let mut length = None;
+    for value in values(head, bytes, Name::ContentLength) {
+        for element in elements(value) {
+            let Some(found) = read_number(element) else {
+                return Err(refusal(
+                    bad,
+                    head,
+                    Name::ContentLength,
+                    "bad Content-Length",
+                ));
+            };
+            if length.is_some_and(|length| length != found) {
+                return Err(refusal(
+                    bad,
+                    head,
+                    Name::ContentLength,
+                    "different Content-Lengths",
+                ));
+            }
+            length = Some(found);
+        }
+    }
+    Ok(length)
+}
+
+fn read_number(text: &[u8]) -> Option<u64> {
+    let mut number: u64 = 0;
+    for &byte in text {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        number = number
+            .checked_mul(10)?
+            .checked_add(u64::from(byte - b'0'))?;
+    }
+    (!text.is_empty() && number <= LENGTH_MAX).then_some(number)
+}
+
+fn values<'a>(head: &'a Head, bytes: &'a [u8], known: Name) -> impl Iterator<Item = &'a [u8]> {
+    let fields = if head.has(known) {
+        head.fields.as_slice()
+    } else {
+        &[]
+    };
+    fields
+        .iter()
+        .filter(move |field| field.known == known)
+        .map(|field| field.value.of(bytes))
+}
+
+fn has_element(head: &Head, bytes: &[u8], known: Name, wanted: &[u8]) -> bool {
+    values(head, bytes, known)
+        .any(|value| elements(value).any(|element| element.eq_ignore_ascii_case(wanted)))
+}
+
+fn refusal(status: u16, head: &Head, name: Name, reason: &'static str) -> Refusal {
+    let position = head
+        .field(name)
+        .map_or(head.line.start, |field| field.value.start);
+    Refusal {
+        status,
+        position,
+        reason,
+    }
 }

@@ -9,8 +9,10 @@
 //! a call answers [`Stop::Blocked`].
 
 pub mod listen;
+pub mod logs;
 pub mod os;
 pub mod poller;
+mod sockaddr;
 
 use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::Handle;
@@ -196,8 +198,13 @@ pub trait Net {
     ///
     /// # Errors
     /// `Blocked` or `Failed`.
-    fn send(&mut self, socket: &Socket, head: &[u8], body: &[u8], more: bool)
-    -> Result<usize, Stop>;
+    fn send(
+        &mut self,
+        socket: &Socket,
+        head: &[u8],
+        body: &[u8],
+        more: bool,
+    ) -> Result<usize, Stop>;
 
     /// Tells the peer that nothing more will be sent.
     fn shutdown_write(&mut self, socket: &Socket);

@@ -1,1 +1,464 @@
-//! (being written)
+//! The door to Linux: [`Net`] over system calls.
+//!
+//! One method is one system call wherever that is possible, because the number of calls decides the
+//! speed: an accepted socket is non-blocking by `accept4` and has `TCP_NODELAY` from its listener, a
+//! watched socket leaves the poller by being closed, the clock costs no call (vDSO). Nothing here
+//! allocates after the start, keeps bytes, or knows what a connection is for.
+//!
+//! An interrupted call (`EINTR`) is made again, except the wait. No call may block: sockets are
+//! non-blocking, logs ask first (`net::logs`).
+//!
+//! Rejected: `io_uring` (the loop's shape would be its shape), and asking the poller for one
+//! direction at a time (an `epoll_ctl` a request).
+
+// The whole file is system calls that `std` wraps in types which own or block.
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use crate::base::addr::{Address, Endpoint};
+use crate::base::arena::Handle;
+use crate::base::clock::Now;
+use crate::net::listen::BoundListener;
+use crate::net::logs::LogTarget;
+use crate::net::poller::Poller;
+use crate::net::sockaddr::{self, SockAddr};
+use crate::net::{
+    ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop,
+};
+
+/// Events that one wait returns at most; more come with the next.
+const EVENTS_MAX: usize = 512;
+/// Signals read by one call.
+const SIGNALS_MAX: usize = 8;
+/// The handle of the signal source: never given to the engine, and never the engine's, whose kinds
+/// are below 15.
+const SIGNAL_HANDLE: Handle = Handle(u64::MAX);
+
+/// Where signals come from: a `signalfd(2)` and what each number means.
+#[derive(Debug)]
+pub struct SignalSource {
+    /// The descriptor, non-blocking.
+    pub descriptor: OwnedFd,
+    /// The meaning of a number; `None` is ignored.
+    pub meaning: fn(i32) -> Option<Signal>,
+}
+
+/// What the door is given at start.
+#[derive(Debug)]
+pub struct Parts {
+    /// The listeners, in the order by which the engine names them.
+    pub listeners: Vec<BoundListener>,
+    /// The handle with which edges of a listener are told, by its position.
+    pub listener_handle: fn(u32) -> Handle,
+    /// The log targets, in the order by which the engine names them.
+    pub logs: Vec<LogTarget>,
+    /// Signals, if the process handles any.
+    pub signals: Option<SignalSource>,
+}
+
+/// The operating system.
+#[derive(Debug)]
+pub struct Os {
+    poller: Poller,
+    listeners: Vec<Listener>,
+    logs: Vec<LogTarget>,
+    signals: Option<SignalSource>,
+    /// Signals that came and were not asked for yet.
+    pending: VecDeque<Signal>,
+    zone: Zone,
+}
+
+#[derive(Debug)]
+struct Listener {
+    /// `None` once closed.
+    socket: Option<OwnedFd>,
+    handle: Handle,
+    watched: bool,
+}
+
+impl Os {
+    /// Opens the poller and watches the signals and every listener. To be called after the last
+    /// fork.
+    ///
+    /// # Errors
+    /// When descriptors or watches are out.
+    pub fn new(parts: Parts) -> io::Result<Self> {
+        let poller = Poller::new(EVENTS_MAX)?;
+        if let Some(signals) = &parts.signals {
+            poller.add_readable(signals.descriptor.as_raw_fd(), SIGNAL_HANDLE)?;
+        }
+        let mut listeners = Vec::with_capacity(parts.listeners.len());
+        for (index, bound) in parts.listeners.into_iter().enumerate() {
+            let handle = (parts.listener_handle)(index as u32);
+            poller.add_readable(bound.socket.as_raw_fd(), handle)?;
+            listeners.push(Listener {
+                socket: Some(bound.socket),
+                handle,
+                watched: true,
+            });
+        }
+        Ok(Self {
+            poller,
+            listeners,
+            logs: parts.logs,
+            signals: parts.signals,
+            pending: VecDeque::with_capacity(SIGNALS_MAX),
+            zone: Zone::default(),
+        })
+    }
+
+    /// The present date, without waiting: for what happens before the loop begins.
+    pub fn now(&mut self) -> Now {
+        let wall_ms = clock_ms(libc::CLOCK_REALTIME);
+        Now {
+            ms: clock_ms(libc::CLOCK_MONOTONIC),
+            wall_ms,
+            utc_offset_s: self.zone.offset(wall_ms),
+        }
+    }
+
+    /// Reads all signals that came. The source is edge-triggered like everything else.
+    fn read_signals(&mut self) {
+        let Some(source) = &self.signals else { return };
+        loop {
+            // SAFETY: all-zero records are valid values of that plain C struct.
+            let mut records: [libc::signalfd_siginfo; SIGNALS_MAX] = unsafe { zeroed() };
+            let room = size_of::<[libc::signalfd_siginfo; SIGNALS_MAX]>();
+            // SAFETY: the buffer is valid for `room` bytes, and any bytes are a valid record.
+            let got = unsafe {
+                libc::read(
+                    source.descriptor.as_raw_fd(),
+                    records.as_mut_ptr().cast(),
+                    room,
+                )
+            };
+            let Ok(got) = usize::try_from(got) else {
+                return;
+            };
+            let count = got / size_of::<libc::signalfd_siginfo>();
+            for record in &records[..count] {
+                self.pending
+                    .extend((source.meaning)(record.ssi_signo as i32));
+            }
+            if count < SIGNALS_MAX {
+                return;
+            }
+        }
+    }
+}
+
+impl Net for Os {
+    fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
+        // The clock is cut to whole milliseconds, so the difference is rounded up: a sleep never
+        // ends before its moment, and the loop never spins through a last fraction.
+        let timeout_ms =
+            until_ms.map(|until| until.saturating_sub(clock_ms(libc::CLOCK_MONOTONIC)));
+        let first = ready.len();
+        self.poller.wait(timeout_ms, ready);
+        if let Some(at) = ready[first..]
+            .iter()
+            .position(|(handle, _)| *handle == SIGNAL_HANDLE)
+        {
+            ready.swap_remove(first + at);
+            self.read_signals();
+        }
+        self.now()
+    }
+
+    fn accept(&mut self, listener: u32) -> Result<(Socket, Peer), Stop> {
+        let known = self
+            .listeners
+            .get(listener as usize)
+            .and_then(|known| known.socket.as_ref());
+        let descriptor = known.ok_or(Stop::Failed(libc::EBADF))?.as_raw_fd();
+        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        let mut from = SockAddr::empty();
+        loop {
+            // SAFETY: both pointers are into `from`, and the length says how much room there is.
+            let socket =
+                unsafe { libc::accept4(descriptor, from.as_mut_ptr(), from.length_mut(), flags) };
+            if socket >= 0 {
+                return Ok((
+                    Socket::from_raw(socket),
+                    Peer {
+                        source: from.address(),
+                    },
+                ));
+            }
+            match errno() {
+                // Gone again before we came, or a network error of that connection only (accept(2),
+                // "Error handling"): the next one waits behind it.
+                libc::EINTR | libc::ECONNABORTED | libc::EPROTO => {}
+                number => return Err(stop(number)),
+            }
+        }
+    }
+
+    fn connect(&mut self, to: &Endpoint, how: ConnectOptions) -> Result<Socket, Stop> {
+        let address =
+            SockAddr::new(to).map_err(|why| stop(why.raw_os_error().unwrap_or(libc::EINVAL)))?;
+        let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: no pointer is passed.
+        let descriptor = unsafe { libc::socket(address.family(), kind, 0) };
+        if descriptor < 0 {
+            return Err(Stop::Failed(errno()));
+        }
+        if address.family() != libc::AF_UNIX {
+            set_option(descriptor, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1i32);
+        }
+        if how.check {
+            // Without the quick acknowledgement the reset is the third and last packet.
+            set_option(descriptor, libc::IPPROTO_TCP, libc::TCP_QUICKACK, &0i32);
+            set_option(descriptor, libc::SOL_SOCKET, libc::SO_LINGER, &RESET);
+        }
+        // SAFETY: the pointer and the length are those of `address`.
+        let code = unsafe { libc::connect(descriptor, address.as_ptr(), address.length()) };
+        // An interrupted connect goes on by itself, as one in progress does.
+        if code < 0 && !matches!(errno(), libc::EINPROGRESS | libc::EINTR) {
+            let number = errno();
+            close(descriptor);
+            // A full backlog of a unix socket says `EAGAIN`, and no edge would ever tell more.
+            return Err(Stop::Failed(number));
+        }
+        Ok(Socket::from_raw(descriptor))
+    }
+
+    fn connect_result(&mut self, socket: &Socket) -> Result<(), Stop> {
+        let mut asked = libc::pollfd {
+            fd: socket.raw(),
+            events: libc::POLLOUT,
+            revents: 0,
+        };
+        // SAFETY: one valid `pollfd`, and no waiting.
+        let code = unsafe { libc::poll(&raw mut asked, 1, 0) };
+        if code == 0 {
+            return Err(Stop::Blocked);
+        }
+        if code > 0 && asked.revents & (libc::POLLERR | libc::POLLHUP) == 0 {
+            return Ok(());
+        }
+        match socket_error(socket.raw()) {
+            0 if has_peer(socket.raw()) => Ok(()),
+            0 => Err(Stop::Failed(libc::ENOTCONN)),
+            number => Err(Stop::Failed(number)),
+        }
+    }
+
+    fn watch(&mut self, socket: &Socket, handle: Handle) -> Result<(), Stop> {
+        debug_assert_ne!(handle, SIGNAL_HANDLE);
+        let added = self.poller.add(socket.raw(), handle);
+        added.map_err(|why| Stop::Failed(why.raw_os_error().unwrap_or(libc::EIO)))
+    }
+
+    fn local_address(&mut self, socket: &Socket) -> Address {
+        sockaddr::local(socket.raw()).map_or(Address::None, |local| local.address())
+    }
+
+    fn recv(&mut self, socket: &Socket, into: &mut [u8]) -> Result<usize, Stop> {
+        debug_assert!(!into.is_empty());
+        loop {
+            // SAFETY: the pointer is valid for the length given.
+            let got = unsafe { libc::recv(socket.raw(), into.as_mut_ptr().cast(), into.len(), 0) };
+            match usize::try_from(got) {
+                Ok(0) => return Err(Stop::Closed),
+                Ok(got) => return Ok(got),
+                Err(_) => match errno() {
+                    libc::EINTR => {}
+                    number => return Err(stop(number)),
+                },
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        socket: &Socket,
+        head: &[u8],
+        body: &[u8],
+        more: bool,
+    ) -> Result<usize, Stop> {
+        debug_assert!(!head.is_empty() || !body.is_empty());
+        let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
+        loop {
+            let sent = match (head, body) {
+                // SAFETY: the pointer is valid for the length given.
+                ([], only) | (only, []) => unsafe {
+                    libc::send(socket.raw(), only.as_ptr().cast(), only.len(), flags)
+                },
+                both => send_both(socket.raw(), both.0, both.1, flags),
+            };
+            match usize::try_from(sent) {
+                Ok(sent) => return Ok(sent),
+                Err(_) => match errno() {
+                    libc::EINTR => {}
+                    number => return Err(stop(number)),
+                },
+            }
+        }
+    }
+
+    fn shutdown_write(&mut self, socket: &Socket) {
+        // SAFETY: no pointer is passed. It fails only when the connection is gone already.
+        unsafe { libc::shutdown(socket.raw(), libc::SHUT_WR) };
+    }
+
+    fn close(&mut self, socket: Socket) {
+        close(socket.into_raw());
+    }
+
+    fn abort(&mut self, socket: Socket) {
+        set_option(socket.raw(), libc::SOL_SOCKET, libc::SO_LINGER, &RESET);
+        close(socket.into_raw());
+    }
+
+    fn listener(&mut self, listener: u32, to: ListenerState) {
+        let Some(known) = self.listeners.get_mut(listener as usize) else {
+            return;
+        };
+        let Some(descriptor) = known.socket.as_ref().map(|socket| socket.as_raw_fd()) else {
+            return;
+        };
+        if known.watched {
+            // Fails only when it is not watched.
+            drop(self.poller.remove(descriptor));
+            known.watched = false;
+        }
+        match to {
+            // Registering anew tells at once if somebody waits.
+            ListenerState::Resumed => {
+                known.watched = self.poller.add_readable(descriptor, known.handle).is_ok();
+            }
+            ListenerState::Paused => {}
+            ListenerState::Closed => known.socket = None,
+        }
+    }
+
+    fn send_log(&mut self, target: u32, batch: &LogBatch, from: usize) -> Result<usize, Stop> {
+        let known = self.logs.get_mut(target as usize);
+        known.ok_or(Stop::Failed(libc::EBADF))?.send(batch, from)
+    }
+
+    fn signal(&mut self) -> Option<Signal> {
+        self.pending.pop_front()
+    }
+}
+
+/// A close by reset: linger, for no time.
+const RESET: libc::linger = libc::linger {
+    l_onoff: 1,
+    l_linger: 0,
+};
+
+/// Local time less UTC, asked once a minute: no zone changes at another moment.
+#[derive(Debug, Default)]
+struct Zone {
+    /// The minute since 1970 for which `offset_s` is known; 0 is never asked for.
+    minute: u64,
+    offset_s: i32,
+}
+
+impl Zone {
+    fn offset(&mut self, wall_ms: u64) -> i32 {
+        let minute = wall_ms / 60_000;
+        if minute != self.minute {
+            self.minute = minute;
+            self.offset_s = utc_offset_s((wall_ms / 1000) as i64);
+        }
+        self.offset_s
+    }
+}
+
+/// Local time less UTC in seconds, at `seconds` since 1970. The first call reads the zone's file, so
+/// it is to be made before a chroot.
+pub fn utc_offset_s(seconds: i64) -> i32 {
+    // SAFETY: an all-zero `tm` is a valid value, and both pointers are valid for the call.
+    let mut civil: libc::tm = unsafe { zeroed() };
+    // SAFETY: as above; `localtime_r` may touch the C library's zone tables, and nothing else in
+    // this single-threaded process does.
+    let known = unsafe { libc::localtime_r(&raw const seconds, &raw mut civil) };
+    if known.is_null() {
+        0
+    } else {
+        civil.tm_gmtoff as i32
+    }
+}
+
+/// A clock in milliseconds, cut.
+fn clock_ms(clock: libc::clockid_t) -> u64 {
+    let mut at = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is valid for the call; both clocks exist on every Linux.
+    unsafe { libc::clock_gettime(clock, &raw mut at) };
+    at.tv_sec as u64 * 1000 + at.tv_nsec as u64 / 1_000_000
+}
+
+/// Both slices in one `sendmsg`.
+fn send_both(descriptor: i32, head: &[u8], body: &[u8], flags: i32) -> isize {
+    // The kernel reads through these pointers and writes nothing.
+    let mut pieces = [head, body].map(|piece| libc::iovec {
+        iov_base: piece.as_ptr().cast_mut().cast(),
+        iov_len: piece.len(),
+    });
+    // SAFETY: an all-zero `msghdr` is a valid value of that plain C struct.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = pieces.as_mut_ptr();
+    message.msg_iovlen = pieces.len() as _;
+    // SAFETY: the message and what it points to outlive the call.
+    unsafe { libc::sendmsg(descriptor, &raw const message, flags) }
+}
+
+/// Sets an option; none that we set can fail in a way that matters.
+fn set_option<T>(descriptor: i32, level: i32, name: i32, value: &T) {
+    let length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the pointer is valid for the length given.
+    unsafe { libc::setsockopt(descriptor, level, name, (&raw const *value).cast(), length) };
+}
+
+/// The pending error of a socket, which reading clears; 0 for none.
+fn socket_error(descriptor: i32) -> i32 {
+    let (mut number, mut length) = (0i32, size_of::<i32>() as libc::socklen_t);
+    // SAFETY: both pointers are valid for the call and `length` says how much room there is.
+    let code = unsafe {
+        libc::getsockopt(
+            descriptor,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut number).cast(),
+            &raw mut length,
+        )
+    };
+    if code < 0 { errno() } else { number }
+}
+
+/// Whether the socket is (still) connected.
+fn has_peer(descriptor: i32) -> bool {
+    let mut peer = SockAddr::empty();
+    // SAFETY: both pointers are into `peer`, and the length says how much room there is.
+    unsafe { libc::getpeername(descriptor, peer.as_mut_ptr(), peer.length_mut()) == 0 }
+}
+
+/// Closes a descriptor that nobody uses any more.
+fn close(descriptor: i32) {
+    // SAFETY: the caller gave its only owner up. On Linux the descriptor is gone whatever it says.
+    unsafe { libc::close(descriptor) };
+}
+
+fn errno() -> i32 {
+    io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
+}
+
+fn stop(number: i32) -> Stop {
+    if number == libc::EAGAIN {
+        Stop::Blocked
+    } else {
+        Stop::Failed(number)
+    }
+}
