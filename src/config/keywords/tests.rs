@@ -412,3 +412,20 @@ fn before_any_section() {
         "{text}"
     );
 }
+
+#[test]
+fn the_list_has_what_is_supported() {
+    let list = list();
+    for line in [
+        "global",
+        "\tmaxconn +1",
+        "listen",
+        "\toption forwardfor",
+        "\ttimeout client +1",
+        "\tserver <name> <addr> weight +1",
+        "\thttp-request set-path",
+    ] {
+        assert!(list.lines().any(|one| one == line), "{line}");
+    }
+    assert!(!list.contains("stick-table"));
+}
