@@ -102,9 +102,11 @@ impl Parser<'_> {
         if clean {
             resolved.log_format = self.log_format_of(at);
         }
-        self.check_server_names(at);
         if clean {
             self.warn_of_timeouts(at);
+        }
+        self.check_server_names(at);
+        if clean {
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }
@@ -166,6 +168,22 @@ impl Parser<'_> {
                 format!(
                     "Proxy '{}': loop detected for {keyword}: '{text}'.",
                     proxy.name
+                )
+            }
+            // HAProxy turns such a session into HTTP; oneloop decides when it accepts.
+            Some((_, backend))
+                if proxy.settings.mode == Mode::Tcp && backend.settings.mode == Mode::Http =>
+            {
+                format!(
+                    "tcp {} '{}' ({}:{}) uses http {} '{}' ({}:{}): going over from TCP to HTTP is not implemented by oneloop.",
+                    proxy.kind(),
+                    proxy.name,
+                    proxy.place.file,
+                    proxy.place.line,
+                    backend.kind(),
+                    backend.name,
+                    backend.place.file,
+                    backend.place.line
                 )
             }
             Some((_, backend)) if backend.settings.mode != proxy.settings.mode => {
