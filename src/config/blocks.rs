@@ -1,9 +1,9 @@
 //! Conditional blocks (`.if`, `.elif`, `.else`, `.endif`) and the messages `.notice`, `.warning`,
 //! `.alert`, `.diag`, with the condition language of configuration.txt 2.4 (also behind `-cc`).
 //!
-//! `Reader` stands between the lexer and the parser: it hands on only the lines that apply. It never
-//! looks at what those lines say, and lines that do not apply are still split into words, so that an
-//! open quote is an error everywhere.
+//! `Reader` stands between the lexer and the parser: it hands on only the lines that apply. It
+//! never looks at what those lines say, and lines that do not apply are still split into words, so
+//! that an open quote is an error everywhere.
 //!
 //! A wrong directive ends the reading of the file, as in HAProxy: which lines apply after it cannot
 //! be known.

@@ -157,8 +157,9 @@ pub(super) const KEYWORDS: &[Group] = &[
         NO_TLS,
         "httpclient.ssl.ca-file httpclient.ssl.verify issuers-chain-path maxsslconn maxsslrate \
          ssl-default-server-ciphers ssl-default-server-ciphersuites ssl-default-server-options \
-         ssl-dh-param-file ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async ssl-propquery \
-         ssl-provider ssl-provider-path ssl-server-verify ssl-skip-self-issued-ca tune.ssl.cachesize \
+         ssl-dh-param-file ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async \
+         ssl-propquery ssl-provider ssl-provider-path ssl-server-verify \
+         ssl-skip-self-issued-ca tune.ssl.cachesize \
          tune.ssl.capture-buffer-size tune.ssl.capture-cipherlist-size tune.ssl.default-dh-param \
          tune.ssl.force-private-cache tune.ssl.hard-maxrecord tune.ssl.keylog tune.ssl.lifetime \
          tune.ssl.maxrecord tune.ssl.ssl-ctx-cache-size",

@@ -1,8 +1,8 @@
 use super::super::lexer::{Lexer, Variables};
 use super::*;
 
-/// What HAProxy 2.6.12 knows: class, name, and for three classes how each section takes it
-/// (`X` taken, `-` unknown, `N` not allowed, `I` ignored, `O` obsolete), and `no` where it may stand
+/// What HAProxy 2.6.12 knows: class, name, and for three classes how each section takes it (`X`
+/// taken, `-` unknown, `N` not allowed, `I` ignored, `O` obsolete), and `no` where it may stand
 /// before. Made from `haproxy -dKcfg`, the matrix of configuration.txt 4.1 and one run for each
 /// keyword and section.
 const KNOWN: &str = include_str!("known.txt");
