@@ -220,4 +220,37 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         Flow::Again
     }
+
+    /// Runs the facts past a rule's answer and sends it; the request's body is skipped.
+    pub(crate) fn answer_final(
+        &mut self,
+        key: Key<Client>,
+        last: &'c Final,
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        let Some(client) = self.clients.get(key) else {
+            return Flow::Gone;
+        };
+        let stats = &mut self.proxy_stats[client.frontend.0 as usize].front;
+        match last.kind {
+            Kind::Deny => stats.dreq += 1,
+            Kind::Return | Kind::Redirect => stats.intercepted += 1,
+        }
+        self.render_final(key, last, Some((buffer, framing)))
+    }
+
+    /// Sends the plain error for an edit that did not fit.
+    pub(crate) fn answer_overflow(
+        &mut self,
+        key: Key<Client>,
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        self.skip_request(key, buffer, framing);
+        if let Some(client) = self.clients.get(key) {
+            self.proxy_stats[client.frontend.0 as usize].front.wrew += 1;
+        }
+        self.answer_status(key, 500, Termination::PROXY_IN_REQUEST)
+    }
 }

@@ -142,7 +142,9 @@ pub(super) fn parse<'t>(
                 index: 1,
                 text: "expected type 'integer' at position 1, but got nothing".to_owned(),
             });
-        } else if let (0, Some(kind @ (Kind::Backend | Kind::Frontend))) = (args.len(), kinds.first()) {
+        } else if let (0, Some(kind @ (Kind::Backend | Kind::Frontend))) =
+            (args.len(), kinds.first())
+        {
             let arg =
                 typed(compiler.name.as_bytes(), *kind, compiler).map_err(|text| ArgError {
                     index: 1,

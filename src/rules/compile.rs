@@ -103,6 +103,8 @@ pub struct Compiler<'a> {
     pub is_frontend: bool,
     /// The line number, for the rules to remember.
     pub line: u32,
+    /// `tune.bufsize`, which bounds what errorfiles and other files may hold.
+    pub buffer_size: u32,
 }
 
 /// An IPv4 address as `inet_aton` reads it (`10.1` is `10.0.0.1`), or an IPv6 address.

@@ -71,23 +71,31 @@ impl Acl {
         let shown = String::from_utf8_lossy(name);
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
         if let Some(at) = name.iter().position(|byte| !allowed(byte)) {
-            let byte = name.get(at..=at).map(String::from_utf8_lossy).unwrap_or_default();
+            let byte = name
+                .get(at..=at)
+                .map(String::from_utf8_lossy)
+                .unwrap_or_default();
             return Err(Problem {
                 at: Some(at),
-                ..Problem::new(0, format!("character '{byte}' is not permitted in acl name '{shown}'."))
+                ..Problem::new(
+                    0,
+                    format!("character '{byte}' is not permitted in acl name '{shown}'."),
+                )
             });
         }
         if name.eq_ignore_ascii_case(b"or") {
             return Err(Problem::new(
                 0,
-                format!("acl name '{shown}' will never match. 'or' is used to express a logical disjunction within a condition."),
+                format!(
+                    "acl name '{shown}' will never match. 'or' is used to express a logical disjunction within a condition."
+                ),
             ));
         }
         let test = words.get(1..).unwrap_or_default();
         Self::test(name, test, compiler).map_err(|problem| {
-            problem
-                .shifted(1)
-                .within(format_args!("error detected while parsing ACL '{shown}' : "))
+            problem.shifted(1).within(format_args!(
+                "error detected while parsing ACL '{shown}' : "
+            ))
         })
     }
 
@@ -96,21 +104,28 @@ impl Acl {
         let end = words.iter().position(|word| word.is_empty());
         let words = words.get(..end.unwrap_or(words.len())).unwrap_or_default();
         let criterion = words.first().copied().unwrap_or_default();
-        let end = criterion.iter().position(|byte| matches!(byte, b'(' | b','));
-        let keyword = criterion.get(..end.unwrap_or(criterion.len())).unwrap_or_default();
+        let end = criterion
+            .iter()
+            .position(|byte| matches!(byte, b'(' | b','));
+        let keyword = criterion
+            .get(..end.unwrap_or(criterion.len()))
+            .unwrap_or_default();
         let own = pattern::keyword(keyword);
         let expression = Self::expression(criterion, keyword, own.map(|own| own.0), compiler)
             .map_err(|(text, suggestion)| Problem {
                 suggestion,
                 ..Problem::new(0, format!("{text}."))
             })?;
-        let implied = own
-            .map(|own| own.1)
-            .filter(|_| expression.is_plain());
+        let implied = own.map(|own| own.1).filter(|_| expression.is_plain());
         let values = words.get(1..).unwrap_or_default();
-        let patterns =
-            Patterns::compile(values, implied, expression.output(), (name, keyword), compiler)
-                .map_err(|problem| problem.shifted(1))?;
+        let patterns = Patterns::compile(
+            values,
+            implied,
+            expression.output(),
+            (name, keyword),
+            compiler,
+        )
+        .map_err(|problem| problem.shifted(1))?;
         Ok(Self {
             name: name.into(),
             predefined: false,
@@ -325,17 +340,12 @@ fn braces(
         return Err(Problem::new(at, "missing closing '}' in condition."));
     };
     let test = inside.get(..close).unwrap_or_default();
-    let acl =
-        Acl::test(b"", test, compiler).map_err(|problem| problem.shifted(at + 1))?;
+    let acl = Acl::test(b"", test, compiler).map_err(|problem| problem.shifted(at + 1))?;
     Ok((vec![declare(acl, compiler)], at + close + 2))
 }
 
 /// Finds the ACLs of a name: those of the proxy, else the predefined one.
-fn named(
-    name: &[u8],
-    at: usize,
-    compiler: &mut Compiler<'_>,
-) -> Result<Vec<AclId>, Problem> {
+fn named(name: &[u8], at: usize, compiler: &mut Compiler<'_>) -> Result<Vec<AclId>, Problem> {
     let own = compiler.around.acls(name);
     if !own.is_empty() {
         return Ok(own.to_vec());
@@ -348,7 +358,10 @@ fn named(
         return Ok(vec![AclId(index as u32)]);
     }
     let shown = String::from_utf8_lossy(name);
-    let Some((_, words)) = PREDEFINED.iter().find(|(known, _)| known.as_bytes() == name) else {
+    let Some((_, words)) = PREDEFINED
+        .iter()
+        .find(|(known, _)| known.as_bytes() == name)
+    else {
         if PREDEFINED_MISSING.contains(&&*shown) {
             let text = format!("predefined ACL '{shown}' is not implemented by oneloop.");
             return Err(Problem::new(at, text));
@@ -379,7 +392,11 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
     if acl.expression.needs().lacking(scope).is_none() {
         return;
     }
-    let side = if compiler.is_frontend { "frontend" } else { "backend" };
+    let side = if compiler.is_frontend {
+        "frontend"
+    } else {
+        "backend"
+    };
     let place = match scope {
         Scope::Request => "http-request header rule",
         Scope::Switch => "use-backend rule",
@@ -389,9 +406,13 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
     let name = String::from_utf8_lossy(&acl.name);
     let keyword = String::from_utf8_lossy(&acl.keyword);
     let text = if name.is_empty() {
-        format!("anonymous acl will never match because it uses keyword '{keyword}' which is incompatible with '{side} {place}'")
+        format!(
+            "anonymous acl will never match because it uses keyword '{keyword}' which is incompatible with '{side} {place}'"
+        )
     } else {
-        format!("acl '{name}' will never match because it only involves keywords that are incompatible with '{side} {place}'")
+        format!(
+            "acl '{name}' will never match because it only involves keywords that are incompatible with '{side} {place}'"
+        )
     };
     compiler.warnings.push(Problem {
         lead: Lead::Spaced,

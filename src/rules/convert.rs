@@ -215,7 +215,9 @@ pub(super) fn find(name: &[u8]) -> Option<&'static Row> {
 
 fn arithmetic(args: &Args, operator: Operator) -> Result<Step, String> {
     let text = args.text(0);
-    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    let number = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
     if let Some(number) = number {
         return Ok(Step::Arithmetic(operator, number));
     }
@@ -254,8 +256,11 @@ fn part(args: &Args, words: bool) -> Result<Step, String> {
 }
 
 fn hex_parts(args: &Args) -> Result<Step, String> {
-    let size = args.int(1).unwrap_or(if args.text(0).is_empty() { 0 } else { 1 });
-    let size = usize::try_from(size).map_err(|_| format!("Unexpected value {size} for chunk size"))?;
+    let size = args
+        .int(1)
+        .unwrap_or(if args.text(0).is_empty() { 0 } else { 1 });
+    let size =
+        usize::try_from(size).map_err(|_| format!("Unexpected value {size} for chunk size"))?;
     Ok(Step::HexParts {
         separator: args.text(0).into(),
         size,
@@ -301,10 +306,13 @@ fn json(args: &Args) -> Result<Step, String> {
 fn regsub(args: &Args) -> Result<Step, String> {
     let flags = args.text(2);
     if let Some(flag) = flags.iter().find(|flag| !b"gi".contains(flag)) {
-        return Err(format!("invalid regex flag '{}', only 'i' and 'g' are supported", char::from(*flag)));
+        return Err(format!(
+            "invalid regex flag '{}', only 'i' and 'g' are supported",
+            char::from(*flag)
+        ));
     }
-    let regex = Regex::compile(args.text(0), flags.contains(&b'i'))
-        .map_err(|error| error.to_string())?;
+    let regex =
+        Regex::compile(args.text(0), flags.contains(&b'i')).map_err(|error| error.to_string())?;
     Ok(Step::Replace {
         regex: Box::new(regex),
         by: args.text(1).into(),
@@ -352,14 +360,20 @@ fn settle<'a>(
 }
 
 /// Casts to the type that a converter reads. `Some(None)`: it is of that type already.
-#[expect(clippy::option_option, reason = "no sample and no change are different")]
+#[expect(
+    clippy::option_option,
+    reason = "no sample and no change are different"
+)]
 fn cast(sample: Sample<'_>, to: Option<Type>, out: &mut Vec<u8>) -> Option<Option<Output>> {
     let Some(to) = to else { return Some(None) };
     Some(match (to, sample) {
         (Type::Bool, Sample::Bool(_)) | (Type::Int, Sample::Int(_)) | (Type::Ip, Sample::Ip(_)) => {
             None
         }
-        (Type::Str | Type::Bin | Type::Method, Sample::Str(_) | Sample::Bin(_) | Sample::Method(..)) => None,
+        (
+            Type::Str | Type::Bin | Type::Method,
+            Sample::Str(_) | Sample::Bin(_) | Sample::Method(..),
+        ) => None,
         (Type::Bool, _) => Some(Output::Bool(sample.int()? != 0)),
         (Type::Int, _) => Some(Output::Int(sample.int()?)),
         (Type::Ip, _) => Some(Output::Ip(sample.ip()?)),
@@ -435,7 +449,9 @@ impl Step {
     }
 
     fn of_ip(&self, ip: IpAddr) -> Option<Output> {
-        let Self::Mask(v4, v6) = self else { return None };
+        let Self::Mask(v4, v6) = self else {
+            return None;
+        };
         match (ip, v4, v6) {
             (IpAddr::V4(ip), IpAddr::V4(mask), _) => {
                 let bits = ip.to_bits() & mask.to_bits();
@@ -468,9 +484,13 @@ impl Step {
                 return Some(Output::Slice(from, to));
             }
             Self::Bytes { offset, length } => {
-                let from = usize::try_from(*offset).unwrap_or(text.len()).min(text.len());
+                let from = usize::try_from(*offset)
+                    .unwrap_or(text.len())
+                    .min(text.len());
                 let length = length.and_then(|length| usize::try_from(length).ok());
-                let to = from.saturating_add(length.unwrap_or(text.len())).min(text.len());
+                let to = from
+                    .saturating_add(length.unwrap_or(text.len()))
+                    .min(text.len());
                 return Some(Output::Slice(from, to));
             }
             Self::Replace { regex, by, all } => substitute(regex, by, *all, text, out),
@@ -496,7 +516,11 @@ impl Step {
                 return Some(Output::Slice(from, text.len()));
             }
             Self::TrimRight(set) => {
-                let cut = text.iter().rev().take_while(|byte| set.contains(byte)).count();
+                let cut = text
+                    .iter()
+                    .rev()
+                    .take_while(|byte| set.contains(byte))
+                    .count();
                 return Some(Output::Slice(0, text.len() - cut));
             }
             Self::Append(tail) => {
@@ -564,14 +588,30 @@ fn fields_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(
     let count = usize::try_from(count).unwrap_or_default();
     let (first, last) = if index > 0 {
         let first = wanted - 1;
-        let last = if count == 0 { total } else { first.saturating_add(count).min(total) };
+        let last = if count == 0 {
+            total
+        } else {
+            first.saturating_add(count).min(total)
+        };
         (first, last)
     } else {
         let last = total - wanted + 1;
-        (if count == 0 { 0 } else { last.saturating_sub(count) }, last)
+        (
+            if count == 0 {
+                0
+            } else {
+                last.saturating_sub(count)
+            },
+            last,
+        )
     };
     // The start of field n is after the n-th delimiter, its end before the next one.
-    let delimiter = |n: usize| text.iter().enumerate().filter(|(_, byte)| delimits(byte)).nth(n);
+    let delimiter = |n: usize| {
+        text.iter()
+            .enumerate()
+            .filter(|(_, byte)| delimits(byte))
+            .nth(n)
+    };
     let from = match first.checked_sub(1) {
         Some(before) => delimiter(before)?.0 + 1,
         None => 0,
@@ -584,7 +624,11 @@ fn fields_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(
 fn words_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(usize, usize)> {
     let delimits = |at: usize| text.get(at).is_none_or(|byte| delimiters.contains(byte));
     let starts = || (0..text.len()).filter(|at| !delimits(*at) && (*at == 0 || delimits(at - 1)));
-    let end_of = |start: usize| (start..=text.len()).find(|at| delimits(*at)).unwrap_or(text.len());
+    let end_of = |start: usize| {
+        (start..=text.len())
+            .find(|at| delimits(*at))
+            .unwrap_or(text.len())
+    };
     let total = starts().count();
     let wanted = usize::try_from(index.unsigned_abs()).ok()?;
     if wanted > total {
@@ -601,7 +645,11 @@ fn words_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(u
     } else {
         let last = total - wanted;
         let to = end_of(starts().nth(last)?);
-        let from = if count == 0 { 0 } else { starts().nth((last + 1).saturating_sub(count))? };
+        let from = if count == 0 {
+            0
+        } else {
+            starts().nth((last + 1).saturating_sub(count))?
+        };
         Some((from, to))
     }
 }
@@ -611,7 +659,9 @@ fn words_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(u
 fn substitute(regex: &Regex, by: &[u8], all: bool, text: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     while let Some(groups) = regex.captures(text, at) {
-        let Some(Some((start, end))) = groups.first().copied() else { break };
+        let Some(Some((start, end))) = groups.first().copied() else {
+            break;
+        };
         out.extend_from_slice(text.get(at..start).unwrap_or_default());
         expand(by, text, &groups, out);
         at = end;
@@ -659,8 +709,20 @@ fn join_hex(bytes: &[u8], separator: &[u8], size: usize, truncate: bool, out: &m
 fn to_base64(bytes: &[u8], for_url: bool, out: &mut Vec<u8>) {
     const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let letter = |index: u32| match (index & 63) as usize {
-        62 => if for_url { b'-' } else { b'+' },
-        63 => if for_url { b'_' } else { b'/' },
+        62 => {
+            if for_url {
+                b'-'
+            } else {
+                b'+'
+            }
+        }
+        63 => {
+            if for_url {
+                b'_'
+            } else {
+                b'/'
+            }
+        }
         index => LETTERS.get(index).copied().unwrap_or_default(),
     };
     for chunk in bytes.chunks(3) {
@@ -762,7 +824,10 @@ fn to_json(text: &[u8], encoding: Encoding, out: &mut Vec<u8>) -> Option<()> {
             rest = after;
             continue;
         }
-        let character = rest.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+        let character = rest
+            .utf8_chunks()
+            .next()
+            .and_then(|chunk| chunk.valid().chars().next());
         match (character, encoding) {
             (Some(character), _) => {
                 json_char(character as u32, out);

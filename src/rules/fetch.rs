@@ -178,6 +178,8 @@ pub struct Scratch {
     pub cache: AclCache,
     /// Where actions write values before they become edits.
     pub(super) text: Vec<u8>,
+    /// Where a replacement is put together while the old value is still in use.
+    pub(super) made: Vec<u8>,
 }
 
 impl Scratch {
@@ -260,11 +262,10 @@ impl Expression {
         scope: Scope,
         compiler: &mut Compiler<'_>,
     ) -> Result<Self, Problem> {
-        let (expression, rest) =
-            Self::parse(text, scope, compiler).map_err(|error| Problem {
-                suggestion: error.suggestion(),
-                ..Problem::new(0, format!("{}.", error.text()))
-            })?;
+        let (expression, rest) = Self::parse(text, scope, compiler).map_err(|error| Problem {
+            suggestion: error.suggestion(),
+            ..Problem::new(0, format!("{}.", error.text()))
+        })?;
         if rest.is_empty() {
             Ok(expression)
         } else {
@@ -317,8 +318,8 @@ impl Expression {
                 };
                 return Err(ExpressionError::Converter(text));
             };
-            let (values, after) = args::parse(after, row.kinds, row.required, compiler)
-                .map_err(|error| {
+            let (values, after) =
+                args::parse(after, row.kinds, row.required, compiler).map_err(|error| {
                     ExpressionError::Converter(format!(
                         "invalid arg {} in converter '{shown}' : {}",
                         error.index, error.text

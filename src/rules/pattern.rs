@@ -242,7 +242,9 @@ impl Patterns {
                 .value(value, &mut state)
                 .map_err(|problem| problem.shifted(first + index))?;
         }
-        patterns.finish().map_err(|text| Problem::new(first, text))?;
+        patterns
+            .finish()
+            .map_err(|text| Problem::new(first, text))?;
         Ok(patterns)
     }
 
@@ -599,7 +601,9 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
         Some((low, high)) => {
             let bound = |text: &str| match text {
                 "" => Ok(None),
-                _ => number(text).map(Some).ok_or_else(|| wrong("valid number range")),
+                _ => number(text)
+                    .map(Some)
+                    .ok_or_else(|| wrong("valid number range")),
             };
             (bound(low)?, bound(high)?)
         }
@@ -609,15 +613,9 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
     let (low, high) = match state.operator {
         None | Some(Operator::Eq) => (low, high),
         Some(Operator::Ge) => (low, high.filter(|_| !single)),
-        Some(Operator::Gt) => (
-            low.map(|n| n.saturating_add(1)),
-            high.filter(|_| !single),
-        ),
+        Some(Operator::Gt) => (low.map(|n| n.saturating_add(1)), high.filter(|_| !single)),
         Some(Operator::Le) => (low.filter(|_| !single), high),
-        Some(Operator::Lt) => (
-            low.filter(|_| !single),
-            high.map(|n| n.saturating_sub(1)),
-        ),
+        Some(Operator::Lt) => (low.filter(|_| !single), high.map(|n| n.saturating_sub(1))),
     };
     Ok(Some(low.unwrap_or(i64::MIN)..=high.unwrap_or(i64::MAX)))
 }
@@ -668,7 +666,9 @@ impl Literals {
             .filter(|at| *at == 0 || ends(*at - 1))
             .any(|at| {
                 self.any_length(text.len() - at, |length| {
-                    ends(at + length).then(|| text.get(at..at + length)).flatten()
+                    ends(at + length)
+                        .then(|| text.get(at..at + length))
+                        .flatten()
                 })
             })
     }
@@ -677,7 +677,10 @@ impl Literals {
 /// Cuts delimiters off both ends.
 fn trim<'a>(value: &'a [u8], delimiters: &[u8]) -> &'a [u8] {
     let inside = |byte: &u8| !delimiters.contains(byte);
-    match (value.iter().position(inside), value.iter().rposition(inside)) {
+    match (
+        value.iter().position(inside),
+        value.iter().rposition(inside),
+    ) {
         (Some(first), Some(last)) => value.get(first..=last).unwrap_or_default(),
         _ => b"",
     }
@@ -729,8 +732,16 @@ impl Networks {
 
     /// Whether any network has the address; IPv4 and IPv6 meet as configuration.txt 7.1.6 says.
     fn contain(&self, ip: IpAddr) -> bool {
-        let has4 = |bits: u32| self.v4.iter().any(|(mask, set)| set.contains(&(bits & mask)));
-        let has6 = |bits: u128| self.v6.iter().any(|(mask, set)| set.contains(&(bits & mask)));
+        let has4 = |bits: u32| {
+            self.v4
+                .iter()
+                .any(|(mask, set)| set.contains(&(bits & mask)))
+        };
+        let has6 = |bits: u128| {
+            self.v6
+                .iter()
+                .any(|(mask, set)| set.contains(&(bits & mask)))
+        };
         match ip {
             IpAddr::V4(ip) => has4(ip.to_bits()) || has6(ip.to_ipv6_mapped().to_bits()),
             IpAddr::V6(ip) => has6(ip.to_bits()) || embedded(ip).is_some_and(has4),

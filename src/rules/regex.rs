@@ -198,7 +198,7 @@ impl Reader<'_> {
             self.out.push(char::from(byte));
         } else {
             // Writing to a string does not fail.
-            drop(write!(self.out, "\\x{byte:02X}"));
+            let _ = write!(self.out, "\\x{byte:02X}");
         }
     }
 

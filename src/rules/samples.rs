@@ -41,7 +41,9 @@ impl Needs {
     pub(super) fn lacking(self, scope: Scope) -> Option<&'static str> {
         match (self, scope) {
             (Self::Request, Scope::Response | Scope::Log) => Some("HTTP request headers"),
-            (Self::Response, Scope::Request | Scope::Switch | Scope::Log) => Some("HTTP response headers"),
+            (Self::Response, Scope::Request | Scope::Switch | Scope::Log) => {
+                Some("HTTP response headers")
+            }
             (Self::Message, Scope::Log) => Some("HTTP request headers,HTTP response headers"),
             (Self::Status, Scope::Request | Scope::Switch) => Some("HTTP response"),
             (Self::Server, Scope::Request | Scope::Switch) => Some("server"),
@@ -312,7 +314,9 @@ pub(super) fn compile<'t>(
         return Err(ExpressionError::Missing);
     }
     let Some(row) = TABLE.iter().find(|row| row.name.as_bytes() == name) else {
-        let lacking = missing::FETCHES.iter().any(|known| known.as_bytes() == name);
+        let lacking = missing::FETCHES
+            .iter()
+            .any(|known| known.as_bytes() == name);
         return Err(ExpressionError::Unknown(shown(), lacking));
     };
     let (values, rest) = args::parse(rest, row.kinds, row.required, compiler)
@@ -505,6 +509,15 @@ impl Fetch {
                 });
                 found
             }),
+            Self::UrlParam {
+                name,
+                delimiter,
+                reading,
+            } => context.request().is_some_and(|request| {
+                url_params(request.target(), name, *delimiter)
+                    .filter_map(|value| reading.read(value))
+                    .any(test)
+            }),
             _ => self.value(context, source).is_some_and(test),
         }
     }
@@ -603,9 +616,11 @@ impl Fetch {
                 Some(Sample::Int(count))
             }
             Self::Version(side) => {
-                // HAProxy keeps the version it was sent; only 1.0 and 1.1 can be told apart here.
-                let minor = message(context, *side)?.minor();
-                Some(Sample::Str(if minor == 0 { b"1.0" } else { b"1.1" }))
+                let message = message(context, *side)?;
+                let version = message.head.version.of(message.bytes);
+                Some(Sample::Str(
+                    version.strip_prefix(b"HTTP/").unwrap_or(version),
+                ))
             }
             _ => self.of_target(context.request()?, source),
         }
@@ -621,7 +636,7 @@ impl Fetch {
             Self::Url => Some(Sample::Str(request.target())),
             Self::Path => request.path().map(Sample::Str),
             Self::PathQuery => request.pathq().map(Sample::Str),
-            Self::Query => Some(Sample::Str(request.query())),
+            Self::Query => request.query().map(Sample::Str),
             Self::Base(with_query) => {
                 source.clear();
                 source.extend_from_slice(request.header(b"host").next().unwrap_or_default());
@@ -639,7 +654,7 @@ impl Fetch {
                 name,
                 delimiter,
                 reading,
-            } => reading.read(url_param(request.target(), name, *delimiter)?),
+            } => reading.read(url_params(request.target(), name, *delimiter).next()?),
             _ => None,
         }
     }
@@ -761,19 +776,18 @@ fn occurrence_of<'a>(
 }
 
 /// Calls `found` with the value of each cookie of that name, or of all without a name.
-fn cookies_of<'a>(
-    message: Message<'a>,
-    side: Side,
-    name: &[u8],
-    mut found: impl FnMut(&'a [u8]),
-) {
+fn cookies_of<'a>(message: Message<'a>, side: Side, name: &[u8], mut found: impl FnMut(&'a [u8])) {
     let header: &[u8] = match side {
         Side::Request => b"cookie",
         Side::Response => b"set-cookie",
     };
     for line in message.header(header) {
         // A Set-Cookie line has one cookie, what follows are its attributes (RFC 6265 §4.1).
-        let most = if side == Side::Response { 1 } else { usize::MAX };
+        let most = if side == Side::Response {
+            1
+        } else {
+            usize::MAX
+        };
         for cookie in line.split(|byte| *byte == b';').take(most) {
             let Some(equals) = cookie.iter().position(|byte| *byte == b'=') else {
                 continue;
@@ -786,17 +800,23 @@ fn cookies_of<'a>(
     }
 }
 
-/// A parameter of the query string. The parameters begin after the first `delimiter` of the
-/// target and are parted by `&` or `;`.
-fn url_param<'a>(target: &'a [u8], name: &[u8], delimiter: u8) -> Option<&'a [u8]> {
-    let start = target.iter().position(|byte| *byte == delimiter)? + 1;
-    target
-        .get(start..)?
-        .split(|byte| matches!(byte, b'&' | b';') || *byte == delimiter)
-        .find_map(|pair| {
+/// The parameters of that name, or all without a name. They begin after the first `delimiter` of
+/// the target and are parted by `&` or `;`.
+fn url_params<'a, 'n>(
+    target: &'a [u8],
+    name: &'n [u8],
+    delimiter: u8,
+) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    let start = target.iter().position(|byte| *byte == delimiter);
+    let list = start
+        .and_then(|at| target.get(at + 1..))
+        .unwrap_or_default();
+    list.split(move |byte| matches!(byte, b'&' | b';') || *byte == delimiter)
+        .filter_map(move |pair| {
             let equals = pair.iter().position(|byte| *byte == b'=')?;
             let (key, value) = pair.split_at(equals);
-            (name.is_empty() || key == name).then(|| value.get(1..).unwrap_or_default())
+            let wanted = name.is_empty() || key == name;
+            wanted.then(|| value.get(1..).unwrap_or_default())
         })
 }
 
@@ -809,7 +829,10 @@ fn authority(target: &[u8]) -> Option<(IpAddr, i64)> {
         return Some((ip, 80));
     }
     let (ip, port) = host.rsplit_once(':')?;
-    Some((ip.trim_matches(['[', ']']).parse().ok()?, port.parse().ok()?))
+    Some((
+        ip.trim_matches(['[', ']']).parse().ok()?,
+        port.parse().ok()?,
+    ))
 }
 
 fn port(address: Address) -> Option<Sample<'static>> {
