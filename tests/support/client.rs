@@ -22,7 +22,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// The status code.
-    pub(crate) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> i32 {
         self.head
             .split(' ')
             .nth(1)

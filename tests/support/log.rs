@@ -121,8 +121,8 @@ pub(crate) struct HttpLine {
     pub(crate) server: String,
     /// TR, Tw, Tc, Tr, Ta in milliseconds; -1 for a stage that was not reached.
     pub(crate) timers: [i64; 5],
-    /// The status code.
-    pub(crate) status: u16,
+    /// The status code; -1 when the client left before there was one.
+    pub(crate) status: i32,
     /// BYTES.
     pub(crate) bytes: u64,
     /// The two captured cookies.
