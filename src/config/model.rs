@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::base::addr::Endpoint;
 use crate::http::reply::Reply;
-use crate::log::syslog::{Facility, Level, LogFormat};
+use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::Format;
@@ -143,16 +143,8 @@ pub enum AccessLevel {
 pub struct LogTarget {
     /// Where messages go.
     pub to: LogAddress,
-    /// `len N`: longest message in bytes; 1024 by default.
-    pub max_length: u32,
-    /// `format NAME`.
-    pub format: LogFormat,
-    /// The facility.
-    pub facility: Facility,
-    /// The least severe level that passes; `Debug` by default.
-    pub level: Level,
-    /// Messages more severe than this are sent as this; `Emerg` by default.
-    pub min_level: Level,
+    /// Format, facility, levels and length.
+    pub framing: Framing,
     /// Its line.
     pub place: Place,
 }
@@ -501,6 +493,9 @@ impl Proxy {
     /// The answer for an error status: the `errorfile`, if there is one.
     #[must_use]
     pub fn error_file(&self, status: u16) -> Option<&Arc<Reply>> {
-        self.error_files.iter().find(|(known, _)| *known == status).map(|(_, reply)| reply)
+        self.error_files
+            .iter()
+            .find(|(known, _)| *known == status)
+            .map(|(_, reply)| reply)
     }
 }

@@ -3,8 +3,14 @@
 //! One mechanism serves them all: a *fetch* reads something of the session through [`Context`], zero
 //! or more *converters* change it, and the result is matched by patterns (ACLs) or written as text
 //! (log lines, header values, answers). A new fetch or converter is a row in its table.
+//!
+//! Every compiled value is plain and immutable; whatever evaluation must remember or write to is
+//! in [`fetch::Scratch`], which the engine owns once. `compile` turns words of the configuration
+//! into such values or into a [`compile::Problem`]; nothing here prints, reads files or panics.
 
 pub mod action;
+pub mod answer;
+pub mod compile;
 pub mod condition;
 pub mod convert;
 pub mod fetch;
