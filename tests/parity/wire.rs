@@ -239,7 +239,7 @@ fn show_message(bytes: &[u8], masks: &Masks, lines: &mut Vec<String>) {
             let value = if name == "date" { " (masked)\\r\\n" } else { value };
             text = format!("{name}:{value}");
         }
-        lines.push(text);
+        lines.push(shorten(text));
     }
     let body = &bytes[head.len..];
     if head.is_chunked()
@@ -251,16 +251,24 @@ fn show_message(bytes: &[u8], masks: &Masks, lines: &mut Vec<String>) {
     show_body(body, "", lines);
 }
 
-/// Bodies over this many bytes are written as length, hash and start.
-const SHOWN_MAX: usize = 600;
+/// Bodies and lines over this many bytes are written as length, hash and start.
+const SHOWN_MAX: usize = 400;
+
+fn shorten(line: String) -> String {
+    if line.len() <= SHOWN_MAX { line } else { digest(line.as_bytes()) }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &b| {
+        (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let start = escape(&bytes[..60]);
+    format!("{} bytes, hash {hash:016x}, {start}...", bytes.len())
+}
 
 fn show_body(bytes: &[u8], prefix: &str, lines: &mut Vec<String>) {
     if bytes.len() > SHOWN_MAX {
-        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &b| {
-            (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-        });
-        let start = escape(&bytes[..60]);
-        lines.push(format!("{prefix}{} bytes, hash {hash:016x}, {start}...", bytes.len()));
+        lines.push(format!("{prefix}{}", digest(bytes)));
         return;
     }
     for line in bytes.split_inclusive(|&b| b == b'\n') {

@@ -243,6 +243,10 @@ impl World {
         if timeouts.is_empty() {
             self.settle(case, &mut timeouts);
         }
+        // The readers hold the sockets too: only a shutdown ends them.
+        for stream in self.streams.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
         self.streams.clear();
         self.targets.clear();
         self.shared.update(|state| {
