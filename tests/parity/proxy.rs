@@ -217,7 +217,7 @@ fn fill_in(
 const MARKER: &str = "
 defaults
     mode http
-    timeout client 8s
+    timeout client 10m
     option httplog
     option dontlognull
 frontend parity-marker

@@ -12,6 +12,7 @@ use crate::wire::{self, Masks};
 use crate::world::{Seen, World};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Suites that run at the same time.
 const THREADS: usize = 2;
@@ -71,7 +72,8 @@ fn run_suite(suite: &Suite, binaries: &Binaries, report: &Report, only: &crate::
         }
         let name = format!("{}/{}", suite.name, case.name);
         if only.is_set() {
-            say(&format!("==== {name}: what haproxy did\n{}", print(&model.sections)));
+            let ms = model.took.as_millis();
+            say(&format!("==== {name}: what haproxy did in {ms} ms\n{}", print(&model.sections)));
         }
         report.file(name, outcome);
     }
@@ -84,6 +86,7 @@ fn run_suite(suite: &Suite, binaries: &Binaries, report: &Report, only: &crate::
 struct Shown {
     sections: Vec<Section>,
     timeouts: Vec<String>,
+    took: Duration,
 }
 
 fn print(sections: &[Section]) -> String {
@@ -117,15 +120,18 @@ fn run_side(
     world.mark()?;
     let mut printed = (String::new(), String::new());
     for case in cases {
+        let begin = Instant::now();
         let mut seen = world.run(case);
+        let took = begin.elapsed();
         if !proxy.is_alive() {
             let (stdout, stderr) = proxy.stop();
             seen.timeouts.push(format!("the process ended: {stdout}{stderr}"));
-            shown.push(show(case, seen, &proxy, binaries.same, side));
+            shown.push(Shown { took, ..show(case, seen, &proxy, binaries.same, side) });
             proxy = start(&mut world)?;
+            world.mark()?;
             continue;
         }
-        shown.push(show(case, seen, &proxy, binaries.same, side));
+        shown.push(Shown { took, ..show(case, seen, &proxy, binaries.same, side) });
     }
     let ports = known_ports(&proxy);
     let (stdout, stderr) = proxy.stop();
@@ -142,7 +148,7 @@ fn run_side(
         let lines = printed.0.lines().map(|line| hide_client(&mask.apply(line))).collect();
         sections.push(Section { part: Part::Log, title: "stdout".to_owned(), lines });
     }
-    shown.push(Shown { sections, timeouts: Vec::new() });
+    shown.push(Shown { sections, timeouts: Vec::new(), took: Duration::ZERO });
     Ok(shown)
 }
 
@@ -190,5 +196,5 @@ fn show(case: &Case, seen: Seen, proxy: &Proxy, same: bool, side: Side) -> Shown
     }
     let lines = seen.logs.iter().map(|line| mask.apply(&wire::escape(line))).collect();
     sections.push(Section { part: Part::Log, title: "log".to_owned(), lines });
-    Shown { sections, timeouts: seen.timeouts }
+    Shown { sections, timeouts: seen.timeouts, took: Duration::ZERO }
 }

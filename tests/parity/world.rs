@@ -113,7 +113,7 @@ pub(crate) struct Seen {
     pub(crate) clients: Vec<(u8, Vec<u8>, Vec<String>, Option<End>)>,
     /// Origin's name and what each of its connections carried.
     pub(crate) origins: Vec<(char, Vec<Vec<u8>>)>,
-    /// Log lines without the harness's own.
+    /// Log lines, without those of the harness itself.
     pub(crate) logs: Vec<Vec<u8>>,
     /// The clients' own ports, by connection.
     pub(crate) ports: Vec<(u16, String)>,
@@ -131,6 +131,8 @@ pub(crate) struct World {
     targets: BTreeMap<u8, String>,
     log_udp: u16,
     marks: u32,
+    /// The connection of the harness's own requests.
+    marker: Option<TcpStream>,
 }
 
 /// A running accept thread.
@@ -169,6 +171,7 @@ impl World {
             targets: BTreeMap::new(),
             log_udp,
             marks: 0,
+            marker: None,
         };
         for &origin in origins {
             world.listen(origin, 0);
@@ -189,6 +192,7 @@ impl World {
     /// Tells where the proxy listens.
     pub(crate) fn set_listeners(&mut self, listeners: BTreeMap<String, u16>) {
         self.listeners = listeners;
+        self.marker = None;
     }
 
     fn listen(&mut self, origin: char, port: u16) {
@@ -460,21 +464,34 @@ impl World {
     }
 
     /// Sends a request of the harness's own and waits for its log line: what the proxy had to say
-    /// about the case has been said before it, and closed connections have been noticed.
+    /// about the case has been said before it, and closed connections have been noticed. It goes
+    /// over one connection that stays open: its end would be seen sooner or later in the counters
+    /// of the next case.
     pub(crate) fn mark(&mut self) -> Result<(), String> {
         self.marks += 1;
         let path = format!("/parity-mark-{}", self.marks);
-        let port = self.listeners["marker"];
-        let mut stream = TcpStream::connect(("127.0.0.1", port))
-            .map_err(|error| format!("the proxy does not listen any more: {error}"))?;
+        let mut stream = match self.marker.take() {
+            Some(stream) => stream,
+            None => TcpStream::connect(("127.0.0.1", self.listeners["marker"]))
+                .map_err(|error| format!("the proxy does not listen any more: {error}"))?,
+        };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: m\r\n\r\n");
         stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
         let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
+        let mut buffer = [0; 4096];
+        while wire::answer(&answer, "GET") == Message::Incomplete {
+            match stream.read(&mut buffer) {
+                Ok(len @ 1..) => answer.extend(&buffer[..len]),
+                other => return Err(format!("the harness's own request failed: {other:?}")),
+            }
+        }
+        self.marker = Some(stream);
         let text = format!("{path} ");
         let logged = |state: &mut State| {
-            state.logs.iter().any(|line| find(line, 0, text.as_bytes()).is_some())
+            let before = state.logs.len();
+            state.logs.retain(|line| find(line, 0, text.as_bytes()).is_none());
+            state.logs.len() < before
         };
         match self.shared.wait(logged) {
             true => Ok(()),
@@ -506,10 +523,7 @@ impl World {
                 (name, bytes.filter(|bytes| !bytes.is_empty()).collect())
             })
             .collect();
-        let logs = std::mem::take(&mut state.logs)
-            .into_iter()
-            .filter(|line| find(line, 0, b"/parity-mark-").is_none())
-            .collect();
+        let logs = std::mem::take(&mut state.logs);
         Seen { clients, origins, logs, ports, timeouts: Vec::new() }
     }
 }
