@@ -42,8 +42,6 @@ const MAX_ACCEPT: u16 = 4;
 const LOG_LINE_MAX: u32 = 1024;
 /// `log-tag`.
 const LOG_TAG: &str = "haproxy";
-/// The number of the first proxy; 1 is the frontend of the stats sockets.
-const FIRST_PROXY: u32 = 2;
 
 const TIMEOUTS_HINT: &str = "\n   | While not properly invalid, you will certainly encounter various problems\n   | with such a configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.";
 
@@ -102,9 +100,11 @@ impl Parser<'_> {
         if clean {
             resolved.log_format = self.log_format_of(at);
         }
-        self.check_server_names(at);
         if clean {
             self.warn_of_timeouts(at);
+        }
+        self.check_server_names(at);
+        if clean {
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }
@@ -166,6 +166,22 @@ impl Parser<'_> {
                 format!(
                     "Proxy '{}': loop detected for {keyword}: '{text}'.",
                     proxy.name
+                )
+            }
+            // HAProxy turns such a session into HTTP; oneloop decides when it accepts.
+            Some((_, backend))
+                if proxy.settings.mode == Mode::Tcp && backend.settings.mode == Mode::Http =>
+            {
+                format!(
+                    "tcp {} '{}' ({}:{}) uses http {} '{}' ({}:{}): going over from TCP to HTTP is not implemented by oneloop.",
+                    proxy.kind(),
+                    proxy.name,
+                    proxy.place.file,
+                    proxy.place.line,
+                    backend.kind(),
+                    backend.name,
+                    backend.place.file,
+                    backend.place.line
                 )
             }
             Some((_, backend)) if backend.settings.mode != proxy.settings.mode => {
@@ -607,7 +623,9 @@ fn build(
 ) -> Config {
     let drafts = std::mem::take(&mut parser.proxies);
     let taken: Vec<u32> = drafts.iter().filter_map(|draft| draft.number).collect();
-    let mut free = FreeNumbers::new(FIRST_PROXY, &taken);
+    // The frontend of the stats sockets, when there is one, is number 1.
+    let first = 1 + u32::from(!parser.global.stats_sockets.is_empty());
+    let mut free = FreeNumbers::new(first, &taken);
     let mut config = Config {
         global: build_global(std::mem::take(&mut parser.global), parser, options),
         proxies: Vec::new(),

@@ -14,7 +14,7 @@ use super::lexer::{Line, Variables};
 use super::lines::{bad_character, reason};
 use super::sections::{Names, Parser};
 use crate::rules::action::{compile_request_rule, compile_response_rule};
-use crate::rules::compile::{Compiler, Problem, Surroundings};
+use crate::rules::compile::{self, Compiler, Problem, Surroundings};
 use crate::rules::condition::{Acl, AclId, Condition};
 use crate::rules::fetch::Scope;
 
@@ -143,12 +143,11 @@ fn report(
             span.end = span.start + 1;
         }
     }
-    let lead = if problem.tight {
-        Lead::ParsingTight
-    } else if problem.message.starts_with("parsing acl keyword") {
-        Lead::Bare
-    } else {
-        Lead::Parsing
+    let lead = match problem.lead {
+        compile::Lead::Spaced => Lead::Parsing,
+        compile::Lead::Tight => Lead::ParsingTight,
+        compile::Lead::Capital => Lead::ParsingCapital,
+        compile::Lead::Bare => Lead::Bare,
     };
     let one = found.push(severity, lead, Some(place), problem.message.clone());
     if let Some(name) = &problem.suggestion
