@@ -713,14 +713,14 @@ mod tests {
         assert_eq!(
             String::from_utf8_lossy(&all),
             "HTTP/1.1 400 Bad request\r\nContent-length: 90\r\nCache-Control: no-cache\r\n\
-             Connection: close\r\nContent-Type: text/html\r\n\r\n<html><body><h1>400 Bad request</h1>\n\
-             Your browser sent an invalid request.\n</body></html>\n"
+             Connection: close\r\nContent-Type: text/html\r\n\r\n\
+             <html><body><h1>400 Bad request</h1>\nYour browser sent an invalid request.\n</body></html>\n"
         );
         let head = String::from_utf8_lossy(&Reply::raw(422).head).into_owned();
         assert!(head.ends_with("Cache-Control: no-cache\r\nContent-Type: text/html\r\n\r\n"));
     }
 
-    fn message_of<'a>(bytes: &'a mut Vec<u8>, head: &'a mut Head, edits: &'a Edits) -> Message<'a> {
+    fn message_of<'a>(bytes: &'a mut [u8], head: &'a mut Head, edits: &'a Edits) -> Message<'a> {
         let parsed = head::request(bytes, &mut Progress::default(), head, &Limits::default());
         assert_eq!(parsed, Parsed::Complete);
         Message::new(bytes, head, edits)
@@ -780,9 +780,9 @@ mod tests {
             location: /new|cache-control: no-cache|set-cookie: A=; path=/; Max-Age=0;||117";
     }
 
-    fn returned(
-        (status, fields, kind, len): (u16, &[(&[u8], &[u8])], Option<&[u8]>, u64),
-    ) -> String {
+    type Fields<'a> = &'a [(&'a [u8], &'a [u8])];
+
+    fn returned((status, fields, kind, len): (u16, Fields, Option<&[u8]>, u64)) -> String {
         let mut out = Vec::new();
         let fields = fields.iter().copied();
         let logged = write_return(&mut out, status, fields, kind, len, Persistence::Unsaid);

@@ -61,9 +61,10 @@ impl Fixture {
 }
 
 fn text(bytes: Option<&[u8]>) -> String {
-    bytes.map_or("-".into(), |bytes| {
-        String::from_utf8_lossy(bytes).into_owned()
-    })
+    bytes.map_or_else(
+        || "-".into(),
+        |bytes| String::from_utf8_lossy(bytes).into_owned(),
+    )
 }
 
 /// `path query pathq`, a dash for none.
