@@ -77,6 +77,8 @@ pub struct Options {
     pub memory_mb: Option<u32>,
     /// `-p`: the pid file, over `pidfile` in `global`.
     pub pidfile: Option<String>,
+    /// `-dKcfg`, `-dKall`: print `config::keywords::list` once the configuration was read.
+    pub list_keywords: bool,
     /// `-L`: the name of the local peer.
     pub localpeer: Option<String>,
 }
@@ -98,8 +100,10 @@ enum Effect {
     Value(fn(&mut Options, &str)),
     /// All that is left are files.
     Rest,
-    /// A suffix right behind the option (`-dM0`).
+    /// A byte right behind the option (`-dM0`).
     Poison,
+    /// Classes right behind the option (`-dKcfg`).
+    Keywords,
     /// HAProxy has it, oneloop does not; takes this many values.
     Lacking,
 }
@@ -238,6 +242,12 @@ pub const OPTIONS: &[CliOption] = &[
         help: "fills lent memory with a byte (default 0x50)",
         effect: Effect::Poison,
     },
+    CliOption {
+        name: "-dK",
+        value: "<cfg|all>",
+        help: "lists the keywords of the configuration",
+        effect: Effect::Keywords,
+    },
     flag("-dW", "fails if there is any warning", |o| {
         o.zero_warning = true
     }),
@@ -271,7 +281,6 @@ pub const OPTIONS: &[CliOption] = &[
     lacking("-dG", ""),
     lacking("-dR", ""),
     lacking("-dL", ""),
-    lacking("-dK", "<class>"),
 ];
 
 /// Reads the arguments, without the program's own name.
@@ -294,6 +303,16 @@ pub fn parse<I: IntoIterator<Item = String>>(arguments: I) -> Result<Options, Cl
             },
             Effect::Rest => options.files.extend(arguments.by_ref()),
             Effect::Poison => options.poison = Some(poison(&argument)?),
+            Effect::Keywords => {
+                let classes = argument.strip_prefix("-dK").unwrap_or("");
+                let known = |class: &str| matches!(class, "cfg" | "all");
+                options.list_keywords = classes.split(',').any(known);
+                if !options.list_keywords {
+                    let text =
+                        format!("-dK: oneloop lists the classes 'cfg' and 'all' <{classes}>");
+                    return Err(CliError::Alert(text));
+                }
+            }
             Effect::Lacking => {
                 let text = format!("'{}' is not implemented by oneloop.", row.name);
                 return Err(CliError::Alert(text));
@@ -382,7 +401,7 @@ pub fn build_facts(system: &str) -> String {
 pub fn usage() -> String {
     let mut out = "Usage : oneloop [-f <cfgfile|cfgdir>]* [ options ] [-- <cfgfile>*]\n".to_owned();
     for row in OPTIONS.iter().filter(|row| row.supported()) {
-        let blank = if row.value.is_empty() || row.name == "-dM" {
+        let blank = if row.value.is_empty() || matches!(row.name, "-dM" | "-dK") {
             ""
         } else {
             " "
@@ -430,6 +449,7 @@ mod tests {
         assert_eq!(read("-dM0x41 -f a").unwrap().poison, Some(0x41));
         assert_eq!(read("-dM0 -f a").unwrap().poison, Some(0));
         assert_eq!(read("-n x -f a").unwrap().maxconn, None);
+        assert!(read("-dKsmp,cfg -f a").unwrap().list_keywords);
     }
 
     #[test]
@@ -440,7 +460,7 @@ mod tests {
             assert!(matches!(read(line), Err(CliError::Usage(_))), "{line}");
         }
         for line in [
-            "-W -f a", "-Ws", "-sf 1", "-S /x", "-x /x", "-dKall", "-dMx",
+            "-W -f a", "-Ws", "-sf 1", "-S /x", "-x /x", "-dKfoo", "-dMx",
         ] {
             assert!(matches!(read(line), Err(CliError::Alert(_))), "{line}");
         }

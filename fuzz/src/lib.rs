@@ -4,6 +4,10 @@
 //! result however it is cut, spans must lie inside the head, and what is rendered must be read
 //! again as the same message.
 
+mod config;
+
+pub use config::config;
+
 use oneloop::http::chunked::Chunked;
 use oneloop::http::framing::{self, Announce, Asked, Body};
 use oneloop::http::head::{self, Head, Limits, Method, Parsed, Progress};

@@ -1,9 +1,9 @@
 //! Conditional blocks (`.if`, `.elif`, `.else`, `.endif`) and the messages `.notice`, `.warning`,
 //! `.alert`, `.diag`, with the condition language of configuration.txt 2.4 (also behind `-cc`).
 //!
-//! `Reader` stands between the lexer and the parser: it hands on only the lines that apply. It never
-//! looks at what those lines say, and lines that do not apply are still split into words, so that an
-//! open quote is an error everywhere.
+//! `Reader` stands between the lexer and the parser: it hands on only the lines that apply. It
+//! never looks at what those lines say, and lines that do not apply are still split into words, so
+//! that an open quote is an error everywhere.
 //!
 //! A wrong directive ends the reading of the file, as in HAProxy: which lines apply after it cannot
 //! be known.
@@ -69,6 +69,8 @@ struct Block {
     done: bool,
     /// `.else` has come.
     last: bool,
+    /// The line of the `.if`.
+    opened: u32,
 }
 
 /// The lines of one file that apply, one by one.
@@ -119,16 +121,16 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        if !self.ended && !self.blocks.is_empty() {
+        if let (false, Some(block)) = (self.ended, self.blocks.last()) {
+            let note = format!("the '.if' of line {} has no '.endif'", block.opened);
             let place = Place {
                 file: self.lexer.file(),
                 line: self.lexer.number(),
                 source: [].into(),
                 span: None,
             };
-            found
-                .alert(place, "non-terminated '.if' block.")
-                .lead(Lead::ParsingTight);
+            let one = found.alert(place, "non-terminated '.if' block.");
+            one.lead(Lead::ParsingTight).note(note);
         }
         self.ended = true;
         None
@@ -146,16 +148,13 @@ impl<'a> Reader<'a> {
                     active: false,
                     done: !outer,
                     last: false,
+                    opened: line.number,
                 };
                 if outer {
                     let Some(met) = condition(line, variables, found) else {
                         return After::Quit;
                     };
-                    block = Block {
-                        active: met,
-                        done: met,
-                        last: false,
-                    };
+                    (block.active, block.done) = (met, met);
                 }
                 self.blocks.push(block);
                 After::Continue

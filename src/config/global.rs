@@ -87,10 +87,7 @@ pub(super) fn change_environment(line: &Line, variables: &mut Variables, found: 
             }
         }
         "localpeer" => {
-            if line.bytes(1).is_empty() {
-                let message = "'localpeer' expects a name as an argument.".to_owned();
-                refuse(1, message);
-            } else {
+            if !line.bytes(1).is_empty() {
                 variables.set(b"HAPROXY_LOCALPEER", line.bytes(1));
             }
         }
@@ -127,7 +124,9 @@ impl Parser<'_> {
             "pidfile" => self.pid_file_line(line),
             "maxconn" => {
                 let expects = "'maxconn' expects an integer argument.";
-                if let Some(number) = self.count_line(line, expects) {
+                if self.global.maxconn.is_some() {
+                    self.already(line);
+                } else if let Some(number) = self.count_line(line, expects) {
                     // As in HAProxy, 0 means "work it out".
                     self.global.maxconn = (number > 0).then_some(number);
                 }
@@ -148,8 +147,11 @@ impl Parser<'_> {
                     self.global.description = Some(text);
                 }
             }
+            "localpeer" => {
+                self.word_line(line, "'localpeer' expects a name as an argument.");
+            }
             // The survey has run them.
-            "setenv" | "presetenv" | "unsetenv" | "resetenv" | "localpeer" => {}
+            "setenv" | "presetenv" | "unsetenv" | "resetenv" => {}
             "stats" => self.global_stats_line(line),
             "ca-base" | "crt-base" => self.tls_base_line(line),
             name if name.starts_with("ssl-default-") => self.tls_default_line(line),
@@ -567,16 +569,68 @@ impl Parser<'_> {
                 self.only(line, 0);
                 false
             }
+            "thread-group" => {
+                let word = line.word(1);
+                match units::integer(&word) {
+                    Some(1) => {}
+                    Some(number) => {
+                        let message =
+                            format!("'thread-group' value must be between 1 and 1 (was {number})");
+                        self.refuse(line, 1, message);
+                        return;
+                    }
+                    None => {
+                        let message = format!(
+                            "'thread-group' passed a missing or unparsable integer value in '{word}'"
+                        );
+                        self.refuse(line, 1, message);
+                        return;
+                    }
+                }
+                match line.from(2).iter().position(|word| !is_set(&word.str())) {
+                    Some(bad) => {
+                        let message =
+                            format!("'thread-group' : '{}' is no range.", line.word(bad + 2));
+                        self.refuse(line, bad + 2, message);
+                        return;
+                    }
+                    None => false,
+                }
+            }
             _ => {
-                if line.words.len() < 3 {
-                    let message = format!("'{name}' expects a set of threads and a set of CPUs.");
-                    self.refuse(line, line.words.len(), message);
+                if !self.cpu_map_is_good(line) {
                     return;
                 }
-                name == "cpu-map"
+                true
             }
         };
         self.warn_of_threads(line, 0, name, more);
+    }
+
+    /// `cpu-map [auto:]THREADS CPUS...`: only its form matters.
+    fn cpu_map_is_good(&mut self, line: &Line) -> bool {
+        if line.words.len() < 3 {
+            let message = "cpu-map expects a process number  ('all', 'odd', 'even', a number from 1 to 64 or a range),  followed by a list of CPU ranges with numbers from 0 to 63.";
+            self.refuse(line, line.words.len(), message);
+            return false;
+        }
+        let threads = line.word(1);
+        let threads = threads.strip_prefix("auto:").unwrap_or(&threads);
+        let at = if !threads.split('/').all(is_set) {
+            Some(1)
+        } else {
+            let cpus = line.from(2).iter().map(|word| word.str().into_owned());
+            let bad = cpus
+                .enumerate()
+                .find(|(_, set)| !set.split(',').all(is_set));
+            bad.map(|(index, _)| index + 2)
+        };
+        if let Some(at) = at {
+            let word = line.word(at).into_owned();
+            let message = format!("cpu-map : '{word}' is not a valid number/range.");
+            self.refuse(line, at, message);
+        }
+        at.is_none()
     }
 
     /// The one warning about threads, when `name` at a word is the first to ask for more than one.
@@ -588,5 +642,14 @@ impl Parser<'_> {
             );
             self.found.warning(line.at(index), message);
         }
+    }
+}
+
+/// `all`, `odd`, `even`, a number or a range of numbers.
+fn is_set(word: &str) -> bool {
+    let number = |text: &str| text.parse::<u16>().is_ok();
+    match word.split_once('-') {
+        Some((low, high)) => number(low) && (high.is_empty() || number(high)),
+        None => matches!(word, "all" | "odd" | "even") || number(word),
     }
 }

@@ -24,6 +24,7 @@ use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
+use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::{Format, HTTP_CLF_LOG, HTTP_LOG, Purpose, TCP_LOG};
 
 /// `stats timeout`, ms.
@@ -42,8 +43,6 @@ const MAX_ACCEPT: u16 = 4;
 const LOG_LINE_MAX: u32 = 1024;
 /// `log-tag`.
 const LOG_TAG: &str = "haproxy";
-/// The number of the first proxy; 1 is the frontend of the stats sockets.
-const FIRST_PROXY: u32 = 2;
 
 const TIMEOUTS_HINT: &str = "\n   | While not properly invalid, you will certainly encounter various problems\n   | with such a configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.";
 
@@ -102,9 +101,11 @@ impl Parser<'_> {
         if clean {
             resolved.log_format = self.log_format_of(at);
         }
-        self.check_server_names(at);
         if clean {
             self.warn_of_timeouts(at);
+        }
+        self.check_server_names(at);
+        if clean {
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }
@@ -166,6 +167,22 @@ impl Parser<'_> {
                 format!(
                     "Proxy '{}': loop detected for {keyword}: '{text}'.",
                     proxy.name
+                )
+            }
+            // HAProxy turns such a session into HTTP; oneloop decides when it accepts.
+            Some((_, backend))
+                if proxy.settings.mode == Mode::Tcp && backend.settings.mode == Mode::Http =>
+            {
+                format!(
+                    "tcp {} '{}' ({}:{}) uses http {} '{}' ({}:{}): going over from TCP to HTTP is not implemented by oneloop.",
+                    proxy.kind(),
+                    proxy.name,
+                    proxy.place.file,
+                    proxy.place.line,
+                    backend.kind(),
+                    backend.name,
+                    backend.place.file,
+                    backend.place.line
                 )
             }
             Some((_, backend)) if backend.settings.mode != proxy.settings.mode => {
@@ -607,7 +624,9 @@ fn build(
 ) -> Config {
     let drafts = std::mem::take(&mut parser.proxies);
     let taken: Vec<u32> = drafts.iter().filter_map(|draft| draft.number).collect();
-    let mut free = FreeNumbers::new(FIRST_PROXY, &taken);
+    // The frontend of the stats sockets, when there is one, is number 1.
+    let first = 1 + u32::from(!parser.global.stats_sockets.is_empty());
+    let mut free = FreeNumbers::new(first, &taken);
     let mut config = Config {
         global: build_global(std::mem::take(&mut parser.global), parser, options),
         proxies: Vec::new(),
@@ -624,7 +643,7 @@ fn build(
         let start = index(config.servers.len());
         config.servers.extend(servers);
         let servers = start..index(config.servers.len());
-        let proxy = build_proxy(at, number, draft, resolved, &config.global);
+        let proxy = build_proxy(at, number, draft, resolved, &config.global, &config.acls);
         config.proxies.push(Proxy {
             listeners,
             servers,
@@ -654,6 +673,7 @@ fn build_proxy(
     draft: ProxyDraft,
     resolved: Resolved,
     global: &Global,
+    acls: &[Acl],
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
     let settings = draft.settings;
@@ -665,11 +685,26 @@ fn build_proxy(
         }
     }
     let log_format = resolved.log_format.filter(|_| !logs.is_empty());
+    let of = |condition: &Option<Condition>| {
+        let condition = condition.as_ref();
+        condition.is_some_and(|condition| condition.needs_destination(acls))
+    };
     let by_log = log_format.as_ref().is_some_and(Format::needs_destination);
-    let by_target = resolved.switches.iter().any(|switch| match &switch.target {
-        SwitchTarget::Dynamic(format) => format.needs_destination(),
-        SwitchTarget::Backend(_) => false,
+    let by_switch = resolved.switches.iter().any(|switch| {
+        let by_target = match &switch.target {
+            SwitchTarget::Dynamic(format) => format.needs_destination(),
+            SwitchTarget::Backend(_) => false,
+        };
+        by_target || of(&switch.condition)
     });
+    let by_rule = draft
+        .request
+        .iter()
+        .any(|rule| rule.needs_destination(acls))
+        || draft
+            .response
+            .iter()
+            .any(|rule| rule.needs_destination(acls));
     Proxy {
         id: id_of(at),
         number,
@@ -704,7 +739,7 @@ fn build_proxy(
         http_response: draft.response,
         switches: resolved.switches,
         default_backend: resolved.default_backend,
-        needs_destination: by_log || by_target,
+        needs_destination: by_log || by_switch || by_rule,
     }
 }
 

@@ -16,7 +16,7 @@ use super::blocks::Reader;
 use super::diag::{Diagnostics, FileId, Lead};
 use super::draft::{AclNames, Defaults, GlobalDraft, ProxyDraft, Settings};
 use super::host::Host;
-use super::keywords::{self, Admitted, Opening, Prefix, Scope, Section};
+use super::keywords::{self, Admitted, Opening, Scope, Section};
 use super::lexer::{Line, Variables};
 use super::lines::bad_character;
 use super::model::{Config, Place};
@@ -452,7 +452,7 @@ impl<'a> Parser<'a> {
 
     /// A frontend and a backend may share a name; any other two proxies may not.
     fn check_name_is_free(&mut self, section: Section, line: &Line, name: &str) {
-        let clash = self.proxies.iter().rev().find(|other| {
+        let clash = self.proxies.iter().find(|other| {
             let pair = (other.section, section);
             let share = matches!(
                 pair,
@@ -525,13 +525,12 @@ impl<'a> Parser<'a> {
 
     /// A keyword that the table admits and no handler takes: never accepted in silence.
     pub(super) fn unhandled(&mut self, admitted: &Admitted) {
-        let prefix = match admitted.prefix {
-            Prefix::None => "",
-            Prefix::No => "no ",
-            Prefix::Default => "default ",
-        };
         let name = admitted.keyword.name;
-        let message = format!("'{prefix}{name}' is not implemented by oneloop here.");
+        let (section, _) = self.scope();
+        let message = format!(
+            "'{name}' in '{}' section is not implemented by oneloop.",
+            section.name()
+        );
         self.refuse(&admitted.line, 0, message);
     }
 }

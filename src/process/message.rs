@@ -1,15 +1,16 @@
 //! What the process says on stderr, in the line form of HAProxy 2.2:
-//! `[WARNING] 049/040303 (4418) : TEXT`, with the day of the year from 0, the local time and the pid.
+//! `[WARNING] 049/040303 (4418) : TEXT`, with the day of the year from 0, local time and the pid.
 //!
 //! This is the back end of the `log` crate: everyone says `log::error!` (ALERT), `log::warn!`
-//! (WARNING), or `notice`, and this file decides how it looks and whether it shows. Its level is set by
-//! the program: `RUST_LOG` adds debug and trace lines, and can hide nothing (only `-q` can).
+//! (WARNING), or `notice`, and this file decides how it looks and whether it shows. Its level is
+//! set by the program: `RUST_LOG` adds debug and trace lines, and can hide nothing (only `-q` can).
 //!
-//! The first ALERT of a process, at start or later, is preceded by two NOTICE lines with the version
-//! and the path of the executable, as in HAProxy 2.2.
+//! The first ALERT of a process, at start or later, is preceded by two NOTICE lines with the
+//! version and the path of the executable, as in HAProxy 2.2.
 //!
-//! It never reads the clock once the loop runs: the loop stores the time of its turn with `set_now`.
-//! Rejected: env_logger's own time stamps (another form, another clock, another dependency).
+//! It never reads the clock once the loop runs: the loop stores the time of its turn with
+//! `set_now`. Rejected: env_logger's own time stamps (another form, another clock, another
+//! dependency).
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
