@@ -206,6 +206,55 @@ impl Reply {
     }
 }
 
+/// All constant answers, rendered once: so that answering allocates nothing.
+#[derive(Clone, Debug)]
+pub struct Builtins {
+    answers: Vec<Reply>,
+    raw: Vec<Reply>,
+}
+
+impl Builtins {
+    /// Renders them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            answers: BUILTIN_STATUSES.map(Reply::builtin).into(),
+            raw: BUILTIN_STATUSES.map(Reply::raw).into(),
+        }
+    }
+
+    /// What `Reply::builtin` gives.
+    #[must_use]
+    pub fn answer(&self, status: u16) -> &Reply {
+        Self::pick(&self.answers, status)
+    }
+
+    /// What `Reply::raw` gives.
+    #[must_use]
+    pub fn raw(&self, status: u16) -> &Reply {
+        Self::pick(&self.raw, status)
+    }
+
+    fn pick(replies: &[Reply], status: u16) -> &Reply {
+        static NONE: Reply = Reply {
+            status: 500,
+            minor: 1,
+            head: Vec::new(),
+            body: Vec::new(),
+            logged_bytes: 0,
+            closes: true,
+        };
+        let find = |status| replies.iter().find(|reply| reply.status == status);
+        find(status).or_else(|| find(500)).unwrap_or(&NONE)
+    }
+}
+
+impl Default for Builtins {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Writes the head of an own answer, field by field, and counts what the log will say. The
 /// buffer belongs to the engine and keeps its room.
 #[derive(Debug)]
@@ -704,6 +753,16 @@ mod tests {
                 (504, 92, 198),
             ]
         );
+    }
+
+    #[test]
+    fn rendered_once_they_are_the_same() {
+        let all = Builtins::new();
+        for status in BUILTIN_STATUSES {
+            assert_eq!(all.answer(status), &Reply::builtin(status));
+            assert_eq!(all.raw(status), &Reply::raw(status));
+        }
+        assert_eq!(all.answer(418), &Reply::builtin(500));
     }
 
     #[test]
