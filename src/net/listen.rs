@@ -5,9 +5,10 @@
 //! taken and not only the first; whoever calls decides that one failure ends the start.
 //!
 //! A unix socket is bound under a temporary name, gets its owner and mode, listens, and is renamed
-//! over what stood there once everything else is bound too: no moment exists in which a client finds
-//! no socket or one with the wrong mode, and a start that fails leaves the old process reachable.
-//! Its file stays behind at the end, as HAProxy's does: a new process may own it by then.
+//! over what stood there once everything else is bound too: no moment exists in which a client
+//! finds no socket or one with the wrong mode, and a start that fails leaves the old process
+//! reachable. Its file stays behind at the end, as HAProxy's does: a new process may own it by
+//! then.
 //!
 //! Nothing here is on the request path. Rejected: HAProxy's hard link as a way back, which the late
 //! rename makes needless.

@@ -1,9 +1,9 @@
 //! The door to Linux: [`Net`] over system calls.
 //!
-//! One method is one system call wherever that is possible, because the number of calls decides the
-//! speed: an accepted socket is non-blocking by `accept4` and has `TCP_NODELAY` from its listener, a
-//! watched socket leaves the poller by being closed, the clock costs no call (vDSO). Nothing here
-//! allocates after the start, keeps bytes, or knows what a connection is for.
+//! One method is one system call wherever that is possible, because the number of calls decides
+//! the speed: an accepted socket is non-blocking by `accept4` and has `TCP_NODELAY` from its
+//! listener, a watched socket leaves the poller by being closed, the clock costs no call (vDSO).
+//! Nothing here allocates after the start, keeps bytes, or knows what a connection is for.
 //!
 //! An interrupted call (`EINTR`) is made again, except the wait. No call may block: sockets are
 //! non-blocking, logs ask first (`net::logs`).
@@ -383,8 +383,8 @@ impl Zone {
     }
 }
 
-/// Local time less UTC in seconds, at `seconds` since 1970. The first call reads the zone's file, so
-/// it is to be made before a chroot.
+/// Local time less UTC in seconds, at `seconds` since 1970. The first call reads the zone's file,
+/// so it is to be made before a chroot.
 pub fn utc_offset_s(seconds: i64) -> i32 {
     // SAFETY: an all-zero `tm` is a valid value, and both pointers are valid for the call.
     let mut civil: libc::tm = unsafe { zeroed() };
