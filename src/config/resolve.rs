@@ -24,6 +24,7 @@ use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
+use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::{Format, HTTP_CLF_LOG, HTTP_LOG, Purpose, TCP_LOG};
 
 /// `stats timeout`, ms.
@@ -642,7 +643,7 @@ fn build(
         let start = index(config.servers.len());
         config.servers.extend(servers);
         let servers = start..index(config.servers.len());
-        let proxy = build_proxy(at, number, draft, resolved, &config.global);
+        let proxy = build_proxy(at, number, draft, resolved, &config.global, &config.acls);
         config.proxies.push(Proxy {
             listeners,
             servers,
@@ -672,6 +673,7 @@ fn build_proxy(
     draft: ProxyDraft,
     resolved: Resolved,
     global: &Global,
+    acls: &[Acl],
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
     let settings = draft.settings;
@@ -683,11 +685,26 @@ fn build_proxy(
         }
     }
     let log_format = resolved.log_format.filter(|_| !logs.is_empty());
+    let of = |condition: &Option<Condition>| {
+        let condition = condition.as_ref();
+        condition.is_some_and(|condition| condition.needs_destination(acls))
+    };
     let by_log = log_format.as_ref().is_some_and(Format::needs_destination);
-    let by_target = resolved.switches.iter().any(|switch| match &switch.target {
-        SwitchTarget::Dynamic(format) => format.needs_destination(),
-        SwitchTarget::Backend(_) => false,
+    let by_switch = resolved.switches.iter().any(|switch| {
+        let by_target = match &switch.target {
+            SwitchTarget::Dynamic(format) => format.needs_destination(),
+            SwitchTarget::Backend(_) => false,
+        };
+        by_target || of(&switch.condition)
     });
+    let by_rule = draft
+        .request
+        .iter()
+        .any(|rule| rule.needs_destination(acls))
+        || draft
+            .response
+            .iter()
+            .any(|rule| rule.needs_destination(acls));
     Proxy {
         id: id_of(at),
         number,
@@ -722,7 +739,7 @@ fn build_proxy(
         http_response: draft.response,
         switches: resolved.switches,
         default_backend: resolved.default_backend,
-        needs_destination: by_log || by_target,
+        needs_destination: by_log || by_switch || by_rule,
     }
 }
 

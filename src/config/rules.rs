@@ -12,6 +12,7 @@ use super::host::Host;
 use super::keywords::{self, Class, Section};
 use super::lexer::{Line, Variables};
 use super::lines::{bad_character, reason};
+use super::resolve::BUFFER_SIZE;
 use super::sections::{Names, Parser};
 use crate::rules::action::{compile_request_rule, compile_response_rule};
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};
@@ -78,6 +79,7 @@ struct Tools<'a> {
     host: &'a dyn Host,
     variables: &'a Variables,
     found: &'a mut Diagnostics,
+    buffer_size: u32,
 }
 
 impl Tools<'_> {
@@ -106,6 +108,7 @@ impl Tools<'_> {
             name: home.name,
             is_frontend: home.is_frontend,
             line: line.number,
+            buffer_size: self.buffer_size,
         };
         let outcome = work(&words, &mut compiler);
         for warning in &warnings {
@@ -164,6 +167,7 @@ impl<'a> Parser<'a> {
         names: &'b Names,
         host: &'b dyn Host,
         variables: &'b Variables,
+        buffer_size: Option<u32>,
     ) -> Tools<'b>
     where
         'a: 'b,
@@ -174,6 +178,7 @@ impl<'a> Parser<'a> {
             host,
             variables,
             found,
+            buffer_size: buffer_size.unwrap_or(BUFFER_SIZE),
         }
     }
 
@@ -246,7 +251,14 @@ impl<'a> Parser<'a> {
         };
         // What is made here does not run: the table of ACLs that do is left alone.
         let acls = &mut self.defaults_acls;
-        let mut tools = Self::tools(acls, &mut self.found, self.names, self.host, self.variables);
+        let mut tools = Self::tools(
+            acls,
+            &mut self.found,
+            self.names,
+            self.host,
+            self.variables,
+            self.global.buffer_size,
+        );
         let good = match line.bytes(0) {
             b"acl" => match tools.compile(&home, line, 1, Acl::compile) {
                 Some(acl) => {
@@ -293,6 +305,7 @@ impl<'a> Parser<'a> {
             self.names,
             self.host,
             self.variables,
+            self.global.buffer_size,
         );
         match line.bytes(0) {
             b"acl" => {
@@ -379,6 +392,7 @@ impl<'a> Parser<'a> {
                 self.names,
                 self.host,
                 self.variables,
+                self.global.buffer_size,
             );
             let work = |words: &[&[u8]], compiler: &mut Compiler<'_>| {
                 let condition = Condition::compile(words, Scope::Request, compiler);
@@ -423,6 +437,7 @@ impl<'a> Parser<'a> {
             name: &proxy.name,
             is_frontend: proxy.is_frontend(),
             line: proxy.place.line,
+            buffer_size: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
         };
         crate::rules::format::Format::compile(text, purpose, &mut compiler)
     }
