@@ -63,10 +63,14 @@ impl Config {
         };
         let text = std::fs::read(file).unwrap();
         for line in crate::wire::latin(&text).lines() {
-            let Some(wish) = line.strip_prefix("# parity: ") else { continue };
+            let Some(wish) = line.strip_prefix("# parity: ") else {
+                continue;
+            };
             match wish.split_once(' ') {
                 Some(("args", rest)) => {
-                    config.args.extend(rest.split_whitespace().map(str::to_owned));
+                    config
+                        .args
+                        .extend(rest.split_whitespace().map(str::to_owned));
                 }
                 Some(("env", rest)) => {
                     let (key, value) = rest.split_once('=').expect("env NAME=VALUE");
@@ -74,13 +78,24 @@ impl Config {
                 }
                 Some(("differs", reason)) => {
                     let reason = reason.to_owned();
-                    assert!(reason.contains("docs/differences.md#"), "{}: where?", config.name);
-                    config.differs.push(Differs { part: Part::Answer, reason });
+                    assert!(
+                        reason.contains("docs/differences.md#"),
+                        "{}: where?",
+                        config.name
+                    );
+                    config.differs.push(Differs {
+                        part: Part::Answer,
+                        reason,
+                    });
                 }
                 _ => panic!("{}: unknown wish `{wish}`", config.name),
             }
         }
-        assert!(!config.refused || config.differs.len() == 1, "{}: no reason", config.name);
+        assert!(
+            !config.refused || config.differs.len() == 1,
+            "{}: no reason",
+            config.name
+        );
         config
     }
 
@@ -114,7 +129,11 @@ impl Config {
         if self.refused && !binaries.same {
             return refusal(&oneloop);
         }
-        let differs = if binaries.same { &[][..] } else { &self.differs };
+        let differs = if binaries.same {
+            &[][..]
+        } else {
+            &self.differs
+        };
         weigh(&haproxy, &oneloop, differs)
     }
 }
@@ -139,9 +158,17 @@ fn weigh(haproxy: &Verdict, oneloop: &Verdict, differs: &[Differs]) -> Outcome {
         let mut lines = vec![code];
         lines.extend(verdict.stdout.lines().map(|line| format!("stdout: {line}")));
         lines.extend(mask::note_lines(notes));
-        vec![Section { part: Part::Answer, title: "verdict".to_owned(), lines }]
+        vec![Section {
+            part: Part::Answer,
+            title: "verdict".to_owned(),
+            lines,
+        }]
     };
-    compare(&sections(haproxy, &model), &sections(oneloop, &tested), differs)
+    compare(
+        &sections(haproxy, &model),
+        &sections(oneloop, &tested),
+        differs,
+    )
 }
 
 fn run(mut command: Command) -> Verdict {
@@ -161,18 +188,26 @@ fn run(mut command: Command) -> Verdict {
 /// exit code is what HAProxy gives, and is checked.
 pub(crate) fn run_conditions(binaries: &Binaries, report: &Report, only: &crate::Only) {
     let text = std::fs::read_to_string(crate::cfg_folder().join("conditions.txt")).unwrap();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         let (expected, condition) = line.split_once(' ').expect("EXIT CONDITION");
         if !only.lets("conditions") && !only.lets(condition) {
             continue;
         }
         let verdict = |side: Side| {
             let mut command = Command::new(binaries.path(side));
-            command.args(["-cc", condition]).env("PARITY_SET", "set").env("PARITY_EMPTY", "");
+            command
+                .args(["-cc", condition])
+                .env("PARITY_SET", "set")
+                .env("PARITY_EMPTY", "");
             run(command)
         };
         let haproxy = verdict(Side::Haproxy);
-        let code = haproxy.code.map_or_else(|| "signal".to_owned(), |code| code.to_string());
+        let code = haproxy
+            .code
+            .map_or_else(|| "signal".to_owned(), |code| code.to_string());
         let outcome = if code == expected {
             weigh(&haproxy, &verdict(Side::Oneloop), &[])
         } else {

@@ -37,7 +37,9 @@ struct Only(Option<Vec<String>>);
 
 impl Only {
     fn from_env() -> Self {
-        let names = std::env::var("PARITY_ONLY").ok().filter(|names| !names.is_empty());
+        let names = std::env::var("PARITY_ONLY")
+            .ok()
+            .filter(|names| !names.is_empty());
         Self(names.map(|names| names.split(',').map(str::to_owned).collect()))
     }
 
@@ -46,7 +48,9 @@ impl Only {
     }
 
     fn lets(&self, name: &str) -> bool {
-        self.0.as_ref().is_none_or(|names| names.iter().any(|only| only == name))
+        self.0
+            .as_ref()
+            .is_none_or(|names| names.iter().any(|only| only == name))
     }
 }
 
@@ -54,7 +58,9 @@ impl Only {
 fn with_haproxy(title: &'static str, run: impl FnOnce(&Binaries, &Report, &Only)) {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let Some(binaries) = Binaries::find() else {
-        return report::say(&format!("parity: {title}: left out, haproxy is not installed\n"));
+        return report::say(&format!(
+            "parity: {title}: left out, haproxy is not installed\n"
+        ));
     };
     let only = Only::from_env();
     let report = Report::new(title);
