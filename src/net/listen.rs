@@ -73,6 +73,8 @@ pub struct BoundListener {
     pub socket: OwnedFd,
     /// Where it listens in fact: the port is the kernel's choice when it was 0.
     pub endpoint: Endpoint,
+    /// Connections that may wait in the kernel, for listening again.
+    pub backlog: u32,
     /// What did not work and does not hinder: the interface is missing.
     pub warning: Option<String>,
 }
@@ -186,6 +188,7 @@ fn bind_inet(spec: &ListenerSpec) -> Result<BoundListener, String> {
     Ok(BoundListener {
         socket,
         endpoint,
+        backlog: spec.backlog,
         warning,
     })
 }
@@ -234,6 +237,7 @@ fn bind_unix(
     Ok(BoundListener {
         socket,
         endpoint: spec.endpoint.clone(),
+        backlog: spec.backlog,
         warning: None,
     })
 }
@@ -254,6 +258,7 @@ fn bind_abstract(spec: &ListenerSpec) -> Result<BoundListener, String> {
     Ok(BoundListener {
         socket,
         endpoint: spec.endpoint.clone(),
+        backlog: spec.backlog,
         warning: None,
     })
 }
@@ -289,6 +294,7 @@ fn inherit(descriptor: i32, backlog: u32) -> Result<BoundListener, String> {
     Ok(BoundListener {
         socket,
         endpoint,
+        backlog,
         warning: None,
     })
 }
