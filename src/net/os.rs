@@ -421,15 +421,25 @@ fn clock_ms(clock: libc::clockid_t) -> u64 {
     at.tv_sec as u64 * 1000 + at.tv_nsec as u64 / 1_000_000
 }
 
-/// Makes a listener refuse and stay bound; false for a socket that cannot (unix). Connecting it
-/// to no address is what undoes `listen` on Linux, as HAProxy does it.
+/// Makes a listener refuse and stay bound; false for a socket that cannot (unix). Connecting it to no
+/// address is what undoes `listen` on Linux, as HAProxy does it.
 fn stop_listening(descriptor: i32) -> bool {
-    if sockaddr::local(descriptor).is_ok_and(|local| local.family() == libc::AF_UNIX) {
+    let Ok(local) = sockaddr::local(descriptor) else {
+        return false;
+    };
+    if local.family() == libc::AF_UNIX {
         return false;
     }
     let nowhere = SockAddr::empty();
-    // SAFETY: the pointer and the length are those of `nowhere`, whose family 0 is `AF_UNSPEC`.
-    unsafe { libc::connect(descriptor, nowhere.as_ptr(), nowhere.length()) == 0 }
+    // SAFETY: pointers and lengths are those of `nowhere`, whose family 0 is `AF_UNSPEC`, and of
+    // `local`.
+    unsafe {
+        let stopped = libc::connect(descriptor, nowhere.as_ptr(), nowhere.length()) == 0;
+        // A port that the kernel chose is given up by that; one that was asked for is kept, and
+        // then this fails.
+        libc::bind(descriptor, local.as_ptr(), local.length());
+        stopped
+    }
 }
 
 /// Both slices in one `sendmsg`.
