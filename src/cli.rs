@@ -11,17 +11,9 @@
 
 use std::fmt::Write as _;
 
-/// oneloop's own version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The version that tools read where they expect HAProxy's: the language, then ours.
-pub const VERSION_AS_HAPROXY: &str = concat!("2.6.12-oneloop-", env!("CARGO_PKG_VERSION"));
-
-/// The HAProxy release whose configuration language oneloop speaks.
-pub const LANGUAGE: &str = "2.6";
-
-/// The day of `VERSION`, as `show info` prints release dates.
-pub const RELEASE_DATE: &str = "2026/11/22";
+use crate::base::version::{
+    FEATURES, FEATURES_MISSING, LANGUAGE, RELEASE_DATE, VERSION, VERSION_AS_HAPROXY,
+};
 
 /// The byte that `-dM` without a value fills lent memory with.
 pub const POISON: u8 = 0x50;
@@ -345,10 +337,11 @@ fn poison(argument: &str) -> Result<u8, CliError> {
     byte.ok_or_else(|| CliError::Alert(format!("-dM: unknown pool debugging feature <{text}>")))
 }
 
-/// As C's `atol`; a limit of 0 is none.
+/// The digits at the start, as C's `atol` takes them; a limit of 0 is none.
 fn number(text: &str) -> Option<u32> {
-    let value = crate::config::units::atol(text);
-    u32::try_from(value).ok().filter(|value| *value > 0)
+    let count = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, _) = text.split_at(count);
+    digits.parse().ok().filter(|value| *value > 0)
 }
 
 /// The four lines of `-v` (`system` is what `uname` says), for people: the first word is ours.
@@ -363,12 +356,8 @@ pub fn banner(system: &str) -> String {
 
 /// What `-vv` prints: the banner and what was built in.
 pub fn build_facts(system: &str) -> String {
-    let has = crate::config::blocks::FEATURES
-        .iter()
-        .map(|name| ('+', *name));
-    let lacks = crate::config::blocks::FEATURES_MISSING
-        .iter()
-        .map(|name| ('-', *name));
+    let has = FEATURES.iter().map(|name| ('+', *name));
+    let lacks = FEATURES_MISSING.iter().map(|name| ('-', *name));
     let mut features: Vec<(char, &str)> = has.chain(lacks).collect();
     features.sort_by_key(|(_, name)| *name);
     let mut out = banner(system);
@@ -481,6 +470,5 @@ mod tests {
         assert!(banner("Linux").starts_with("oneloop version 0."));
         assert!(build_facts("Linux").contains(" +EPOLL"));
         assert!(build_facts("Linux").contains(" -OPENSSL"));
-        assert_eq!(VERSION_AS_HAPROXY, format!("2.6.12-oneloop-{VERSION}"));
     }
 }

@@ -5,6 +5,7 @@
 
 use proptest::prelude::*;
 
+#[allow(unreachable_pub)] // It is public for the fuzz targets.
 #[path = "../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "the fuzz crate needs it")]
 mod checks;
@@ -25,6 +26,7 @@ fn the_corpus_passes_its_targets() {
         ("request_head", checks::request_head as fn(&[u8])),
         ("response_head", checks::response_head),
         ("chunked", checks::chunked),
+        ("config", checks::config),
     ] {
         let inputs = corpus(target);
         assert!(inputs.len() >= 5, "{target}");

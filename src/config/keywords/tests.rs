@@ -1,3 +1,6 @@
+//! Holds the table against what HAProxy 2.6.12 knows (`known.txt`), and the texts of the gate
+//! against what it says.
+
 use super::super::lexer::{Lexer, Variables};
 use super::*;
 
