@@ -421,8 +421,8 @@ fn clock_ms(clock: libc::clockid_t) -> u64 {
     at.tv_sec as u64 * 1000 + at.tv_nsec as u64 / 1_000_000
 }
 
-/// Makes a listener refuse and stay bound; false for a socket that cannot (unix). Connecting it to no
-/// address is what undoes `listen` on Linux, as HAProxy does it.
+/// Makes a listener refuse and stay bound; false for a socket that cannot (unix). Connecting it to
+/// no address is what undoes `listen` on Linux, as HAProxy does it.
 fn stop_listening(descriptor: i32) -> bool {
     let Ok(local) = sockaddr::local(descriptor) else {
         return false;
