@@ -10,12 +10,16 @@
 
 pub mod action;
 pub mod answer;
+mod args;
 pub mod compile;
 pub mod condition;
-pub mod convert;
+mod convert;
 pub mod fetch;
 pub mod format;
-pub mod pattern;
+mod missing;
+mod pattern;
+mod regex;
+mod samples;
 
 use crate::base::addr::Address;
 use crate::base::clock::Now;
