@@ -1,64 +1,16 @@
 //! Conditional blocks (`.if`, `.elif`, `.else`, `.endif`) and the messages `.notice`, `.warning`,
 //! `.alert`, `.diag`, with the condition language of configuration.txt 2.4 (also behind `-cc`).
 //!
-//! `Reader` stands between the lexer and the parser: it hands on only the lines that apply. It never
-//! looks at what those lines say, and lines that do not apply are still split into words, so that an
-//! open quote is an error everywhere.
+//! `Reader` stands between the lexer and the parser: it hands on only the lines that apply. It
+//! never looks at what those lines say, and lines that do not apply are still split into words, so
+//! that an open quote is an error everywhere.
 //!
 //! A wrong directive ends the reading of the file, as in HAProxy: which lines apply after it cannot
 //! be known.
 
 use super::diag::{Diagnostics, FileId, Lead, Place, Severity, Span};
 use super::lexer::{Fault, FaultKind, Inside, Lexer, Line, Variables, split};
-
-/// The version of HAProxy's language that conditions compare with: major, minor, patch.
-const LANGUAGE: [u32; 3] = [2, 6, 12];
-
-/// What `feature(NAME)` is true for: the names that HAProxy's feature list has and oneloop fulfils.
-pub const FEATURES: &[&str] = &["ACCEPT4", "EPOLL", "GETADDRINFO", "LINUX_SPLICE"];
-
-/// What HAProxy's feature list has and oneloop lacks.
-pub const FEATURES_MISSING: &[&str] = &[
-    "51DEGREES",
-    "BACKTRACE",
-    "CLOSEFROM",
-    "CPU_AFFINITY",
-    "CRYPT_H",
-    "DEVICEATLAS",
-    "DL",
-    "ENGINE",
-    "EVPORTS",
-    "KQUEUE",
-    "LIBCRYPT",
-    "LINUX_TPROXY",
-    "LUA",
-    "MEMORY_PROFILING",
-    "NETFILTER",
-    "NS",
-    "OBSOLETE_LINKER",
-    "OPENSSL",
-    "OT",
-    "PCRE",
-    "PCRE2",
-    "PCRE2_JIT",
-    "PCRE_JIT",
-    "POLL",
-    "PRCTL",
-    "PROCCTL",
-    "PROMEX",
-    "QUIC",
-    "RT",
-    "SLZ",
-    "STATIC_PCRE",
-    "STATIC_PCRE2",
-    "SYSTEMD",
-    "TFO",
-    "THREAD",
-    "THREAD_DUMP",
-    "TPROXY",
-    "WURFL",
-    "ZLIB",
-];
+use crate::base::version::{FEATURES, LANGUAGE_RELEASE};
 
 /// One open `.if`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +21,8 @@ struct Block {
     done: bool,
     /// `.else` has come.
     last: bool,
+    /// The line of the `.if`.
+    opened: u32,
 }
 
 /// The lines of one file that apply, one by one.
@@ -119,16 +73,16 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        if !self.ended && !self.blocks.is_empty() {
+        if let (false, Some(block)) = (self.ended, self.blocks.last()) {
+            let note = format!("the '.if' of line {} has no '.endif'", block.opened);
             let place = Place {
                 file: self.lexer.file(),
                 line: self.lexer.number(),
                 source: [].into(),
                 span: None,
             };
-            found
-                .alert(place, "non-terminated '.if' block.")
-                .lead(Lead::ParsingTight);
+            let one = found.alert(place, "non-terminated '.if' block.");
+            one.lead(Lead::ParsingTight).note(note);
         }
         self.ended = true;
         None
@@ -146,16 +100,13 @@ impl<'a> Reader<'a> {
                     active: false,
                     done: !outer,
                     last: false,
+                    opened: line.number,
                 };
                 if outer {
                     let Some(met) = condition(line, variables, found) else {
                         return After::Quit;
                     };
-                    block = Block {
-                        active: met,
-                        done: met,
-                        last: false,
-                    };
+                    (block.active, block.done) = (met, met);
                 }
                 self.blocks.push(block);
                 After::Continue
@@ -579,7 +530,7 @@ fn version(text: &str) -> ([u32; 3], i64) {
 }
 
 fn version_of_language() -> ([u32; 3], i64) {
-    (LANGUAGE, 0)
+    (LANGUAGE_RELEASE, 0)
 }
 
 fn leading_number(text: &str) -> (u32, &str) {

@@ -7,8 +7,9 @@
 //! This file never prints and never decides to stop: `process::message` prints, the parser stops.
 //! File names appear exactly as the command line gave them.
 //!
-//! Rejected: a `Result` with the first error (HAProxy reports all errors of a file in one pass), and
-//! an error enum per cause (the text is what users and tools know; a type per text buys nothing).
+//! Rejected: a `Result` with the first error (HAProxy reports all errors of a file in one pass),
+//! and an error enum per cause (the text is what users and tools know; a type per text buys
+//! nothing).
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -5,8 +5,8 @@
 //! `lines`; what does not is reported here, in HAProxy's words where HAProxy has them, and as "not
 //! implemented by oneloop" where only oneloop lacks it. Nothing is accepted and ignored in silence.
 //!
-//! Suggestions, the manual page's test and the parity tests all read this table. The test below holds
-//! it against what the 2.6.12 binary lists (`-dKcfg`) and takes.
+//! Suggestions, the manual page's test and the parity tests all read this table. The test below
+//! holds it against what the 2.6.12 binary lists (`-dKcfg`) and takes.
 //!
 //! Rejected: function pointers in the rows. A `match` on the name in the handler reads better, and
 //! the compiler then knows which helpers are used.
@@ -457,8 +457,9 @@ pub fn admit_timeout(scope: Scope<'_>, line: &Line, found: &mut Diagnostics) -> 
 
 /// Looks up the word at `index` of a line in `Bind`, `StatsSocket`, `Server`, `HttpRequest`,
 /// `HttpResponse` or `GlobalStats`. `context` is what messages put before the word:
-/// `'bind :80' in section 'frontend'`, `'server b/s'` (empty for `default-server`); the other classes
-/// ignore it. An action is looked up by its name up to `(`. `None`: unknown or refused, and reported.
+/// `'bind :80' in section 'frontend'` or `'server b/s'` (empty for `default-server`); the other
+/// classes ignore it. An action is looked up by its name up to `(`. `None`: unknown or refused, and
+/// reported.
 pub fn admit_word(
     class: Class,
     context: &str,
@@ -554,6 +555,42 @@ fn unknown_word(class: Class, context: &str, word: &str) -> (String, Lead) {
             )
         }
     }
+}
+
+/// Every keyword that oneloop does, in the form of HAProxy's `-dKcfg`: sections, and below them
+/// their keywords, `+1` for a value.
+pub fn list() -> String {
+    let mut out = "# List of registered configuration keywords:\n".to_owned();
+    for section in [Section::Global, Section::Listen] {
+        out.push_str(section.name());
+        out.push('\n');
+        let classes: &[(Class, &str)] = match section {
+            Section::Global => &[
+                (Class::Keyword, ""),
+                (Class::GlobalStats, "stats "),
+                (Class::StatsSocket, "stats socket <addr> "),
+            ],
+            _ => &[
+                (Class::Keyword, ""),
+                (Class::Option, "option "),
+                (Class::Timeout, "timeout "),
+                (Class::Bind, "bind <addr> "),
+                (Class::Server, "server <name> <addr> "),
+                (Class::HttpRequest, "http-request "),
+                (Class::HttpResponse, "http-response "),
+            ],
+        };
+        for (class, before) in classes {
+            for row in rows(*class) {
+                let here = row.taken_in(section) == b'X' && row.status == Status::Supported;
+                let value = if row.words_max == 1 { " +1" } else { "" };
+                if here {
+                    out.push_str(&format!("\t{before}{}{value}\n", row.name));
+                }
+            }
+        }
+    }
+    out
 }
 
 /// The row of a word in a class.

@@ -1,8 +1,9 @@
-//! Reads times, sizes, integers and addresses as HAProxy 2.6 does, with its texts for what is wrong.
+//! Reads times, sizes, integers and addresses as HAProxy 2.6 does, with its texts for what is
+//! wrong.
 //!
 //! It turns text into plain values and never resolves a name, opens a file or looks at the machine:
-//! a host name comes back as a name. Texts that need to know who asked (the keyword) are made by the
-//! error's own `message` with the keyword as its argument.
+//! a host name comes back as a name. Texts that need to know who asked (the keyword) are made by
+//! the error's own `message` with the keyword as its argument.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -7,7 +7,8 @@
 //! and last time when the blank line has come.
 //! HAProxy reads more than httparse does (folded fields, tabs and several blanks in the start
 //! line, any `HTTP/d.d`), and less in targets (no `#`, nothing over 0x7f). So the start line is
-//! read here, folds become blanks in place at equal length, and httparse splits the field lines.
+//! read by `start_line.rs`, folds become blanks in place at equal length, and httparse splits
+//! the field lines.
 //! It must never copy names or values, allocate after warm-up, or decide about bodies
 //! (`framing.rs`) or forwarding (`rewrite.rs`).
 //! Rejected: running httparse at every read (quadratic), a field-line parser of our own (httparse
@@ -15,6 +16,8 @@
 //! HAProxy does (RFC 9110 §5.5 calls them dangerous, and nothing honest sends them).
 
 use std::ops::Range;
+
+use super::start_line::{StartLine, check_hosts};
 
 /// A range of offsets into the buffer that holds a message head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -234,7 +237,8 @@ pub struct Head {
     pub fields: Vec<Field>,
     fields_max: usize,
     present: u64,
-    logged: Vec<u8>,
+    /// The request line with single blanks, when the received one has others.
+    pub(super) logged: Vec<u8>,
 }
 
 impl Head {
@@ -299,6 +303,8 @@ pub struct Progress {
     searched: u32,
     /// Where the line that is still open begins.
     line_start: u32,
+    /// Field lines complete so far, folds not counted.
+    fields: u16,
     stage: Stage,
     folded: bool,
 }
@@ -384,13 +390,13 @@ pub fn response(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Request,
     Response,
 }
 
 impl Kind {
-    fn refuse(self, position: usize, reason: &'static str) -> Refusal {
+    pub(super) fn refuse(self, position: usize, reason: &'static str) -> Refusal {
         Refusal::new(
             if self == Self::Request { 400 } else { 502 },
             position,
@@ -410,7 +416,7 @@ fn parse(
     if fresh && let Some(done) = parse_at_once(kind, bytes, head, limits) {
         return done;
     }
-    match walk(kind, bytes, progress, limits) {
+    match walk(kind, bytes, progress, head.fields_max, limits) {
         Err(refusal) => Parsed::Refused(refusal),
         Ok(None) => Parsed::Partial,
         Ok(Some(end)) => {
@@ -444,6 +450,7 @@ fn walk(
     kind: Kind,
     bytes: &[u8],
     progress: &mut Progress,
+    fields_max: usize,
     limits: &Limits,
 ) -> Result<Option<usize>, Refusal> {
     let limit = limits.bytes_max as usize;
@@ -470,6 +477,11 @@ fn walk(
             stage => {
                 if check_field_line(kind, line, start, stage == Stage::FirstField)? {
                     progress.folded = true;
+                } else {
+                    progress.fields = progress.fields.saturating_add(1);
+                }
+                if usize::from(progress.fields) > fields_max {
+                    return Err(kind.refuse(start, "too many fields"));
                 }
                 progress.stage = Stage::Fields;
             }
@@ -511,7 +523,12 @@ fn check_open_start_line(
     {
         return Err(kind.refuse(start, "bad method"));
     }
-    for (index, &byte) in bytes.iter().enumerate().skip(from) {
+    // The byte before may have been a CR that was still open.
+    for (index, &byte) in bytes
+        .iter()
+        .enumerate()
+        .skip(start.max(from.saturating_sub(1)))
+    {
         let open_cr = byte == b'\r' && index + 1 == bytes.len();
         if !(byte == b'\t' || (0x20..0x7f).contains(&byte) || open_cr) {
             return Err(kind.refuse(index, "bad byte in the request line"));
@@ -601,196 +618,6 @@ fn skip_empty_lines(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The parts of a start line, as offsets into the line.
-struct StartLine {
-    first: Range<usize>,
-    second: Range<usize>,
-    third: Range<usize>,
-    minor: u8,
-    status: u16,
-    method: Method,
-    canonical: bool,
-}
-
-impl StartLine {
-    fn read(kind: Kind, line: &[u8], start: usize) -> Result<Self, Refusal> {
-        match kind {
-            Kind::Request => Self::read_request(line, start),
-            Kind::Response => Self::read_response(line, start),
-        }
-    }
-
-    /// `method SP target SP version`, with any number of blanks and tabs for SP.
-    fn read_request(line: &[u8], start: usize) -> Result<Self, Refusal> {
-        let kind = Kind::Request;
-        let method = 0..line.iter().take_while(|&&byte| is_token(byte)).count();
-        let gap = blanks(line, method.end);
-        if method.is_empty() || gap == 0 {
-            return Err(kind.refuse(start + method.end, "bad method"));
-        }
-        let from = method.end + gap;
-        let rest = line.get(from..).unwrap_or_default();
-        let target = from..from + rest.iter().take_while(|&&byte| is_target(byte)).count();
-        let second_gap = blanks(line, target.end);
-        if target.is_empty() || second_gap == 0 {
-            let reason = if target.end == line.len() {
-                "no version"
-            } else {
-                "bad target"
-            };
-            return Err(kind.refuse(start + target.end, reason));
-        }
-        let version = target.end + second_gap..line.len();
-        let minor = read_version(line.get(version.clone()).unwrap_or_default())
-            .ok_or_else(|| kind.refuse(start + version.start, "bad version"))?;
-        let method_text = line.get(method.clone()).unwrap_or_default();
-        if method_text == b"PRI" {
-            // The HTTP/2 preface: what follows it is no HTTP/1 (RFC 9113 §3.4).
-            return Err(kind.refuse(start, "HTTP/2 is not spoken here"));
-        }
-        let code = Method::from_bytes(method_text);
-        let target_text = line.get(target.clone()).unwrap_or_default();
-        if !is_good_target(code, target_text) {
-            return Err(kind.refuse(start + target.start, "bad target"));
-        }
-        let separators = (line.get(method.end), line.get(target.end));
-        let canonical = gap == 1 && second_gap == 1 && separators == (Some(&b' '), Some(&b' '));
-        Ok(Self {
-            first: method,
-            second: target,
-            third: version,
-            minor,
-            status: 0,
-            method: code,
-            canonical,
-        })
-    }
-
-    /// `version SP status [SP reason]`, with any number of blanks and tabs for SP.
-    fn read_response(line: &[u8], start: usize) -> Result<Self, Refusal> {
-        let kind = Kind::Response;
-        let version = 0..line.len().min(8);
-        let minor = read_version(line.get(version.clone()).unwrap_or_default())
-            .ok_or_else(|| kind.refuse(start, "not an HTTP/1 answer"))?;
-        let gap = blanks(line, version.end);
-        let from = version.end + gap;
-        let digits = match line.get(from..from + 3) {
-            Some(
-                &[
-                    hundreds @ b'1'..=b'9',
-                    tens @ b'0'..=b'9',
-                    ones @ b'0'..=b'9',
-                ],
-            ) if gap > 0 => [hundreds, tens, ones],
-            _ => return Err(kind.refuse(start + from, "bad status")),
-        };
-        let status = digits
-            .iter()
-            .fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-        let after = from + 3;
-        let second_gap = blanks(line, after);
-        if second_gap == 0 && line.len() != after {
-            return Err(kind.refuse(start + after, "bad status"));
-        }
-        let reason = after + second_gap..line.len();
-        let text = line.get(reason.clone()).unwrap_or_default();
-        if let Some(at) = text.iter().position(|&byte| !is_value(byte)) {
-            return Err(kind.refuse(start + reason.start + at, "bad byte in the reason"));
-        }
-        Ok(Self {
-            first: version,
-            second: from..after,
-            third: reason,
-            minor,
-            status,
-            method: Method::Other,
-            canonical: true,
-        })
-    }
-
-    fn store(self, head: &mut Head, line: &[u8], start: usize) {
-        let span = |range: &Range<usize>| Span::new(start + range.start, start + range.end);
-        head.minor = self.minor;
-        head.status = self.status;
-        head.method = self.method;
-        if self.status != 0 {
-            head.version = span(&self.first);
-            head.reason = span(&self.third);
-            return;
-        }
-        head.method_span = span(&self.first);
-        head.target = span(&self.second);
-        head.version = span(&self.third);
-        if !self.canonical {
-            let parts = [self.first, self.second, self.third];
-            for (index, part) in parts.into_iter().enumerate() {
-                if index > 0 {
-                    head.logged.push(b' ');
-                }
-                head.logged
-                    .extend_from_slice(line.get(part).unwrap_or_default());
-            }
-        }
-    }
-}
-
-fn blanks(line: &[u8], from: usize) -> usize {
-    let rest = line.get(from..).unwrap_or_default();
-    rest.iter()
-        .take_while(|&&byte| matches!(byte, b' ' | b'\t'))
-        .count()
-}
-
-/// `HTTP/d.d` and nothing else. HAProxy also takes HTTP/0.9 so written; RFC 9112 knows none such.
-fn read_version(text: &[u8]) -> Option<u8> {
-    match text {
-        b"HTTP/1.1" => Some(1),
-        b"HTTP/1.0" => Some(0),
-        [b'H', b'T', b'T', b'P', b'/', b'1'..=b'9', b'.', b'0'..=b'9'] => Some(1),
-        _ => None,
-    }
-}
-
-/// The four forms of RFC 9112 §3.2. The characters were checked before.
-fn is_good_target(method: Method, target: &[u8]) -> bool {
-    if method == Method::Connect {
-        return split_port(target).is_some_and(|(host, port)| !host.is_empty() && !port.is_empty());
-    }
-    match target {
-        [b'/', ..] | b"*" => true,
-        _ => absolute_form(target).is_some(),
-    }
-}
-
-/// Scheme and authority of an absolute target. A `?` straight after the authority, which leaves
-/// out the path, is refused as HAProxy does.
-fn absolute_form(target: &[u8]) -> Option<(&[u8], Range<usize>)> {
-    let colon = target.iter().position(|&byte| byte == b':')?;
-    let scheme = target.get(..colon)?;
-    let (first, others) = scheme.split_first()?;
-    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-    if !first.is_ascii_alphabetic() || !others.iter().all(is_scheme) {
-        return None;
-    }
-    let rest = target.get(colon..)?.strip_prefix(b"://")?;
-    let end = rest
-        .iter()
-        .position(|&byte| byte == b'/')
-        .unwrap_or(rest.len());
-    let authority = rest.get(..end)?;
-    if authority.is_empty() || authority.contains(&b'?') {
-        return None;
-    }
-    Some((scheme, colon + 3..colon + 3 + end))
-}
-
-/// Host and port digits; a port that is no number is none.
-fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = authority.iter().rposition(|&byte| byte == b':')?;
-    let (host, port) = (authority.get(..colon)?, authority.get(colon + 1..)?);
-    port.iter().all(u8::is_ascii_digit).then_some((host, port))
-}
-
 /// Lets httparse split the field lines from `from` on; returns the end of the head.
 /// Small arrays first: clearing a large one costs more than parsing a usual head.
 fn read_fields(
@@ -851,121 +678,6 @@ fn read_fields_into<const ROOM: usize>(
     Some(Ok(Some(from + len)))
 }
 
-/// All `Host` fields must agree, with each other and with an absolute target or CONNECT's
-/// authority (RFC 9112 §3.2). A missing one is accepted, as by HAProxy.
-fn check_hosts(bytes: &mut [u8], head: &mut Head) -> Result<(), Refusal> {
-    let mut host: Option<Span> = None;
-    if head.has(Name::Host) {
-        let mut clash = None;
-        head.fields.retain(|field| match (field.known, host) {
-            (Name::Host, None) => {
-                host = Some(field.value);
-                true
-            }
-            (Name::Host, Some(first)) => {
-                if !first.of(bytes).eq_ignore_ascii_case(field.value.of(bytes)) {
-                    clash = Some(field.value.start);
-                }
-                false
-            }
-            _ => true,
-        });
-        if let Some(position) = clash {
-            return Err(Refusal::new(
-                400,
-                position as usize,
-                "two different Host fields",
-            ));
-        }
-    }
-    let target = head.target.of(bytes);
-    if matches!(target.first(), Some(b'/' | b'*')) {
-        return Ok(());
-    }
-    let (defaults, authority): (&[&[u8]], _) = if head.method == Method::Connect {
-        (&[b"80", b"443"], 0..target.len())
-    } else {
-        let Some((scheme, authority)) = absolute_form(target) else {
-            return Ok(());
-        };
-        let default: &[&[u8]] = match scheme.len() {
-            4 if scheme.eq_ignore_ascii_case(b"http") => &[b"80"],
-            5 if scheme.eq_ignore_ascii_case(b"https") => &[b"443"],
-            _ => &[],
-        };
-        (default, authority)
-    };
-    let authority_text = target.get(authority.clone()).unwrap_or_default();
-    let wanted = strip_default(strip_userinfo(authority_text), defaults);
-    if let Some(host) = host
-        && !strip_default(host.of(bytes), defaults).eq_ignore_ascii_case(wanted)
-    {
-        return Err(Refusal::new(
-            400,
-            host.start as usize,
-            "Host differs from the target",
-        ));
-    }
-    if head.method == Method::Connect {
-        // The target must keep its port; HAProxy takes a default one out of Host.
-        if let Some(field) = head
-            .fields
-            .iter_mut()
-            .find(|field| field.known == Name::Host)
-        {
-            let text = field.value.of(bytes);
-            field.value.end -= (text.len() - strip_default(text, defaults).len()) as u32;
-        }
-        return Ok(());
-    }
-    let excess = authority_text.len() - strip_default(authority_text, defaults).len();
-    if excess > 0 {
-        drop_port(bytes, head, authority.end - excess, excess);
-    }
-    Ok(())
-}
-
-fn strip_userinfo(authority: &[u8]) -> &[u8] {
-    let at = authority.iter().rposition(|&byte| byte == b'@');
-    at.and_then(|at| authority.get(at + 1..))
-        .unwrap_or(authority)
-}
-
-fn strip_default<'a>(authority: &'a [u8], defaults: &[&[u8]]) -> &'a [u8] {
-    match split_port(authority) {
-        Some((host, port)) if defaults.contains(&port) => host,
-        _ => authority,
-    }
-}
-
-/// Takes the default port out of an absolute target, as HAProxy does (RFC 9110 §4.2.3): what
-/// stands before it moves right, so that everything behind keeps its place.
-fn drop_port(bytes: &mut [u8], head: &mut Head, colon_in_target: usize, excess: usize) {
-    let from = head.line.start as usize;
-    let colon = head.target.start as usize + colon_in_target;
-    if bytes.len() < colon + excess {
-        return;
-    }
-    bytes.copy_within(from..colon, from + excess);
-    let excess = excess as u32;
-    head.line.start += excess;
-    head.method_span.start += excess;
-    head.method_span.end += excess;
-    head.target.start += excess;
-    if !head.logged.is_empty() {
-        head.logged.clear();
-        for (index, span) in [head.method_span, head.target, head.version]
-            .iter()
-            .enumerate()
-        {
-            if index > 0 {
-                head.logged.push(b' ');
-            }
-            head.logged.extend_from_slice(span.of(bytes));
-        }
-    }
-}
-
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
 const VALUE: u8 = 4;
@@ -1014,7 +726,7 @@ pub(super) fn is_token(byte: u8) -> bool {
 }
 
 #[inline]
-fn is_target(byte: u8) -> bool {
+pub(super) fn is_target(byte: u8) -> bool {
     CLASS[byte as usize] & TARGET != 0
 }
 
@@ -1022,3 +734,7 @@ fn is_target(byte: u8) -> bool {
 pub(super) fn is_value(byte: u8) -> bool {
     CLASS[byte as usize] & VALUE != 0
 }
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

@@ -438,7 +438,10 @@ fn wrong_blocks() {
     }
     let (_, messages) = read(".if 1\n.else x\nb\n.endif\n");
     assert_eq!(messages.len(), 2);
-    assert_eq!(messages[1], "parsing [F:2]: non-terminated '.if' block.");
+    assert_eq!(
+        messages[1],
+        "parsing [F:2]: non-terminated '.if' block.\n  the '.if' of line 1 has no '.endif'"
+    );
     let (_, messages) = read(" .if  \"1 && foo\"\n");
     assert!(
         messages[0].ends_with("at position 6:\n  .if 1 && foo\n           ^"),

@@ -112,11 +112,16 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("stats", "XXXXX", ANY),
     // global: TLS defaults, checked for form because the article's file has them.
     yes(
-        "ssl-default-bind-ciphers ssl-default-bind-ciphersuites ssl-default-bind-curves",
+        "ssl-default-bind-ciphers ssl-default-bind-ciphersuites ssl-default-bind-curves \
+         ssl-default-server-ciphers ssl-default-server-ciphersuites",
         "X----",
         1,
     ),
-    yes("ssl-default-bind-options", "X----", ANY),
+    yes(
+        "ssl-default-bind-options ssl-default-server-options",
+        "X----",
+        ANY,
+    ),
     // global: threads, of which there is one.
     yes(
         "nbthread thread-groups tune.idle-pool.shared tune.listener.multi-queue",
@@ -141,7 +146,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("balance", "-XIXX", ANY),
     yes("bind use_backend", "-NXIX", ANY),
     yes("default-server", "-XCXX", ANY),
-    yes("default_backend monitor-uri", "-XXIX", 1),
+    yes("backlog default_backend monitor-uri", "-XXIX", 1),
     yes("disabled enabled", "-XXXX", 0),
     yes("errorfile timeout", "-XXXX", ANY),
     yes("http-reuse", "-XIXX", ANY),
@@ -149,16 +154,16 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("log-format", "-XXLX", ANY),
     yes("mode", "-XXXX", 1),
     toggle("option", "-XXXX", ANY),
-    yes("retries", "-XIXX", 1),
+    yes("fullconn retries", "-XIXX", 1),
     yes("server", "-NCXX", ANY),
     // What oneloop lacks.
     not(
         "X----",
         NO_TLS,
         "httpclient.ssl.ca-file httpclient.ssl.verify issuers-chain-path maxsslconn maxsslrate \
-         ssl-default-server-ciphers ssl-default-server-ciphersuites ssl-default-server-options \
-         ssl-dh-param-file ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async ssl-propquery \
-         ssl-provider ssl-provider-path ssl-server-verify ssl-skip-self-issued-ca tune.ssl.cachesize \
+         ssl-dh-param-file ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async \
+         ssl-propquery ssl-provider ssl-provider-path ssl-server-verify \
+         ssl-skip-self-issued-ca tune.ssl.cachesize \
          tune.ssl.capture-buffer-size tune.ssl.capture-cipherlist-size tune.ssl.default-dh-param \
          tune.ssl.force-private-cache tune.ssl.hard-maxrecord tune.ssl.keylog tune.ssl.lifetime \
          tune.ssl.maxrecord tune.ssl.ssl-ctx-cache-size",
@@ -197,11 +202,11 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.vars.txn-max-size unix-bind",
     ),
     not("XXXXX", "", "external-check"),
-    not("-XXIX", "", "backlog capture"),
+    not("-XXIX", "", "capture"),
     not(
         "-XIXX",
         "",
-        "cookie fullconn hash-type http-check http-send-name-header \
+        "cookie hash-type http-check http-send-name-header \
          load-server-state-from-file server-state-file-name source tcp-check",
     ),
     not("-NXIX", "", "monitor"),
@@ -339,8 +344,12 @@ pub(super) const KEYWORDS: &[Group] = &[
 ];
 
 pub(super) const OPTIONS: &[Group] = &[
-    toggle("abortonclose log-health-checks", "-XIXX", 0),
-    toggle("dontlog-normal dontlognull logasap", "-XXIX", 0),
+    toggle("abortonclose allbackups log-health-checks", "-XIXX", 0),
+    toggle(
+        "dontlog-normal dontlognull log-separate-errors logasap",
+        "-XXIX",
+        0,
+    ),
     toggle("http-keep-alive http-server-close httpclose", "-XXXX", 0),
     toggle("redispatch", "-XIXX", 1),
     yes("forwardfor", "-XXXX", ANY),
@@ -349,7 +358,7 @@ pub(super) const OPTIONS: &[Group] = &[
     not_toggle(
         "-XIXX",
         "",
-        "accept-invalid-http-response allbackups checkcache h1-case-adjust-bogus-server \
+        "accept-invalid-http-response checkcache h1-case-adjust-bogus-server \
          http-pretend-keepalive persist prefer-last-server srvtcpka tcp-smart-connect transparent",
     ),
     not_toggle(
@@ -357,7 +366,7 @@ pub(super) const OPTIONS: &[Group] = &[
         "",
         "accept-invalid-http-request clitcpka contstats disable-h2-upgrade \
          h1-case-adjust-bogus-client http-ignore-probes http-use-proxy-header \
-         idle-close-on-response log-separate-errors socket-stats tcp-smart-accept",
+         idle-close-on-response socket-stats tcp-smart-accept",
     ),
     not_toggle(
         "-XXXX",
@@ -413,12 +422,12 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str = "accept-netscaler-cip accept-proxy backlog defer-accept interface maxconn \
-     mss namespace nice proto severity-output tcp-ut tfo transparent";
+const OTHER_BIND: &str = "accept-netscaler-cip accept-proxy defer-accept mss namespace nice proto severity-output tcp-ut tfo transparent";
 
 pub(super) const BIND: &[Group] = &[
     yes(
-        "name id mode user group uid gid process thread shards level expose-fd",
+        "name id mode user group uid gid process thread shards level expose-fd backlog interface \
+         maxconn",
         "--XXX",
         1,
     ),
@@ -436,6 +445,7 @@ pub(super) const STATS_SOCKET: &[Group] = &[
     yes("v4v6 v6only", "X----", 0),
     not("X----", NO_TLS, TLS_BIND),
     not("X----", "", OTHER_BIND),
+    not("X----", "", "backlog interface maxconn"),
 ];
 
 pub(super) const SERVER: &[Group] = &[

@@ -1,8 +1,11 @@
+//! Holds the table against what HAProxy 2.6.12 knows (`known.txt`), and the texts of the gate
+//! against what it says.
+
 use super::super::lexer::{Lexer, Variables};
 use super::*;
 
-/// What HAProxy 2.6.12 knows: class, name, and for three classes how each section takes it
-/// (`X` taken, `-` unknown, `N` not allowed, `I` ignored, `O` obsolete), and `no` where it may stand
+/// What HAProxy 2.6.12 knows: class, name, and for three classes how each section takes it (`X`
+/// taken, `-` unknown, `N` not allowed, `I` ignored, `O` obsolete), and `no` where it may stand
 /// before. Made from `haproxy -dKcfg`, the matrix of configuration.txt 4.1 and one run for each
 /// keyword and section.
 const KNOWN: &str = include_str!("known.txt");
@@ -411,4 +414,21 @@ fn before_any_section() {
         text.starts_with("parsing [F:1]: unknown keyword 'bind' out of section.\n"),
         "{text}"
     );
+}
+
+#[test]
+fn the_list_has_what_is_supported() {
+    let list = list();
+    for line in [
+        "global",
+        "\tmaxconn +1",
+        "listen",
+        "\toption forwardfor",
+        "\ttimeout client +1",
+        "\tserver <name> <addr> weight +1",
+        "\thttp-request set-path",
+    ] {
+        assert!(list.lines().any(|one| one == line), "{line}");
+    }
+    assert!(!list.contains("stick-table"));
 }
