@@ -116,7 +116,9 @@ impl Acl {
                 suggestion,
                 ..Problem::new(0, format!("{text}."))
             })?;
-        let implied = own.map(|own| own.1).filter(|_| expression.is_plain());
+        let implied = own
+            .map(|own| own.1)
+            .filter(|_| expression.last_converter().is_none());
         let values = words.get(1..).unwrap_or_default();
         let patterns = Patterns::compile(
             values,
@@ -140,7 +142,7 @@ impl Acl {
         criterion: &[u8],
         keyword: &[u8],
         fetch: Option<&'static str>,
-        compiler: &mut Compiler<'_>,
+        compiler: &Compiler<'_>,
     ) -> Result<Expression, (String, Option<String>)> {
         let shown = String::from_utf8_lossy(keyword);
         let whole = String::from_utf8_lossy(criterion);
@@ -167,10 +169,10 @@ impl Acl {
         if rest.is_empty() {
             return Ok(expression);
         }
-        let error = match (expression.is_plain(), fetch) {
-            (true, Some(_)) => "missing comma after fetch keyword".to_owned(),
-            (true, None) => format!("missing comma after fetch keyword '{shown}'"),
-            (false, _) => "missing comma after converter".to_owned(),
+        let error = match (expression.last_converter(), fetch) {
+            (None, Some(_)) => "missing comma after fetch keyword".to_owned(),
+            (None, None) => format!("missing comma after fetch keyword '{shown}'"),
+            (Some(name), _) => format!("missing comma after converter '{name}'"),
         };
         Err(wrong(&ExpressionError::Converter(error)))
     }

@@ -16,6 +16,8 @@ use crate::base::clock;
 /// A compiled converter.
 #[derive(Debug)]
 pub(super) struct Converter {
+    /// Its name, for messages.
+    pub(super) name: &'static str,
     /// The type it reads; as it comes when absent.
     pub(super) input: Option<Type>,
     /// What it does.
@@ -258,7 +260,7 @@ fn part(args: &Args, words: bool) -> Result<Step, String> {
 fn hex_parts(args: &Args) -> Result<Step, String> {
     let size = args
         .int(1)
-        .unwrap_or(if args.text(0).is_empty() { 0 } else { 1 });
+        .unwrap_or_else(|| i64::from(!args.text(0).is_empty()));
     let size =
         usize::try_from(size).map_err(|_| format!("Unexpected value {size} for chunk size"))?;
     Ok(Step::HexParts {
@@ -360,10 +362,6 @@ fn settle<'a>(
 }
 
 /// Casts to the type that a converter reads. `Some(None)`: it is of that type already.
-#[expect(
-    clippy::option_option,
-    reason = "no sample and no change are different"
-)]
 fn cast(sample: Sample<'_>, to: Option<Type>, out: &mut Vec<u8>) -> Option<Option<Output>> {
     let Some(to) = to else { return Some(None) };
     Some(match (to, sample) {

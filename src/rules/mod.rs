@@ -15,6 +15,7 @@ pub mod compile;
 pub mod condition;
 mod convert;
 pub mod fetch;
+mod field;
 pub mod format;
 mod missing;
 mod pattern;
@@ -43,3 +44,6 @@ pub trait Context {
     /// The turn's date.
     fn now(&self) -> Now;
 }
+
+#[cfg(test)]
+mod tests;
