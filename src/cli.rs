@@ -11,17 +11,9 @@
 
 use std::fmt::Write as _;
 
-/// oneloop's own version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The version that tools read where they expect HAProxy's: the language, then ours.
-pub const VERSION_AS_HAPROXY: &str = concat!("2.6.12-oneloop-", env!("CARGO_PKG_VERSION"));
-
-/// The HAProxy release whose configuration language oneloop speaks.
-pub const LANGUAGE: &str = "2.6";
-
-/// The day of `VERSION`, as `show info` prints release dates.
-pub const RELEASE_DATE: &str = "2026/11/22";
+use crate::base::version::{
+    FEATURES, FEATURES_MISSING, LANGUAGE, RELEASE_DATE, VERSION, VERSION_AS_HAPROXY,
+};
 
 /// The byte that `-dM` without a value fills lent memory with.
 pub const POISON: u8 = 0x50;
@@ -77,6 +69,8 @@ pub struct Options {
     pub memory_mb: Option<u32>,
     /// `-p`: the pid file, over `pidfile` in `global`.
     pub pidfile: Option<String>,
+    /// `-dKcfg`, `-dKall`: print `config::keywords::list` once the configuration was read.
+    pub list_keywords: bool,
     /// `-L`: the name of the local peer.
     pub localpeer: Option<String>,
 }
@@ -98,8 +92,10 @@ enum Effect {
     Value(fn(&mut Options, &str)),
     /// All that is left are files.
     Rest,
-    /// A suffix right behind the option (`-dM0`).
+    /// A byte right behind the option (`-dM0`).
     Poison,
+    /// Classes right behind the option (`-dKcfg`).
+    Keywords,
     /// HAProxy has it, oneloop does not; takes this many values.
     Lacking,
 }
@@ -238,6 +234,12 @@ pub const OPTIONS: &[CliOption] = &[
         help: "fills lent memory with a byte (default 0x50)",
         effect: Effect::Poison,
     },
+    CliOption {
+        name: "-dK",
+        value: "<cfg|all>",
+        help: "lists the keywords of the configuration",
+        effect: Effect::Keywords,
+    },
     flag("-dW", "fails if there is any warning", |o| {
         o.zero_warning = true
     }),
@@ -271,7 +273,6 @@ pub const OPTIONS: &[CliOption] = &[
     lacking("-dG", ""),
     lacking("-dR", ""),
     lacking("-dL", ""),
-    lacking("-dK", "<class>"),
 ];
 
 /// Reads the arguments, without the program's own name.
@@ -294,6 +295,16 @@ pub fn parse<I: IntoIterator<Item = String>>(arguments: I) -> Result<Options, Cl
             },
             Effect::Rest => options.files.extend(arguments.by_ref()),
             Effect::Poison => options.poison = Some(poison(&argument)?),
+            Effect::Keywords => {
+                let classes = argument.strip_prefix("-dK").unwrap_or("");
+                let known = |class: &str| matches!(class, "cfg" | "all");
+                options.list_keywords = classes.split(',').any(known);
+                if !options.list_keywords {
+                    let text =
+                        format!("-dK: oneloop lists the classes 'cfg' and 'all' <{classes}>");
+                    return Err(CliError::Alert(text));
+                }
+            }
             Effect::Lacking => {
                 let text = format!("'{}' is not implemented by oneloop.", row.name);
                 return Err(CliError::Alert(text));
@@ -326,10 +337,11 @@ fn poison(argument: &str) -> Result<u8, CliError> {
     byte.ok_or_else(|| CliError::Alert(format!("-dM: unknown pool debugging feature <{text}>")))
 }
 
-/// As C's `atol`; a limit of 0 is none.
+/// The digits at the start, as C's `atol` takes them; a limit of 0 is none.
 fn number(text: &str) -> Option<u32> {
-    let value = crate::config::units::atol(text);
-    u32::try_from(value).ok().filter(|value| *value > 0)
+    let count = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, _) = text.split_at(count);
+    digits.parse().ok().filter(|value| *value > 0)
 }
 
 /// The four lines of `-v` (`system` is what `uname` says), for people: the first word is ours.
@@ -344,12 +356,8 @@ pub fn banner(system: &str) -> String {
 
 /// What `-vv` prints: the banner and what was built in.
 pub fn build_facts(system: &str) -> String {
-    let has = crate::config::blocks::FEATURES
-        .iter()
-        .map(|name| ('+', *name));
-    let lacks = crate::config::blocks::FEATURES_MISSING
-        .iter()
-        .map(|name| ('-', *name));
+    let has = FEATURES.iter().map(|name| ('+', *name));
+    let lacks = FEATURES_MISSING.iter().map(|name| ('-', *name));
     let mut features: Vec<(char, &str)> = has.chain(lacks).collect();
     features.sort_by_key(|(_, name)| *name);
     let mut out = banner(system);
@@ -382,7 +390,7 @@ pub fn build_facts(system: &str) -> String {
 pub fn usage() -> String {
     let mut out = "Usage : oneloop [-f <cfgfile|cfgdir>]* [ options ] [-- <cfgfile>*]\n".to_owned();
     for row in OPTIONS.iter().filter(|row| row.supported()) {
-        let blank = if row.value.is_empty() || row.name == "-dM" {
+        let blank = if row.value.is_empty() || matches!(row.name, "-dM" | "-dK") {
             ""
         } else {
             " "
@@ -430,6 +438,7 @@ mod tests {
         assert_eq!(read("-dM0x41 -f a").unwrap().poison, Some(0x41));
         assert_eq!(read("-dM0 -f a").unwrap().poison, Some(0));
         assert_eq!(read("-n x -f a").unwrap().maxconn, None);
+        assert!(read("-dKsmp,cfg -f a").unwrap().list_keywords);
     }
 
     #[test]
@@ -440,7 +449,7 @@ mod tests {
             assert!(matches!(read(line), Err(CliError::Usage(_))), "{line}");
         }
         for line in [
-            "-W -f a", "-Ws", "-sf 1", "-S /x", "-x /x", "-dKall", "-dMx",
+            "-W -f a", "-Ws", "-sf 1", "-S /x", "-x /x", "-dKfoo", "-dMx",
         ] {
             assert!(matches!(read(line), Err(CliError::Alert(_))), "{line}");
         }
@@ -461,6 +470,5 @@ mod tests {
         assert!(banner("Linux").starts_with("oneloop version 0."));
         assert!(build_facts("Linux").contains(" +EPOLL"));
         assert!(build_facts("Linux").contains(" -OPENSSL"));
-        assert_eq!(VERSION_AS_HAPROXY, format!("2.6.12-oneloop-{VERSION}"));
     }
 }

@@ -209,15 +209,11 @@ fn serve(config: &Config, options: &Options) -> ExitCode {
     let started = match daemon::start(config, &start) {
         Ok(started) => started,
         Err(failure) => {
-            for alert in &failure.alerts {
-                log::error!("{alert}");
-            }
+            say(&failure.notes);
             return ExitCode::from(u8::try_from(failure.status).unwrap_or(1));
         }
     };
-    for warning in &started.warnings {
-        log::warn!("{warning}");
-    }
+    say(&started.notes);
     let mut net = started.net;
     let now = net.now();
     message::set_now(&now);
@@ -235,9 +231,15 @@ fn serve(config: &Config, options: &Options) -> ExitCode {
             .clone()
             .unwrap_or_else(|| System.hostname()),
     };
+    started.ready.ready(&mut net);
     let engine = Engine::new(config, net, Commands::new(), limits, now);
-    started.ready.ready();
     run(engine)
+}
+
+fn say(notes: &[daemon::Note]) {
+    for (level, text) in notes {
+        log::log!(*level, "{text}");
+    }
 }
 
 fn run(mut engine: Engine<'_, Os, Commands>) -> ExitCode {

@@ -61,7 +61,7 @@ fn diagnostics_are_as_expected() {
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut wrong = Vec::new();
     let cases = cases();
-    assert!(cases.len() >= 25, "the cases are not there");
+    assert!(cases.len() >= 35, "the cases are not there");
     for path in &cases {
         let expectation = path.with_extension("expected");
         let said = said(path);

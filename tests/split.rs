@@ -5,7 +5,9 @@
 
 use proptest::prelude::*;
 
+#[allow(unreachable_pub)] // It is public for the fuzz targets.
 #[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the fuzz crate needs it")]
 mod checks;
 
 use checks::{Outcome, Side, decode_in_steps, parse_in_steps};
@@ -24,6 +26,7 @@ fn the_corpus_passes_its_targets() {
         ("request_head", checks::request_head as fn(&[u8])),
         ("response_head", checks::response_head),
         ("chunked", checks::chunked),
+        ("config", checks::config),
     ] {
         let inputs = corpus(target);
         assert!(inputs.len() >= 5, "{target}");
@@ -31,7 +34,7 @@ fn the_corpus_passes_its_targets() {
     }
 }
 
-/// Every place to cut in two, and every number of bytes behind the message.
+/// Pieces of every size, and other bytes behind the message.
 #[test]
 fn every_cut_of_the_corpus() {
     for (side, target) in [
@@ -41,7 +44,7 @@ fn every_cut_of_the_corpus() {
         for input in corpus(target) {
             let whole = parse_in_steps(side, &input, input.len());
             for cut in 1..input.len() {
-                assert_eq!(parse_in_steps(side, &input, cut), whole, "cut at {cut}");
+                assert_eq!(parse_in_steps(side, &input, cut), whole, "pieces of {cut}");
             }
             if let Outcome::Complete { len, .. } = &whole {
                 for more in [&b"G"[..], b"GET / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"\0\xff"] {
@@ -55,7 +58,7 @@ fn every_cut_of_the_corpus() {
     for input in corpus("chunked") {
         let whole = decode_in_steps(&input, input.len());
         for cut in 1..input.len() {
-            assert_eq!(decode_in_steps(&input, cut), whole, "cut at {cut}");
+            assert_eq!(decode_in_steps(&input, cut), whole, "pieces of {cut}");
         }
     }
 }
@@ -173,7 +176,11 @@ const CHUNK_PARTS: &[&str] = &[
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn requests_are_read_the_same_however_cut(input in parts(REQUEST_PARTS)) {
@@ -191,7 +198,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_the_same_however_cut(input in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_read_the_same_however_cut(
+        input in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         checks::request_head(&input);
         checks::response_head(&input);
         checks::chunked(&input);

@@ -86,7 +86,7 @@ pub enum Transition {
     Resumed,
 }
 
-/// What `State::on_result` says.
+/// What `Check::on_result` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What changed.
@@ -99,7 +99,7 @@ pub struct Outcome {
 
 /// The check of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct Check {
     settings: Settings,
     value: u32,
     stopping: bool,
@@ -108,7 +108,7 @@ pub struct State {
     verdict: Option<Verdict>,
 }
 
-impl State {
+impl Check {
     /// A check that has not run: its server is up, one failure from down.
     pub const fn new(settings: Settings) -> Self {
         Self {
@@ -272,7 +272,7 @@ pub fn write_health_line(
     (backend, server, is_backup): (&str, &str, bool),
     verdict: Verdict,
     reason: &[u8],
-    state: &State,
+    state: &Check,
 ) {
     let kind = if is_backup { "backup server" } else { "server" };
     drop(write!(
@@ -328,7 +328,7 @@ mod tests {
     use super::Verdict::{Failed, Passed, PassedStopping};
     use super::*;
 
-    fn progress(state: &State) -> String {
+    fn progress(state: &Check) -> String {
         let mut out = Vec::new();
         state.write_progress(&mut out);
         String::from_utf8(out).unwrap()
@@ -346,7 +346,8 @@ mod tests {
             rise: 3,
             fall: 3,
         };
-        let tables: [(Settings, &[(Verdict, Transition, bool, u64, &str)]); 3] = [
+        type Row = (Verdict, Transition, bool, u64, &'static str);
+        let tables: [(Settings, &[Row]); 3] = [
             (
                 settings,
                 &[
@@ -392,7 +393,7 @@ mod tests {
             ),
         ];
         for (table, (settings, rows)) in tables.into_iter().enumerate() {
-            let mut state = State::new(settings);
+            let mut state = Check::new(settings);
             for (row, &(verdict, transition, moved, wait_ms, shown)) in rows.iter().enumerate() {
                 let outcome = state.on_result(verdict, 10_000, 0);
                 let expected = Outcome {
@@ -411,14 +412,14 @@ mod tests {
 
     #[test]
     fn a_new_server_is_one_failure_from_down() {
-        let mut state = State::new(Settings::default());
+        let mut state = Check::new(Settings::default());
         assert_eq!(progress(&state), "1/3 UP");
         assert_eq!(state.on_result(Failed, 0, 0).transition, WentDown);
     }
 
     #[test]
     fn maintenance_and_the_runtime_api() {
-        let mut state = State::new(Settings::default());
+        let mut state = Check::new(Settings::default());
         state.on_result(Passed, 0, 0);
         assert_eq!((state.value(), state.number(false)), (4, 6));
         state.pause();
@@ -466,7 +467,7 @@ mod tests {
 
     #[test]
     fn the_line_of_log_health_checks() {
-        let mut state = State::new(Settings::default());
+        let mut state = Check::new(Settings::default());
         state.on_result(Passed, 0, 0);
         state.on_result(Failed, 0, 0);
         let mut out = Vec::new();

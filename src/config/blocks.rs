@@ -10,55 +10,7 @@
 
 use super::diag::{Diagnostics, FileId, Lead, Place, Severity, Span};
 use super::lexer::{Fault, FaultKind, Inside, Lexer, Line, Variables, split};
-
-/// The version of HAProxy's language that conditions compare with: major, minor, patch.
-const LANGUAGE: [u32; 3] = [2, 6, 12];
-
-/// What `feature(NAME)` is true for: the names that HAProxy's feature list has and oneloop fulfils.
-pub const FEATURES: &[&str] = &["ACCEPT4", "EPOLL", "GETADDRINFO", "LINUX_SPLICE"];
-
-/// What HAProxy's feature list has and oneloop lacks.
-pub const FEATURES_MISSING: &[&str] = &[
-    "51DEGREES",
-    "BACKTRACE",
-    "CLOSEFROM",
-    "CPU_AFFINITY",
-    "CRYPT_H",
-    "DEVICEATLAS",
-    "DL",
-    "ENGINE",
-    "EVPORTS",
-    "KQUEUE",
-    "LIBCRYPT",
-    "LINUX_TPROXY",
-    "LUA",
-    "MEMORY_PROFILING",
-    "NETFILTER",
-    "NS",
-    "OBSOLETE_LINKER",
-    "OPENSSL",
-    "OT",
-    "PCRE",
-    "PCRE2",
-    "PCRE2_JIT",
-    "PCRE_JIT",
-    "POLL",
-    "PRCTL",
-    "PROCCTL",
-    "PROMEX",
-    "QUIC",
-    "RT",
-    "SLZ",
-    "STATIC_PCRE",
-    "STATIC_PCRE2",
-    "SYSTEMD",
-    "TFO",
-    "THREAD",
-    "THREAD_DUMP",
-    "TPROXY",
-    "WURFL",
-    "ZLIB",
-];
+use crate::base::version::{FEATURES, LANGUAGE_RELEASE};
 
 /// One open `.if`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -578,7 +530,7 @@ fn version(text: &str) -> ([u32; 3], i64) {
 }
 
 fn version_of_language() -> ([u32; 3], i64) {
-    (LANGUAGE, 0)
+    (LANGUAGE_RELEASE, 0)
 }
 
 fn leading_number(text: &str) -> (u32, &str) {

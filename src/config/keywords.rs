@@ -557,6 +557,42 @@ fn unknown_word(class: Class, context: &str, word: &str) -> (String, Lead) {
     }
 }
 
+/// Every keyword that oneloop does, in the form of HAProxy's `-dKcfg`: sections, and below them
+/// their keywords, `+1` for a value.
+pub fn list() -> String {
+    let mut out = "# List of registered configuration keywords:\n".to_owned();
+    for section in [Section::Global, Section::Listen] {
+        out.push_str(section.name());
+        out.push('\n');
+        let classes: &[(Class, &str)] = match section {
+            Section::Global => &[
+                (Class::Keyword, ""),
+                (Class::GlobalStats, "stats "),
+                (Class::StatsSocket, "stats socket <addr> "),
+            ],
+            _ => &[
+                (Class::Keyword, ""),
+                (Class::Option, "option "),
+                (Class::Timeout, "timeout "),
+                (Class::Bind, "bind <addr> "),
+                (Class::Server, "server <name> <addr> "),
+                (Class::HttpRequest, "http-request "),
+                (Class::HttpResponse, "http-response "),
+            ],
+        };
+        for (class, before) in classes {
+            for row in rows(*class) {
+                let here = row.taken_in(section) == b'X' && row.status == Status::Supported;
+                let value = if row.words_max == 1 { " +1" } else { "" };
+                if here {
+                    out.push_str(&format!("\t{before}{}{value}\n", row.name));
+                }
+            }
+        }
+    }
+    out
+}
+
 /// The row of a word in a class.
 pub fn find(class: Class, word: &str) -> Option<Keyword> {
     if word.is_empty() || word.contains(' ') {

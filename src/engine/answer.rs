@@ -130,16 +130,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let why = match (last.kind, &request) {
             (Kind::Deny, Some(_)) => Termination::PROXY_IN_REQUEST,
             (Kind::Deny, None) => Termination::PROXY_IN_HEADERS,
-            (Kind::Return | Kind::Redirect, _) => Termination::LOCAL,
+            (Kind::Return | Kind::Redirect, Some(_)) => Termination::LOCAL,
+            (Kind::Return | Kind::Redirect, None) => Termination::new(Cause::Local, Stage::Headers),
         };
-        if let Some(status) = last.error_status() {
+        if let Some(status) = last.usual() {
             if let Some((buffer, framing)) = request {
                 self.skip_request(key, buffer, framing);
             }
             return self.answer_status(key, status, why);
         }
-        let mut text = std::mem::take(&mut self.bench.text);
-        text.clear();
+        let (mut head, mut body) = std::mem::take(&mut self.bench.answer);
         let rendered = {
             open!(self, key => client, session, else Flow::Gone);
             let facts = facts!(self, session, client.requests);
@@ -152,26 +152,28 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 request: message,
                 response: None,
             };
-            last.render(&looking, &mut bench.scratch, &mut text)
+            last.render(&looking, &mut bench.scratch, &mut head, &mut body)
         };
         if let Some((buffer, framing)) = request {
             self.skip_request(key, buffer, framing);
         }
-        let (head, body) = text.split_at(rendered.head_len.min(text.len()));
         let flow = self.send_ready(
             key,
             why,
             &Ready {
                 status: rendered.status,
-                minor: 1,
-                head,
-                body,
-                logged: (rendered.logged_bytes, rendered.logged_head_bytes),
+                minor: rendered.minor,
+                head: &head,
+                body: &body,
+                logged: (
+                    rendered.logged_bytes,
+                    rendered.logged_bytes.saturating_sub(body.len() as u64),
+                ),
                 closes: rendered.closes,
                 complete: false,
             },
         );
-        self.bench.text = text;
+        self.bench.answer = (head, body);
         flow
     }
 

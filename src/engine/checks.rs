@@ -13,7 +13,7 @@ use crate::balance::server::{
 };
 use crate::base::wheel::{TimerId, Wheel};
 use crate::check::probe::{Report, Status, write_reason};
-use crate::check::state::{Settings, Spread, State, Transition, Verdict, write_health_line};
+use crate::check::state::{Check, Settings, Spread, Transition, Verdict, write_health_line};
 use crate::config::model::{Config, ServerId};
 use crate::log::syslog::Level;
 use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
@@ -22,7 +22,7 @@ use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
 #[derive(Debug)]
 pub struct Probe {
     /// The rise/fall counter.
-    pub state: State,
+    pub state: Check,
     /// The last result.
     pub report: Report,
     /// The connection under way.
@@ -72,7 +72,7 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
         .iter()
         .map(|server| {
             let check = server.check.as_ref()?;
-            let mut state = State::new(Settings {
+            let mut state = Check::new(Settings {
                 inter_ms: u64::from(check.inter),
                 fastinter_ms: check.fastinter.map(u64::from),
                 downinter_ms: check.downinter.map(u64::from),

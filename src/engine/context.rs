@@ -4,9 +4,8 @@
 //! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a step:
 //! nothing in it is needed after a wait.
 
-use super::ProxyRecord;
 use super::service::Limits;
-use super::stats::{Counters, ProcessStats, ProxyStats};
+use super::stats::{Counters, ProxyStats};
 use crate::balance::server::Server;
 use crate::base::addr::Address;
 use crate::base::clock::Now;
@@ -31,6 +30,8 @@ pub struct Bench {
     pub raw: Box<[u8]>,
     /// What is sent before a body.
     pub prefix: Vec<u8>,
+    /// Head and body of an answer that a rule makes.
+    pub answer: (Vec<u8>, Vec<u8>),
     /// Short texts (an address, a name).
     pub text: Vec<u8>,
     /// The bounds of a head.
@@ -48,6 +49,7 @@ impl Bench {
             scratch: Scratch::default(),
             raw: vec![0; size].into_boxed_slice(),
             prefix: Vec::with_capacity(4096),
+            answer: (Vec::with_capacity(1024), Vec::with_capacity(1024)),
             text: Vec::with_capacity(256),
             limits: HeadLimits {
                 bytes_max: global.buffer_size.saturating_sub(global.max_rewrite),
@@ -64,11 +66,9 @@ pub struct Facts<'a> {
     pub(crate) requests: u32,
     pub(crate) now: Now,
     pub(crate) limits: &'a Limits,
-    pub(crate) proxies: &'a [ProxyRecord],
     pub(crate) proxy_stats: &'a [ProxyStats],
     pub(crate) servers: &'a [Server],
     pub(crate) server_stats: &'a [Counters],
-    pub(crate) process: &'a ProcessStats,
     pub(crate) letters: ([u8; 4], usize),
 }
 
@@ -81,11 +81,9 @@ macro_rules! facts {
             requests: $requests,
             now: $engine.now,
             limits: &$engine.limits,
-            proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             servers: &$engine.servers,
             server_stats: &$engine.server_stats,
-            process: &$engine.process,
             letters: $crate::engine::journal::letters(&$session.txn),
         }
     };

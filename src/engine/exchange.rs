@@ -10,14 +10,14 @@ use super::accept::Client;
 use super::context::facts;
 use super::relay::{End, Pumped, Sent, Source, deliver, flush, pump, receive, understand};
 use super::service::Service;
-use super::session::{Flow, Phase, open, source_of};
+use super::session::{Flow, Phase, Session, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::config::model::Proxy;
 use crate::http::exchange::{RequestState, ResponseState};
 use crate::http::framing::{self, Announce, Body, Framing};
 use crate::http::head::{self, Parsed, Progress, Refusal};
-use crate::http::reply::logged_head_bytes;
+use crate::http::reply::{LOGGED_CHUNKED_END, LOGGED_MESSAGE_END, logged_head_bytes};
 use crate::http::rewrite::{Message, Outgoing, Overflow, render};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
@@ -56,7 +56,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     session.txn.bytes_read += moved;
                 }
                 match pumped {
-                    Pumped::Done => session.exchange.on_response_end(),
+                    Pumped::Done => answer_ended(session),
                     Pumped::Starved => return Flow::Wait,
                     Pumped::Blocked => return self.note_flush(key),
                     Pumped::Spent => return Flow::Again,
@@ -454,8 +454,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if session.exchange.response() == ResponseState::Body
             && session.response.source == Source::Done
         {
-            session.exchange.on_response_end();
-            session.txn.bytes_read += u64::from(session.response.rechunk);
+            answer_ended(session);
         }
         self.proxy_stats[client.frontend.0 as usize]
             .front
@@ -588,5 +587,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             (Pumped::Spent, _) | (_, Pumped::Spent) => Flow::Again,
             _ => Flow::Wait,
         }
+    }
+}
+
+/// The answer has come to its end: the state, and what the log counts for that.
+fn answer_ended(session: &mut Session) {
+    session.exchange.on_response_end();
+    session.txn.bytes_read += LOGGED_MESSAGE_END;
+    if session.response.rechunk {
+        session.txn.bytes_read += LOGGED_CHUNKED_END;
     }
 }

@@ -85,11 +85,7 @@ impl Journal {
                 .map(|p| p.logs.iter().map(line).collect())
                 .collect(),
             text: Vec::with_capacity(1024),
-            host: config
-                .global
-                .log_hostname
-                .clone()
-                .unwrap_or_else(|| limits.node.clone()),
+            host: config.global.log_hostname.clone().unwrap_or_default(),
             pid: limits.pid,
         }
     }

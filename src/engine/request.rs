@@ -15,7 +15,7 @@ use crate::base::buffer::Buffer;
 use crate::config::model::{HttpConnection, Proxy, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, Parsed, Refusal};
+use crate::http::head::{self, Parsed, Progress, Refusal};
 use crate::http::rewrite::{Editor, Message, Outgoing, Overflow, render};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
@@ -74,7 +74,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Flow::Again
             }
             Parsed::Refused(refusal) => self.refuse(key, refusal, buffer),
-            Parsed::Complete => self.on_request(key, buffer),
+            Parsed::Complete => {
+                // The answer's head is looked for from its own beginning.
+                session.progress = Progress::default();
+                self.on_request(key, buffer)
+            }
         }
     }
 

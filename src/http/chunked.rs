@@ -325,3 +325,136 @@ pub fn size_line(len: usize, out: &mut [u8; 20]) -> &[u8] {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `payload|trailer|rest`, then `...` if the message goes on; or the refusal's reason.
+    fn decoded(input: &str) -> String {
+        let mut bytes = input.as_bytes().to_vec();
+        let mut decoder = Chunked::default();
+        match decoder.decode(&mut bytes) {
+            Err(refusal) => {
+                assert_eq!(refusal.status, 400);
+                refusal.reason.to_owned()
+            }
+            Ok(found) => {
+                let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
+                let data = text(found.data.of(&bytes));
+                let trailer = text(found.trailer.of(&bytes));
+                let rest = text(&bytes[found.consumed..]);
+                assert_eq!(found.done, decoder.is_done());
+                assert!(found.last || !found.done);
+                format!(
+                    "{data}|{trailer}|{rest}{}",
+                    if found.done { "" } else { "..." }
+                )
+            }
+        }
+    }
+
+    table! { decoded:
+        one: "5\r\nhello\r\n0\r\n\r\n" => "hello||";
+        two: "5\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n" => "helloabc||";
+        none: "0\r\n\r\n" => "||";
+        rest_is_untouched: "1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\n" => "a||GET / HTTP/1.1\r\n";
+        bare_lf: "5\nhello\n0\n\n" => "hello||";
+        blank_behind_size: "5 \t\r\nhello\r\n0\r\n\r\n" => "hello||";
+        blank_before_size: " 5\r\nhello\r\n" => "chunk size missing";
+        leading_zeros: "005\r\nhello\r\n000\r\n\r\n" => "hello||";
+        many_leading_zeros: "00000000000000000000000005\r\nhello\r\n0\r\n\r\n" => "hello||";
+        upper_and_lower_case: "A\r\n0123456789\r\na\r\n0123456789\r\n0\r\n\r\n" => "01234567890123456789||";
+        hex_prefix: "0x5\r\nhello\r\n" => "bad byte in a chunk size";
+        plus: "+5\r\nhello\r\n" => "chunk size missing";
+        minus: "-5\r\nhello\r\n" => "chunk size missing";
+        letter: "5h\r\nhello\r\n" => "bad byte in a chunk size";
+        empty_size: "\r\nhello\r\n" => "chunk size missing";
+        only_extension: ";x\r\nhello\r\n" => "chunk size missing";
+        extension: "5;ext\r\nhello\r\n0;x=y\r\n\r\n" => "hello||";
+        extension_with_blanks: "5 ; ext = \"q\"\r\nhello\r\n0\r\n\r\n" => "hello||";
+        extension_ended_by_lf: "5;a\nhello\r\n0\r\n\r\n" => "hello||";
+        extension_with_cr: "5;a\rb\r\nhello\r\n" => "CR without LF";
+        extension_with_control: "5;a\0b\r\nhello\r\n" => "bad byte in a chunk extension";
+        quoted_lf_is_a_line_end: "5;\"a\nb\"\r\nhello\r\n" => "chunk longer than its size";
+        text_behind_blank: "5 x\r\nhello\r\n" => "bad byte in a chunk size";
+        size_cr: "5\rhello\r\n" => "CR without LF";
+        data_cr: "5\r\nhello\r0\r\n" => "CR without LF";
+        data_too_long: "5\r\nhelloX0\r\n" => "chunk longer than its size";
+        data_without_end: "5\r\nhello0\r\n" => "chunk longer than its size";
+        empty_line_between: "5\r\nhello\r\n\r\n0\r\n\r\n" => "chunk size missing";
+        size_2_52: "10000000000000\r\n" => "chunk size too large";
+        size_64_bits: "FFFFFFFFFFFFFFFF\r\n" => "chunk size too large";
+        size_over_64_bits: "10000000000000005\r\n" => "chunk size too large";
+        open_size: "5" => "||...";
+        open_data: "5\r\nhel" => "hel||...";
+        open_end: "5\r\nhello\r\n0\r\n" => "hello||...";
+        trailer: "0\r\nX: y\r\nA:b\r\n\r\n" => "|X: y\r\nA:b\r\n|";
+        trailer_behind_data: "2\r\nab\r\n0\r\nX: y\r\n\r\nG" => "ab|X: y\r\n|G";
+        trailer_open: "0\r\nX: y" => "|X: y|...";
+        trailer_empty_value: "0\r\nX:\r\n\r\n" => "|X:\r\n|";
+        trailer_bare_lf: "0\r\nX: y\n\r\n" => "bad byte in a trailer";
+        trailer_end_bare_lf: "0\r\nX: y\r\n\n" => "|X: y\r\n|";
+        trailer_without_colon: "0\r\nXy\r\n\r\n" => "bad trailer name";
+        trailer_without_name: "0\r\n: y\r\n\r\n" => "bad trailer name";
+        trailer_blank_before_colon: "0\r\nX : y\r\n\r\n" => "bad trailer name";
+        trailer_folded: "0\r\nX: y\r\n z\r\n\r\n" => "bad trailer name";
+        trailer_control: "0\r\nX: \u{1}y\r\n\r\n" => "bad byte in a trailer";
+        trailer_content_length: "0\r\nContent-Length: 5\r\n\r\n" => "forbidden trailer";
+        trailer_transfer_encoding: "0\r\ntransfer-encoding: chunked\r\n\r\n" => "forbidden trailer";
+        trailer_host: "0\r\nHost: a\r\n\r\n" => "forbidden trailer";
+    }
+
+    fn bounded(parts: (&str, &str, usize, &str)) -> String {
+        let (before, repeated, times, after) = parts;
+        let all = decoded(&format!("{before}{}{after}", repeated.repeat(times)));
+        if all.contains('|') {
+            "good".into()
+        } else {
+            all
+        }
+    }
+
+    table! { bounded:
+        extension_16000: ("5;", "a", 16000, "\r\nhello\r\n0\r\n\r\n") => "good";
+        extension_20000: ("5;", "a", 20000, "\r\nhello\r\n0\r\n\r\n") => "chunk size line too long";
+        zeros_20000: ("", "0", 20000, "5\r\nhello\r\n0\r\n\r\n") => "chunk size line too long";
+        trailer_16000: ("0\r\nX: ", "y", 16000, "\r\n\r\n") => "good";
+        trailer_64000: ("0\r\nX: ", "y", 64000, "\r\n\r\n") => "trailers too long";
+        trailers_100: ("0\r\n", "X: y\r\n", 100, "\r\n") => "good";
+        trailers_101: ("0\r\n", "X: y\r\n", 101, "\r\n") => "too many trailers";
+    }
+
+    fn line(len: usize) -> String {
+        String::from_utf8_lossy(size_line(len, &mut [0; 20])).into_owned()
+    }
+
+    table! { line:
+        line_0: 0 => "0\r\n";
+        line_15: 15 => "f\r\n";
+        line_16: 16 => "10\r\n";
+        line_max: usize::MAX => "ffffffffffffffff\r\n";
+    }
+
+    #[test]
+    fn one_chunk_is_not_moved() {
+        let mut bytes = b"5;x\r\nhello\r\n0\r\n\r\n".to_vec();
+        let found = Chunked::default().decode(&mut bytes).unwrap();
+        assert_eq!((found.data.start, found.data.end), (5, 10));
+    }
+
+    #[test]
+    fn spliced_payload_is_skipped() {
+        let mut decoder = Chunked::default();
+        decoder.decode(&mut b"10\r\nabc".to_vec()).unwrap();
+        assert_eq!(decoder.left(), 13);
+        decoder.skip(13);
+        assert_eq!(decoder.left(), 0);
+        assert!(decoder.decode(&mut b"\r\n0\r\n\r\n".to_vec()).unwrap().done);
+    }
+
+    #[test]
+    fn it_stays_small() {
+        assert!(std::mem::size_of::<Chunked>() <= 24);
+    }
+}

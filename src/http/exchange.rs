@@ -13,7 +13,7 @@
 //!
 //! | request | answer | client connection | server connection |
 //! |---|---|---|---|
-//! | Done | Done | kept if the client may and the answer's end was marked | kept if the server may |
+//! | Done | Done | kept if it may and the answer's end was marked | kept if it may |
 //! | Body | Done | closed: the rest of the body cannot be told from a request | closed |
 //! | any | Error | closed: its answer was cut short | closed |
 //! | Error | any | closed | closed |
@@ -323,5 +323,200 @@ impl Exchange {
     fn allows(&self, allowed: bool) -> bool {
         debug_assert!(allowed, "event not allowed in {self:?}");
         allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(minor: u8, request: Framing) -> Exchange {
+        let mut exchange = Exchange::new();
+        exchange.on_request_bytes();
+        let mut head = Head::new(1);
+        head.minor = minor;
+        head.method = Method::Get;
+        exchange.on_request_head(&head, &request);
+        exchange
+    }
+
+    const KEPT: Framing = Framing {
+        body: Body::None,
+        announce: super::super::framing::Announce::Nothing,
+        persistent: true,
+        drop_length: false,
+        upgrade: false,
+        websocket: false,
+        drop_upgrade: false,
+        expect_continue: false,
+        interim: false,
+    };
+    const CLOSED: Framing = Framing {
+        persistent: false,
+        ..KEPT
+    };
+    const WITH_BODY: Framing = Framing {
+        body: Body::Length(5),
+        ..KEPT
+    };
+    const CHUNKED: Framing = Framing {
+        body: Body::Chunked,
+        ..KEPT
+    };
+    const UNTIL_CLOSE: Framing = Framing {
+        body: Body::UntilClose,
+        persistent: false,
+        ..KEPT
+    };
+    const INTERIM: Framing = Framing {
+        interim: true,
+        ..KEPT
+    };
+
+    /// Request (version and framing) and answer (version and framing), both whole: what the
+    /// client is told, and what becomes of the connections.
+    fn whole(
+        (minor, request, answer_minor, answer): (u8, Framing, u8, Framing),
+    ) -> (Persistence, Ending) {
+        let mut exchange = begun(minor, request);
+        if request.body != Body::None {
+            exchange.on_request_end();
+        }
+        exchange.on_response_head(&answer);
+        let said = exchange.persistence(answer_minor);
+        if exchange.response() == ResponseState::Body {
+            exchange.on_response_end();
+        }
+        assert!(exchange.is_over());
+        (said, exchange.ending())
+    }
+
+    use Ending::{CloseBoth, CloseClient, CloseServer, KeepBoth};
+    use Persistence::{Close, KeepAlive, Unsaid};
+
+    table! { whole:
+        both_stay: (1, KEPT, 1, KEPT) => (Unsaid, KeepBoth);
+        bodies_both_ways: (1, WITH_BODY, 1, CHUNKED) => (Unsaid, KeepBoth);
+        client_closes: (1, CLOSED, 1, WITH_BODY) => (Close, CloseClient);
+        server_closes: (1, KEPT, 1, CLOSED) => (Unsaid, CloseServer);
+        until_close: (1, KEPT, 1, UNTIL_CLOSE) => (Close, CloseBoth);
+        until_close_from_old: (1, KEPT, 0, UNTIL_CLOSE) => (Unsaid, CloseBoth);
+        old_server_to_new_client: (1, KEPT, 0, KEPT) => (KeepAlive, KeepBoth);
+        old_server_to_closing_client: (1, CLOSED, 0, KEPT) => (Unsaid, CloseClient);
+        old_client_asks_to_stay: (0, KEPT, 1, WITH_BODY) => (KeepAlive, KeepBoth);
+        old_client: (0, CLOSED, 1, WITH_BODY) => (Close, CloseClient);
+        old_client_gets_no_chunks: (0, KEPT, 1, CHUNKED) => (Close, CloseClient);
+        old_client_of_old_server: (0, KEPT, 0, KEPT) => (KeepAlive, KeepBoth);
+    }
+
+    #[test]
+    fn interim_answers_come_before_the_final_one() {
+        let mut exchange = begun(
+            1,
+            Framing {
+                expect_continue: true,
+                ..WITH_BODY
+            },
+        );
+        assert!(exchange.awaits_continue() && exchange.takes_interim());
+        exchange.on_response_head(&INTERIM);
+        exchange.on_response_head(&INTERIM);
+        assert!(!exchange.awaits_continue());
+        assert_eq!(exchange.response(), ResponseState::Idle);
+        exchange.on_request_end();
+        exchange.on_response_head(&KEPT);
+        assert_eq!(exchange.ending(), KeepBoth);
+    }
+
+    #[test]
+    fn an_early_answer_ends_with_the_request() {
+        let mut exchange = begun(1, WITH_BODY);
+        exchange.on_response_head(&KEPT);
+        assert!(!exchange.is_over());
+        assert_eq!(exchange.ending(), CloseBoth);
+        exchange.on_request_end();
+        assert_eq!((exchange.is_over(), exchange.ending()), (true, KeepBoth));
+    }
+
+    #[test]
+    fn an_answer_cut_short_closes_both() {
+        let mut exchange = begun(1, KEPT);
+        exchange.on_response_head(&WITH_BODY);
+        exchange.on_server_lost();
+        assert_eq!(exchange.response(), ResponseState::Error);
+        assert_eq!((exchange.is_over(), exchange.ending()), (true, CloseBoth));
+    }
+
+    #[test]
+    fn a_retry_starts_with_a_clean_server() {
+        let mut exchange = begun(1, KEPT);
+        exchange.on_server_lost();
+        exchange.on_retry();
+        exchange.on_response_head(&KEPT);
+        assert_eq!(exchange.ending(), KeepBoth);
+    }
+
+    /// An own answer to a request with this framing, of which the body came or not.
+    fn own((minor, request, ended, closes): (u8, Framing, bool, bool)) -> (Persistence, Ending) {
+        let mut exchange = begun(minor, request);
+        if ended && request.body != Body::None {
+            exchange.on_request_end();
+        }
+        exchange.on_own_answer(closes);
+        let said = exchange.persistence(1);
+        exchange.on_response_end();
+        (said, exchange.ending())
+    }
+
+    table! { own:
+        own_kept: (1, KEPT, true, false) => (Unsaid, CloseServer);
+        own_closing: (1, KEPT, true, true) => (Close, CloseBoth);
+        own_after_body: (1, WITH_BODY, true, false) => (Unsaid, CloseServer);
+        own_before_body: (1, WITH_BODY, false, false) => (Close, CloseBoth);
+        own_to_old: (0, CLOSED, true, false) => (Close, CloseBoth);
+        own_to_old_kept: (0, KEPT, true, false) => (KeepAlive, CloseServer);
+    }
+
+    #[test]
+    fn an_unreadable_request_closes() {
+        let mut exchange = Exchange::new();
+        exchange.on_request_bytes();
+        exchange.on_request_error();
+        exchange.on_own_answer(true);
+        exchange.on_response_end();
+        assert_eq!((exchange.is_over(), exchange.ending()), (true, CloseBoth));
+    }
+
+    #[test]
+    fn a_tunnel_joins_the_connections() {
+        let mut exchange = begun(
+            1,
+            Framing {
+                upgrade: true,
+                ..KEPT
+            },
+        );
+        exchange.on_response_head(&Framing {
+            body: Body::Tunnel,
+            ..CLOSED
+        });
+        assert_eq!(exchange.ending(), Ending::Tunnel);
+        assert_eq!(exchange.persistence(1), Unsaid);
+        assert!(!exchange.is_over());
+    }
+
+    #[test]
+    fn the_engine_may_close_either_side() {
+        let mut exchange = begun(1, KEPT);
+        exchange.close_client();
+        exchange.on_response_head(&KEPT);
+        assert_eq!(
+            (exchange.persistence(1), exchange.ending()),
+            (Close, CloseClient)
+        );
+        let mut exchange = begun(1, KEPT);
+        exchange.on_response_head(&KEPT);
+        exchange.close_server();
+        assert_eq!(exchange.ending(), CloseServer);
     }
 }

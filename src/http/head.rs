@@ -7,7 +7,8 @@
 //! and last time when the blank line has come.
 //! HAProxy reads more than httparse does (folded fields, tabs and several blanks in the start
 //! line, any `HTTP/d.d`), and less in targets (no `#`, nothing over 0x7f). So the start line is
-//! read by `start_line.rs`, folds become blanks in place at equal length, and httparse splits the field lines.
+//! read by `start_line.rs`, folds become blanks in place at equal length, and httparse splits
+//! the field lines.
 //! It must never copy names or values, allocate after warm-up, or decide about bodies
 //! (`framing.rs`) or forwarding (`rewrite.rs`).
 //! Rejected: running httparse at every read (quadratic), a field-line parser of our own (httparse
@@ -733,3 +734,7 @@ pub(super) fn is_target(byte: u8) -> bool {
 pub(super) fn is_value(byte: u8) -> bool {
     CLASS[byte as usize] & VALUE != 0
 }
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

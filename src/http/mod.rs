@@ -5,6 +5,14 @@
 //! head, `exchange` knows what becomes of the connections, `reply` has oneloop's own answers.
 //! Nothing here knows sockets, time or configuration, and after warm-up nothing allocates.
 
+/// A table of cases: each row becomes a test of its own, so that a failure names its row.
+#[cfg(test)]
+macro_rules! table {
+    ($check:ident: $($name:ident: $input:expr => $expected:expr;)*) => {
+        $(#[test] fn $name() { assert_eq!($check($input), $expected); })*
+    };
+}
+
 pub mod chunked;
 pub mod exchange;
 pub mod framing;

@@ -13,7 +13,7 @@
 //! only at the end) and spans into the session's buffers (given back long before the log line).
 
 use crate::base::addr::Address;
-use crate::log::termination::{RequestCookie, ResponseCookie, Termination};
+use crate::log::termination::{Cause, RequestCookie, ResponseCookie, Termination};
 
 /// An id that is not set.
 pub const NO_ID: u32 = u32::MAX;
@@ -340,11 +340,8 @@ impl Txn {
     /// True when anything went wrong: what `option dontlog-normal` still logs and what
     /// `option log-separate-errors` raises to `err`.
     pub fn is_unusual(&self) -> bool {
-        let wrong_end = match self.termination.cause {
-            crate::log::termination::Cause::None | crate::log::termination::Cause::Local => false,
-            _ => true,
-        };
-        wrong_end || self.retries > 0 || self.redispatched || self.status >= 500
+        let as_planned = matches!(self.termination.cause, Cause::None | Cause::Local);
+        !as_planned || self.retries > 0 || self.redispatched || self.status >= 500
     }
 
     /// Where waiting for a server began: the end of the request's head, in TCP mode the accept.
@@ -371,4 +368,155 @@ fn take(bytes: &mut Vec<u8>) -> Vec<u8> {
     let mut taken = std::mem::take(bytes);
     taken.clear();
     taken
+}
+
+const _: () = assert!(size_of::<Txn>() <= 512);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::termination::Stage;
+
+    /// Marks in the order of `Marks`, then TR, Tw, Tc, Tr, Ta and Th, Ti, Tq, Td, Tt, Tu.
+    #[test]
+    fn timers() {
+        let rows: [([i64; 8], [i64; 5], [i64; 6]); 6] = [
+            // Served, after 7 ms of idling.
+            (
+                [100, 100, 107, 108, 110, 113, 117, 122],
+                [1, 2, 3, 4, 15],
+                [0, 7, 8, 5, 22, 22],
+            ),
+            // A refused server, three retries.
+            (
+                [0, 0, 0, 0, 0, -1, -1, 3003],
+                [0, 0, -1, -1, 3003],
+                [0, 0, 0, -1, 3003, 3003],
+            ),
+            // No server at all.
+            (
+                [0, 0, 0, 0, -1, -1, -1, 0],
+                [0, -1, -1, -1, 0],
+                [0, 0, 0, -1, 0, 0],
+            ),
+            // Half a head, then nothing.
+            (
+                [0, 0, 0, -1, -1, -1, -1, 1501],
+                [-1, -1, -1, -1, 1501],
+                [0, 0, -1, -1, 1501, 1501],
+            ),
+            // Not one byte.
+            (
+                [0, 2, -1, -1, -1, -1, -1, 52],
+                [-1, -1, -1, -1, 50],
+                [2, -1, -1, -1, 52, 50],
+            ),
+            // No answer from the server.
+            (
+                [0, 0, 0, 0, 0, 0, -1, 2001],
+                [0, 0, 0, -1, 2001],
+                [0, 0, 0, -1, 2001, 2001],
+            ),
+        ];
+        for (marks, stages, others) in rows {
+            let [accepted, handshaken, request_started, request_ended, ..] = marks;
+            let [.., dequeued, connected, answered, finished] = marks;
+            let marks = Marks {
+                accepted,
+                handshaken,
+                request_started,
+                request_ended,
+                dequeued,
+                connected,
+                answered,
+                finished,
+            };
+            let txn = Txn {
+                marks,
+                http: true,
+                ..Txn::new()
+            };
+            let found = [
+                txn.timer_request(),
+                txn.timer_queue(),
+                txn.timer_connect(),
+                txn.timer_response(),
+                txn.timer_active(),
+            ];
+            assert_eq!(found, stages);
+            let found = [
+                txn.timer_handshake(),
+                txn.timer_idle(),
+                txn.timer_total_request(),
+                txn.timer_data(),
+                txn.timer_total(),
+                txn.timer_user(),
+            ];
+            assert_eq!(found, others);
+        }
+        // TCP: the queue is entered when the connection is accepted.
+        let mut txn = Txn::new();
+        (txn.marks.accepted, txn.marks.handshaken) = (5, 5);
+        (txn.marks.dequeued, txn.marks.finished) = (6, 3011);
+        assert_eq!(
+            (txn.timer_queue(), txn.timer_connect(), txn.timer_total()),
+            (1, -1, 3006)
+        );
+    }
+
+    #[test]
+    fn reset_keeps_storage_and_next_request_the_connection() {
+        let mut txn = Txn::new();
+        (txn.frontend, txn.backend, txn.status, txn.http) = (3, 4, 200, true);
+        txn.set_request_line(&[b'a'; 3000]);
+        assert_eq!(txn.request_line.len(), REQUEST_LINE_MAX);
+        txn.request_captures.reset(2);
+        txn.request_captures.set(1, b"0123456789", 4);
+        txn.request_captures.set(7, b"no such slot", 4);
+        assert_eq!(txn.request_captures.get(1), Some(&b"0123"[..]));
+        assert!(txn.request_captures.iter().eq([None, Some(&b"0123"[..])]));
+        let storage = (
+            txn.request_line.capacity(),
+            txn.request_captures.bytes.capacity(),
+        );
+        txn.next_request(77, 1000);
+        assert_eq!(
+            (txn.frontend, txn.backend, txn.status, txn.http),
+            (3, NO_ID, 0, true)
+        );
+        assert_eq!((txn.marks.accepted, txn.accept_date_ms), (77, 1000));
+        assert!(txn.request_line.is_empty() && txn.request_captures.is_empty());
+        assert_eq!(
+            storage,
+            (
+                txn.request_line.capacity(),
+                txn.request_captures.bytes.capacity()
+            )
+        );
+        txn.reset();
+        assert_eq!(txn.frontend, NO_ID);
+    }
+
+    /// Which of these HAProxy 2.6.12 still logged under `option dontlog-normal`.
+    #[test]
+    fn unusual_ends() {
+        let state = Termination::new;
+        for (termination, status, retries, unusual) in [
+            (Termination::NORMAL, 200, 0, false),
+            (Termination::NORMAL, 200, 1, true),
+            (Termination::LOCAL, 302, 0, false),
+            (Termination::LOCAL, 404, 0, false),
+            (Termination::LOCAL, 503, 0, true),
+            (Termination::PROXY_IN_REQUEST, 403, 0, true),
+            (state(Cause::None, Stage::Data), 200, 0, false),
+        ] {
+            let txn = Txn {
+                termination,
+                status,
+                retries,
+                ..Txn::new()
+            };
+            assert_eq!(txn.is_unusual(), unusual, "{termination:?} {status}");
+        }
+    }
 }

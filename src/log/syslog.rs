@@ -5,7 +5,7 @@
 //! (configuration.txt 4.2, "log"). It opens no socket, keeps no queue and knows no request.
 
 use crate::base::addr::write_decimal;
-use crate::base::clock::{Now, write_rfc3339, write_syslog_date};
+use crate::base::clock::{Now, write_rfc3339_micros, write_syslog_date};
 
 /// The 24 facilities by number.
 pub const FACILITIES: [&str; 24] = [
@@ -87,15 +87,15 @@ pub enum Format {
     Local,
     /// `<134>Nov 22 10:00:00 host haproxy[42]: `.
     Rfc3164,
-    /// `<134>1 2026-11-22T10:00:00+00:00 host haproxy 42 - - `.
+    /// `<134>1 2026-11-22T10:00:00.000000+00:00 host haproxy 42 - - `.
     Rfc5424,
     /// `<134>`.
     Priority,
     /// `<6>`.
     Short,
-    /// `<6>2026-11-22T10:00:00+00:00 `.
+    /// `<6>2026-11-22T10:00:00.000000+00:00 `.
     Timed,
-    /// `2026-11-22T10:00:00+00:00 `.
+    /// `2026-11-22T10:00:00.000000+00:00 `.
     Iso,
     /// Nothing.
     Raw,
@@ -130,7 +130,8 @@ pub struct Sender<'a> {
     pub tag: &'a [u8],
     /// The process id.
     pub pid: u32,
-    /// `log-send-hostname`, or the machine's name.
+    /// `log-send-hostname`; empty without it. It makes a `Format::Local` message an RFC 3164
+    /// one; those formats that must have a name say `localhost` or `-` without it.
     pub host: &'a [u8],
     /// `log-format-sd`, rendered; empty for none. For `Format::Rfc5424` only.
     pub structured: &'a [u8],
@@ -147,7 +148,7 @@ pub struct Framing {
     pub level_max: Level,
     /// Messages more severe than this are sent as this.
     pub level_min: Level,
-    /// The longest message in bytes, header and newline included.
+    /// The longest message in bytes, header included, newline not.
     pub length_max: usize,
 }
 
@@ -181,7 +182,7 @@ impl Framing {
         let start = out.len();
         self.write_header(out, now, sender, level);
         let used = out.len() - start;
-        let room = self.length_max.saturating_sub(used + 1);
+        let room = self.length_max.saturating_sub(used);
         out.extend_from_slice(&text[..text.len().min(room)]);
         out.push(b'\n');
     }
@@ -200,14 +201,14 @@ impl Framing {
         match self.format {
             Format::Raw | Format::Short | Format::Priority => {}
             Format::Iso | Format::Timed => {
-                write_rfc3339(out, wall, offset);
+                write_rfc3339_micros(out, wall, offset);
                 out.push(b' ');
             }
             Format::Local | Format::Rfc3164 => {
                 write_syslog_date(out, wall, offset);
                 out.push(b' ');
-                if self.format == Format::Rfc3164 {
-                    out.extend_from_slice(sender.host);
+                if self.format == Format::Rfc3164 || !sender.host.is_empty() {
+                    out.extend_from_slice(or(sender.host, b"localhost"));
                     out.push(b' ');
                 }
                 out.extend_from_slice(sender.tag);
@@ -217,21 +218,15 @@ impl Framing {
             }
             Format::Rfc5424 => {
                 out.extend_from_slice(b"1 ");
-                write_rfc3339(out, wall, offset);
-                for word in [sender.host, sender.tag] {
+                write_rfc3339_micros(out, wall, offset);
+                for word in [or(sender.host, b"-"), sender.tag] {
                     out.push(b' ');
                     out.extend_from_slice(word);
                 }
                 out.push(b' ');
                 write_decimal(out, u64::from(sender.pid));
                 out.extend_from_slice(b" - ");
-                let none: &[u8] = b"-";
-                let structured = sender.structured;
-                out.extend_from_slice(if structured.is_empty() {
-                    none
-                } else {
-                    structured
-                });
+                out.extend_from_slice(or(sender.structured, b"-"));
                 out.push(b' ');
             }
         }
@@ -243,4 +238,152 @@ fn write_priority(out: &mut Vec<u8>, n: u64) {
     out.push(b'<');
     write_decimal(out, n);
     out.push(b'>');
+}
+
+/// `text`, or what stands for it when it is empty.
+const fn or<'a>(text: &'a [u8], instead: &'a [u8]) -> &'a [u8] {
+    if text.is_empty() { instead } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-22 21:46:06.262 UTC.
+    const NOW: Now = Now {
+        ms: 0,
+        wall_ms: 1_795_383_966_262,
+        utc_offset_s: 0,
+    };
+    const SENDER: Sender<'static> = Sender {
+        tag: b"haproxy",
+        pid: 42,
+        host: b"",
+        structured: b"",
+    };
+
+    fn message(framing: Framing, sender: &Sender<'_>, level: Level, text: &str) -> String {
+        let mut out = Vec::new();
+        framing.write(&mut out, &NOW, sender, level, text.as_bytes());
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Headers as HAProxy 2.6.12 sent them (whose microseconds were not zero).
+    #[test]
+    fn headers() {
+        let named = Sender {
+            host: b"foo",
+            tag: b"bar",
+            ..SENDER
+        };
+        let structured = Sender {
+            structured: b"[a@1 b=\"c\"]",
+            ..SENDER
+        };
+        let at = "2026-11-22T21:46:06.262000+00:00";
+        for (format, sender, expected) in [
+            (
+                "local",
+                SENDER,
+                "<134>Nov 22 21:46:06 haproxy[42]: x\n".to_string(),
+            ),
+            (
+                "local",
+                named,
+                "<134>Nov 22 21:46:06 foo bar[42]: x\n".into(),
+            ),
+            (
+                "rfc3164",
+                SENDER,
+                "<134>Nov 22 21:46:06 localhost haproxy[42]: x\n".into(),
+            ),
+            (
+                "rfc5424",
+                SENDER,
+                format!("<134>1 {at} - haproxy 42 - - x\n"),
+            ),
+            ("rfc5424", named, format!("<134>1 {at} foo bar 42 - - x\n")),
+            (
+                "rfc5424",
+                structured,
+                format!("<134>1 {at} - haproxy 42 - [a@1 b=\"c\"] x\n"),
+            ),
+            ("priority", SENDER, "<134>x\n".into()),
+            ("short", SENDER, "<6>x\n".into()),
+            ("timed", SENDER, format!("<6>{at} x\n")),
+            ("iso", SENDER, format!("{at} x\n")),
+            ("raw", SENDER, "x\n".into()),
+        ] {
+            let format = Format::named(format.as_bytes()).unwrap();
+            let framing = Framing {
+                format,
+                ..Framing::new(16)
+            };
+            assert_eq!(message(framing, &sender, Level::Info, "x"), expected);
+        }
+        assert_eq!(Format::named(b"json"), None);
+    }
+
+    #[test]
+    fn levels_filter_and_cap() {
+        let local3 = facility(b"local3").unwrap();
+        // `max [min]`, the level of a message, the number sent.
+        for (max, min, level, number) in [
+            ("info", "emerg", Level::Info, Some(158)),
+            ("err", "emerg", Level::Info, None),
+            ("notice", "emerg", Level::Alert, Some(153)),
+            ("notice", "emerg", Level::Info, None),
+            ("debug", "warning", Level::Info, Some(158)),
+            ("info", "debug", Level::Info, Some(159)),
+            ("debug", "warning", Level::Emerg, Some(156)),
+        ] {
+            let framing = Framing {
+                level_max: Level::named(max.as_bytes()).unwrap(),
+                level_min: Level::named(min.as_bytes()).unwrap(),
+                format: Format::Priority,
+                ..Framing::new(local3)
+            };
+            assert_eq!(framing.takes(level), number.is_some(), "{max} {min}");
+            if let Some(number) = number {
+                assert_eq!(
+                    message(framing, &SENDER, level, "x"),
+                    format!("<{number}>x\n")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let long = "a".repeat(2000);
+        for (length_max, format) in [
+            (80, Format::Local),
+            (1024, Format::Local),
+            (100, Format::Raw),
+            (90, Format::Rfc5424),
+        ] {
+            let framing = Framing {
+                length_max,
+                format,
+                ..Framing::new(16)
+            };
+            let cut = message(framing, &SENDER, Level::Info, &long);
+            assert_eq!(cut.len(), length_max + 1);
+            assert!(cut.ends_with("a\n"));
+        }
+        assert_eq!(Framing::new(16).length_max, 1024);
+    }
+
+    #[test]
+    fn names_and_numbers() {
+        for (name, number) in [("kern", 0), ("auth2", 10), ("cron2", 15), ("local0", 16)] {
+            assert_eq!(facility(name.as_bytes()), Some(number));
+        }
+        assert_eq!(facility(b"local8"), None);
+        for (number, level) in (0..).zip(Level::ALL) {
+            assert_eq!(level as u8, number);
+            assert_eq!(Level::named(level.name().as_bytes()), Some(level));
+        }
+        assert_eq!(Level::named(b"error"), None);
+    }
 }

@@ -71,7 +71,8 @@ impl LogTarget {
     /// Opens a target. To be done before `chroot` and before privileges are dropped.
     ///
     /// # Errors
-    /// When descriptors are out, a path is too long, or a descriptor is not open.
+    /// When descriptors are out, or a path is too long. A descriptor that is not open fails with
+    /// each message, as HAProxy has it.
     pub fn open(spec: &LogSpec) -> io::Result<Self> {
         let way = match spec {
             LogSpec::Datagram(endpoint) => {
@@ -86,26 +87,11 @@ impl LogTarget {
                 let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
                 Way::Datagram { socket, to }
             }
-            LogSpec::Descriptor(descriptor) => Self::shared(*descriptor)?,
+            LogSpec::Descriptor(descriptor) => Way::shared(*descriptor),
         };
         Ok(Self {
             way,
             rest: Vec::new(),
-        })
-    }
-
-    /// How an open descriptor must be written to.
-    fn shared(descriptor: i32) -> io::Result<Way> {
-        // SAFETY: an all-zero `stat` is a valid value of that plain C struct.
-        let mut about: libc::stat = unsafe { zeroed() };
-        // SAFETY: `about` is valid for the call.
-        if unsafe { libc::fstat(descriptor, &raw mut about) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(match about.st_mode & libc::S_IFMT {
-            libc::S_IFSOCK => Way::Stream(descriptor),
-            libc::S_IFREG => Way::File(descriptor),
-            _ => Way::Other(descriptor),
         })
     }
 
@@ -120,6 +106,13 @@ impl LogTarget {
         match &self.way {
             Way::Datagram { socket, to } => send_datagrams(socket.as_raw_fd(), to, batch, from),
             Way::Stream(_) | Way::File(_) | Way::Other(_) => self.write_messages(batch, from),
+        }
+    }
+
+    /// Looks anew at what a shared descriptor is: a daemon's `stdout` becomes `/dev/null`.
+    pub(crate) fn look_again(&mut self) {
+        if let Way::Stream(descriptor) | Way::File(descriptor) | Way::Other(descriptor) = self.way {
+            self.way = Way::shared(descriptor);
         }
     }
 
@@ -166,6 +159,19 @@ fn start(batch: &LogBatch, message: usize) -> usize {
 }
 
 impl Way {
+    /// How a descriptor must be written to.
+    fn shared(descriptor: i32) -> Self {
+        // SAFETY: an all-zero `stat` is a valid value of that plain C struct.
+        let mut about: libc::stat = unsafe { zeroed() };
+        // SAFETY: `about` is valid for the call, and stays zero if it fails.
+        unsafe { libc::fstat(descriptor, &raw mut about) };
+        match about.st_mode & libc::S_IFMT {
+            libc::S_IFSOCK => Self::Stream(descriptor),
+            libc::S_IFREG => Self::File(descriptor),
+            _ => Self::Other(descriptor),
+        }
+    }
+
     /// Writes some bytes to a shared descriptor without waiting.
     fn write(&self, bytes: &[u8]) -> Result<usize, Stop> {
         let (descriptor, piece) = match self {
@@ -266,4 +272,199 @@ fn send_some(
     // SAFETY: `count` headers are filled, and what they point to outlives the call.
     let sent = unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), count as u32, flags as _) };
     sent_or_stop(sent as isize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::UdpSocket;
+    use std::os::unix::net::UnixDatagram;
+    use std::path::Path;
+
+    use super::*;
+
+    fn batch(messages: &[&str]) -> LogBatch {
+        let mut batch = LogBatch::default();
+        for message in messages {
+            batch.bytes.extend_from_slice(message.as_bytes());
+            batch.ends.push(batch.bytes.len() as u32);
+        }
+        batch
+    }
+
+    fn unix(path: &Path) -> LogTarget {
+        let path = path.to_str().unwrap().as_bytes().into();
+        LogTarget::open(&LogSpec::Datagram(Endpoint::Unix(path))).unwrap()
+    }
+
+    fn receive(socket: &UnixDatagram) -> String {
+        let mut into = [0; 100];
+        let got = socket.recv(&mut into).unwrap();
+        String::from_utf8(into[..got].to_vec()).unwrap()
+    }
+
+    /// A pipe's two ends, the reading one non-blocking.
+    fn pipe() -> (std::fs::File, OwnedFd) {
+        let mut ends = [0; 2];
+        // SAFETY: the array has room for the two descriptors; they are owned by nobody else.
+        unsafe {
+            assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+            libc::fcntl(ends[0], libc::F_SETFL, libc::O_NONBLOCK);
+            (
+                std::fs::File::from_raw_fd(ends[0]),
+                OwnedFd::from_raw_fd(ends[1]),
+            )
+        }
+    }
+
+    fn drain(read: &mut std::fs::File) -> Vec<u8> {
+        let mut all = Vec::new();
+        // Ends by `EAGAIN` when the pipe is empty.
+        drop(read.read_to_end(&mut all));
+        all
+    }
+
+    #[test]
+    fn a_restarted_syslog_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut target = unix(&path);
+        let messages = batch(&["one", "two", "three"]);
+        assert_eq!(target.send(&messages, 0), Err(Stop::Failed(libc::ENOENT)));
+        let first = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(target.send(&messages, 1), Ok(2));
+        assert_eq!(receive(&first), "two");
+        assert_eq!(receive(&first), "three");
+        drop(first);
+        assert_eq!(
+            target.send(&messages, 0),
+            Err(Stop::Failed(libc::ECONNREFUSED))
+        );
+        std::fs::remove_file(&path).unwrap();
+        let second = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(target.send(&messages, 0), Ok(3));
+        assert_eq!(receive(&second), "one");
+        assert_eq!(target.send(&messages, 3), Ok(0));
+    }
+
+    #[test]
+    fn a_full_syslog_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut target = unix(&path);
+        let reader = UnixDatagram::bind(&path).unwrap();
+        let text = "x".repeat(2000);
+        let messages = batch(&vec![text.as_str(); 1000]);
+        let mut from = 0;
+        let stop = loop {
+            match target.send(&messages, from) {
+                Ok(sent) => from += sent,
+                Err(stop) => break stop,
+            }
+        };
+        assert_eq!(stop, Stop::Blocked);
+        assert!(from > 0 && from < 1000, "{from}");
+        assert_eq!(receive(&reader).len(), 100);
+        assert!(target.send(&messages, from).is_ok());
+    }
+
+    #[test]
+    fn udp_takes_a_batch_of_more_than_one_call() {
+        let reader = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = Endpoint::Inet(reader.local_addr().unwrap());
+        let mut target = LogTarget::open(&LogSpec::Datagram(to)).unwrap();
+        let messages = batch(&["m"; MESSAGES_MAX + 7]);
+        assert_eq!(target.send(&messages, 0), Ok(MESSAGES_MAX + 7));
+        for _ in 0..MESSAGES_MAX + 7 {
+            assert_eq!(reader.recv(&mut [0; 8]).unwrap(), 1);
+        }
+    }
+
+    #[test]
+    fn a_full_pipe_never_blocks_and_lines_stay_whole() {
+        let (mut read, write) = pipe();
+        let mut target = LogTarget::open(&LogSpec::Descriptor(write.as_raw_fd())).unwrap();
+        // Lines longer than a piece, so that every line goes out in parts.
+        let lines: Vec<String> = (0..60)
+            .map(|n| format!("{n:02}{}\n", "y".repeat(5000)))
+            .collect();
+        let messages = batch(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let (mut from, mut blocked, mut got) = (0, false, Vec::new());
+        while from < lines.len() {
+            match target.send(&messages, from) {
+                Ok(sent) => from += sent,
+                Err(stop) => {
+                    assert_eq!(stop, Stop::Blocked);
+                    blocked = true;
+                    got.extend(drain(&mut read));
+                }
+            }
+        }
+        while !target.rest.is_empty() {
+            got.extend(drain(&mut read));
+            let _ = target.send(&batch(&["end\n"]), 0);
+        }
+        got.extend(drain(&mut read));
+        assert!(blocked);
+        let text = String::from_utf8(got).unwrap();
+        let expected: String = lines.concat();
+        assert!(text.starts_with(&expected));
+        assert!(text[expected.len()..].lines().all(|line| line == "end"));
+        // SAFETY: no pointer is passed.
+        let flags = unsafe { libc::fcntl(write.as_raw_fd(), libc::F_GETFL) };
+        assert_eq!(
+            flags & libc::O_NONBLOCK,
+            0,
+            "the descriptor is shared with others"
+        );
+    }
+
+    #[test]
+    fn short_lines_leave_together() {
+        let (mut read, write) = pipe();
+        let mut target = LogTarget::open(&LogSpec::Descriptor(write.as_raw_fd())).unwrap();
+        assert_eq!(target.send(&batch(&["a\n", "b\n", "c\n"]), 1), Ok(2));
+        assert_eq!(drain(&mut read), b"b\nc\n");
+        drop(read);
+        let broken = target.send(&batch(&["a\n"]), 0);
+        assert!(
+            matches!(broken, Err(Stop::Failed(libc::EPIPE))),
+            "{broken:?}"
+        );
+    }
+
+    #[test]
+    fn sockets_files_and_closed_descriptors() {
+        let (near, far) = UnixDatagram::pair().unwrap();
+        let mut target = LogTarget::open(&LogSpec::Descriptor(near.as_raw_fd())).unwrap();
+        assert_eq!(target.send(&batch(&["a\n"]), 0), Ok(1));
+        assert_eq!(receive(&far), "a\n");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut target = LogTarget::open(&LogSpec::Descriptor(file.as_raw_fd())).unwrap();
+        assert_eq!(target.send(&batch(&["a\n", "b\n"]), 0), Ok(2));
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"a\nb\n");
+        let mut target = LogTarget::open(&LogSpec::Descriptor(999_999)).unwrap();
+        assert_eq!(
+            target.send(&batch(&["a\n"]), 0),
+            Err(Stop::Failed(libc::EBADF))
+        );
+    }
+
+    #[test]
+    fn a_replaced_descriptor_is_looked_at_again() {
+        let (near, _far) = UnixDatagram::pair().unwrap();
+        let mut target = LogTarget::open(&LogSpec::Descriptor(near.as_raw_fd())).unwrap();
+        let nowhere = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/null")
+            .unwrap();
+        // SAFETY: both are open descriptors.
+        unsafe { libc::dup2(nowhere.as_raw_fd(), near.as_raw_fd()) };
+        assert_eq!(
+            target.send(&batch(&["a\n"]), 0),
+            Err(Stop::Failed(libc::ENOTSOCK))
+        );
+        target.look_again();
+        assert_eq!(target.send(&batch(&["a\n"]), 0), Ok(1));
+    }
 }

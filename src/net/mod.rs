@@ -118,6 +118,9 @@ pub enum ListenerState {
     Resumed,
     /// No edges: connections wait in the kernel's backlog.
     Paused,
+    /// New connections are refused, and the socket stays bound (`SIGTTOU`, `disable frontend`). A
+    /// unix socket cannot refuse: it is paused.
+    Refusing,
     /// Gone for good: new connections are refused.
     Closed,
 }

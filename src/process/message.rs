@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::base::clock::{Civil, Now};
-use crate::cli::VERSION_AS_HAPROXY;
+use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::diag::{Diagnostics, Severity};
 
 /// The target of NOTICE lines, which are at level info.

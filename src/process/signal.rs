@@ -4,8 +4,9 @@
 //! ever runs between two instructions and a signal wakes `Net::wait` like any other readiness.
 //! Reading is `net::os`'s; the table of meanings is here, once.
 //!
-//! Before [`install`] every signal keeps its default, so that a start that hangs can be interrupted.
-//! Rejected: a handler writing to a pipe, which needs a global and gains nothing on Linux.
+//! Before [`install`] every signal keeps its default, so that a start that hangs can be
+//! interrupted. Rejected: a handler writing to a pipe, which needs a global and gains nothing on
+//! Linux.
 
 // Signal masks, dispositions and `signalfd` have no safe door in `std`.
 #![allow(unsafe_code)]
@@ -78,21 +79,20 @@ pub fn meaning(number: i32) -> Option<Signal> {
         .map(|(_, signal)| *signal)
 }
 
-/// Ends the process as HAProxy ends on this signal: `SIGTERM` by exit code 143, which systemd's unit
-/// expects (`SuccessExitStatus=143`), anything else by the signal itself.
+/// Ends the process as HAProxy ends on `SIGTERM` and `SIGINT`: killed by the signal itself, which a
+/// shell and systemd see as 143 and 130.
 pub fn end_by(number: i32) -> ! {
-    if number != libc::SIGTERM {
-        // SAFETY: the default disposition runs none of our code, and `set` is initialised before
-        // it is used.
-        unsafe {
-            libc::signal(number, libc::SIG_DFL);
-            let mut set: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&raw mut set);
-            libc::sigaddset(&raw mut set, number);
-            libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
-            libc::raise(number);
-        }
+    // SAFETY: the default disposition runs none of our code, and `set` is initialised before it is
+    // used.
+    unsafe {
+        libc::signal(number, libc::SIG_DFL);
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, number);
+        libc::raise(number);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
     }
+    // Not reached for a signal whose default is to end the process.
     exit(128 + number)
 }
 

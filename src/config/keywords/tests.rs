@@ -1,3 +1,6 @@
+//! Holds the table against what HAProxy 2.6.12 knows (`known.txt`), and the texts of the gate
+//! against what it says.
+
 use super::super::lexer::{Lexer, Variables};
 use super::*;
 
@@ -411,4 +414,21 @@ fn before_any_section() {
         text.starts_with("parsing [F:1]: unknown keyword 'bind' out of section.\n"),
         "{text}"
     );
+}
+
+#[test]
+fn the_list_has_what_is_supported() {
+    let list = list();
+    for line in [
+        "global",
+        "\tmaxconn +1",
+        "listen",
+        "\toption forwardfor",
+        "\ttimeout client +1",
+        "\tserver <name> <addr> weight +1",
+        "\thttp-request set-path",
+    ] {
+        assert!(list.lines().any(|one| one == line), "{line}");
+    }
+    assert!(!list.contains("stick-table"));
 }
