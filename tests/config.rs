@@ -728,6 +728,16 @@ fn a_missing_default_is_the_oracles() {
 }
 
 #[test]
+fn a_timeout_of_zero_takes_back_what_defaults_said() {
+    let config = good(
+        "defaults\n timeout client 1s\n timeout http-request 1s\n\
+         frontend f\n bind :1\n timeout http-request 0\n",
+    );
+    let timeouts = proxy(&config, "f").timeouts;
+    assert_eq!((timeouts.client, timeouts.http_request), (Some(1000), None));
+}
+
+#[test]
 fn addresses_of_bind_and_server() {
     let config = good(
         "frontend f\n timeout client 1s\n bind :81-83,[::1]:84 name x\n bind unix@/tmp/s mode 600\n bind abns@n id 9\n bind fd@7\n bind ipv6@:85 v6only\n bind localhost:86 maxconn 5\n\

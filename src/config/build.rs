@@ -11,7 +11,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::diag::Lead;
 use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft};
 use super::lines::endpoint;
-use super::model::{Check, Config, Global, Listener, Proxy, Server, ServerId, SwitchTarget};
+use super::model::{
+    Check, Config, Global, Listener, Proxy, Server, ServerId, SwitchTarget, Timeouts,
+};
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
 use super::units::{Host, Port};
@@ -274,7 +276,7 @@ fn build_proxy(
         maxconn: settings.maxconn.filter(|_| is_frontend),
         full_conn: settings.full_conn,
         backlog: settings.backlog,
-        timeouts: settings.timeouts,
+        timeouts: without_zeros(settings.timeouts),
         logs,
         log_tag: settings.log_tag,
         log_format,
@@ -297,6 +299,23 @@ fn build_proxy(
     }
 }
 
+/// A timeout of 0 is one that was not set (and takes back what `defaults` said).
+fn without_zeros(said: Timeouts) -> Timeouts {
+    let set = |time: Option<u32>| time.filter(|time| *time > 0);
+    Timeouts {
+        client: set(said.client),
+        client_fin: set(said.client_fin),
+        connect: set(said.connect),
+        server: set(said.server),
+        server_fin: set(said.server_fin),
+        http_request: set(said.http_request),
+        http_keep_alive: set(said.http_keep_alive),
+        queue: set(said.queue),
+        check: set(said.check),
+        tunnel: set(said.tunnel),
+    }
+}
+
 fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -> Global {
     let buffer_size = said.buffer_size.unwrap_or(BUFFER_SIZE);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -312,7 +331,7 @@ fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -
         pid_file: options.pid_file.clone().or(said.pid_file),
         maxconn: options.maxconn.or(said.maxconn),
         descriptors_max: said.descriptors_max,
-        hard_stop_after: said.hard_stop_after,
+        hard_stop_after: said.hard_stop_after.filter(|time| *time > 0),
         spread_checks: said.spread_checks,
         stats_sockets: said.stats_sockets,
         stats_timeout: said.stats_timeout.unwrap_or(STATS_TIMEOUT),

@@ -33,6 +33,7 @@ pub(super) struct Resolved {
 /// Checks the drafts and builds the configuration.
 pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
     let clean = parser.found.alerts() == 0;
+    parser.lines_are_good = clean;
     let mut resolved = Vec::new();
     for at in 0..parser.proxies.len() {
         resolved.push(parser.check_proxy(at, clean));
@@ -145,7 +146,9 @@ impl Parser<'_> {
                     proxy.name
                 )
             }
-            Some((_, backend)) if backend.settings.mode != proxy.settings.mode => {
+            Some((_, backend))
+                if backend.settings.mode != proxy.settings.mode && self.lines_are_good =>
+            {
                 wrong_mode(proxy, backend, keyword)
             }
             Some((id, _)) => return Some(ProxyId(id)),

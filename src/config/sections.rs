@@ -231,6 +231,8 @@ pub(super) struct Parser<'a> {
     pub(super) error_files: BTreeMap<String, Arc<crate::http::reply::Reply>>,
     /// How many addresses the lines so far listen at.
     pub(super) listeners: usize,
+    /// No line was refused: the whole can be judged. Set at the end.
+    pub(super) lines_are_good: bool,
     built_in: Settings,
     /// Proxies by name, to find the first that has one.
     by_name: HashMap<String, Vec<usize>>,
@@ -254,6 +256,7 @@ impl<'a> Parser<'a> {
             error_files: BTreeMap::new(),
             built_in: Settings::built_in(options.proxy_maxconn),
             listeners: 0,
+            lines_are_good: false,
             by_name: HashMap::new(),
             current: Current::Nowhere,
             files: Vec::new(),
