@@ -23,7 +23,7 @@ use super::{Engine, STEPS_PER_TURN_MAX};
 use crate::balance::queue::Ticket;
 use crate::base::arena::Key;
 use crate::config::model::{ProxyId, ServerId};
-use crate::http::exchange::{Ending, Exchange, RequestState};
+use crate::http::exchange::{Ending, Exchange, RequestState, ResponseState};
 use crate::http::framing::Body;
 use crate::http::head::Progress;
 use crate::log::record::{NO_ID, Txn};
