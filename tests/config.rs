@@ -1,6 +1,6 @@
-//! Configurations in, verdicts, messages and models out, through `config::load` on a machine made of
-//! maps. The expected messages were read off HAProxy 2.6.12 (`-c -f`), the lead `config : ` dropped;
-//! where oneloop is stricter on purpose the row says so.
+//! Configurations in, verdicts, messages and models out, through `config::load` on a machine
+//! made of maps. The expected messages were read off HAProxy 2.6.12 (`-c -f`), the lead
+//! `config : ` dropped; where oneloop is stricter on purpose the row says so.
 
 use oneloop::base::addr::Endpoint;
 use oneloop::config::diag::Severity;
@@ -725,6 +725,16 @@ fn a_missing_default_is_the_oracles() {
         (global.max_headers, global.max_accept, global.log_line_max),
         (101, 4, 1024)
     );
+}
+
+#[test]
+fn a_timeout_of_zero_takes_back_what_defaults_said() {
+    let config = good(
+        "defaults\n timeout client 1s\n timeout http-request 1s\n\
+         frontend f\n bind :1\n timeout http-request 0\n",
+    );
+    let timeouts = proxy(&config, "f").timeouts;
+    assert_eq!((timeouts.client, timeouts.http_request), (Some(1000), None));
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What a configuration said, before it is known what it means.
 //!
-//! Handlers fill these records line by line; `resolve` turns them into the immutable `Config` once
-//! every name is known. `Settings` is what a `defaults` section may hand on to the sections after
-//! it, so it is `Clone` and holds no ids. Rules are kept as lines in `Defaults`, because a compiled
-//! rule belongs to one proxy (its ACLs are that proxy's).
+//! Handlers fill these records line by line; `resolve` turns them into the immutable `Config`
+//! once every name is known. `Settings` is what a `defaults` section may hand on to the
+//! sections after it, so it is `Clone` and holds no ids. Rules are kept as lines in
+//! `Defaults`, because a compiled rule belongs to one proxy (its ACLs are that proxy's).
 //!
-//! Nothing here reports or decides. Rejected: filling `Config` directly, which would need holes for
-//! names that are declared later in the file.
+//! Nothing here reports or decides. Rejected: filling `Config` directly, which would need
+//! holes for names that are declared later in the file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,9 +4,9 @@
 //! Each reader reports what is wrong itself, at the word, and answers `None`; a handler then leaves
 //! its line out and the parser goes on with the next. None of them may panic on any bytes.
 //!
-//! A word that HAProxy would read loosely (`maxconn abc` is 0 there) is refused: nothing is accepted
-//! and ignored. Rejected: a table of argument types per keyword, because most messages name their
-//! keyword in a way of their own.
+//! A word that HAProxy would read loosely (`maxconn abc` is 0 there) is refused: nothing is
+//! accepted and ignored. Rejected: a table of argument types per keyword, because most messages
+//! name their keyword in a way of their own.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -34,7 +34,7 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The words that stand in a list of choices: `'a', 'b' and 'c'`.
+/// What names of sections, servers and ACLs are made of.
 pub(super) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':' | b'.')
 }

@@ -1,18 +1,18 @@
 //! The lines that hold rules: `acl`, `http-request`, `http-response` and `use_backend`.
 //!
-//! The `rules` folder compiles; this file gives it the surroundings of a line (ACL names of the
-//! section, files, names of proxies and servers) and turns its problems into diagnostics at the word.
-//! Rules of a named `defaults` section are compiled where they stand, for their mistakes, and again
-//! for each proxy that inherits them, before that proxy's own; their ACLs stay invisible to the
-//! proxy's own rules, as in HAProxy.
+//! The `rules` folder compiles; this file gives it the surroundings of a line (ACL names of
+//! the section, files, names of proxies and servers) and turns its problems into diagnostics
+//! at the word. Rules of a named `defaults` section are compiled where they stand, for their
+//! mistakes, and again for each proxy that inherits them, before that proxy's own; their ACLs
+//! stay invisible to the proxy's own rules, as in HAProxy.
 
+use super::build::BUFFER_SIZE;
 use super::diag::{Diagnostics, Lead, Place, Severity};
 use super::draft::{AclNames, SwitchDraft};
 use super::host::Host;
 use super::keywords::{self, Class, Section};
 use super::lexer::{Line, Variables};
 use super::lines::{bad_character, reason};
-use super::resolve::BUFFER_SIZE;
 use super::sections::{Names, Parser};
 use crate::rules::action::{compile_request_rule, compile_response_rule};
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};

@@ -1,8 +1,8 @@
 //! `server` and `default-server` lines (configuration.txt 5.2).
 //!
-//! Both set `ServerSettings`: `default-server` those that the servers after it start from, `server`
-//! its own copy. Host names are not resolved here but at the end, and only when nothing else is
-//! wrong, because resolving may take long.
+//! Both set `ServerSettings`: `default-server` those that the servers after it start from,
+//! `server` its own copy. Host names are not resolved here but at the end, and only when
+//! nothing else is wrong, because resolving may take long.
 
 use super::diag::Lead;
 use super::draft::{ServerDraft, ServerSettings};

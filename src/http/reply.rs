@@ -206,6 +206,55 @@ impl Reply {
     }
 }
 
+/// All constant answers, rendered once: so that answering allocates nothing.
+#[derive(Clone, Debug)]
+pub struct Builtins {
+    answers: Vec<Reply>,
+    raw: Vec<Reply>,
+}
+
+impl Builtins {
+    /// Renders them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            answers: BUILTIN_STATUSES.map(Reply::builtin).into(),
+            raw: BUILTIN_STATUSES.map(Reply::raw).into(),
+        }
+    }
+
+    /// What `Reply::builtin` gives.
+    #[must_use]
+    pub fn answer(&self, status: u16) -> &Reply {
+        Self::pick(&self.answers, status)
+    }
+
+    /// What `Reply::raw` gives.
+    #[must_use]
+    pub fn raw(&self, status: u16) -> &Reply {
+        Self::pick(&self.raw, status)
+    }
+
+    fn pick(replies: &[Reply], status: u16) -> &Reply {
+        static NONE: Reply = Reply {
+            status: 500,
+            minor: 1,
+            head: Vec::new(),
+            body: Vec::new(),
+            logged_bytes: 0,
+            closes: true,
+        };
+        let find = |status| replies.iter().find(|reply| reply.status == status);
+        find(status).or_else(|| find(500)).unwrap_or(&NONE)
+    }
+}
+
+impl Default for Builtins {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Writes the head of an own answer, field by field, and counts what the log will say. The
 /// buffer belongs to the engine and keeps its room.
 #[derive(Debug)]
@@ -707,20 +756,30 @@ mod tests {
     }
 
     #[test]
+    fn rendered_once_they_are_the_same() {
+        let all = Builtins::new();
+        for status in BUILTIN_STATUSES {
+            assert_eq!(all.answer(status), &Reply::builtin(status));
+            assert_eq!(all.raw(status), &Reply::raw(status));
+        }
+        assert_eq!(all.answer(418), &Reply::builtin(500));
+    }
+
+    #[test]
     fn raw_answers_are_complete() {
         let reply = Reply::raw(400);
         let all = [reply.head, reply.body].concat();
         assert_eq!(
             String::from_utf8_lossy(&all),
             "HTTP/1.1 400 Bad request\r\nContent-length: 90\r\nCache-Control: no-cache\r\n\
-             Connection: close\r\nContent-Type: text/html\r\n\r\n<html><body><h1>400 Bad request</h1>\n\
-             Your browser sent an invalid request.\n</body></html>\n"
+             Connection: close\r\nContent-Type: text/html\r\n\r\n\
+             <html><body><h1>400 Bad request</h1>\nYour browser sent an invalid request.\n</body></html>\n"
         );
         let head = String::from_utf8_lossy(&Reply::raw(422).head).into_owned();
         assert!(head.ends_with("Cache-Control: no-cache\r\nContent-Type: text/html\r\n\r\n"));
     }
 
-    fn message_of<'a>(bytes: &'a mut Vec<u8>, head: &'a mut Head, edits: &'a Edits) -> Message<'a> {
+    fn message_of<'a>(bytes: &'a mut [u8], head: &'a mut Head, edits: &'a Edits) -> Message<'a> {
         let parsed = head::request(bytes, &mut Progress::default(), head, &Limits::default());
         assert_eq!(parsed, Parsed::Complete);
         Message::new(bytes, head, edits)
@@ -780,9 +839,9 @@ mod tests {
             location: /new|cache-control: no-cache|set-cookie: A=; path=/; Max-Age=0;||117";
     }
 
-    fn returned(
-        (status, fields, kind, len): (u16, &[(&[u8], &[u8])], Option<&[u8]>, u64),
-    ) -> String {
+    type Fields<'a> = &'a [(&'a [u8], &'a [u8])];
+
+    fn returned((status, fields, kind, len): (u16, Fields, Option<&[u8]>, u64)) -> String {
         let mut out = Vec::new();
         let fields = fields.iter().copied();
         let logged = write_return(&mut out, status, fields, kind, len, Persistence::Unsaid);
