@@ -104,6 +104,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     fn send_reply(&mut self, key: Key<Client>, reply: &Reply, why: Termination) -> Flow {
         let body = reply.body.len() as u64;
+        if reply.head.is_empty() {
+            // An empty errorfile: the connection closes without an answer.
+            open!(self, key => _client, session, else Flow::Gone);
+            session.txn.status = reply.status;
+            session.txn.termination = why;
+            return Flow::Close(why);
+        }
         self.send_ready(
             key,
             why,

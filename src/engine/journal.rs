@@ -243,8 +243,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         }
         let record = &mut self.proxies[proxy.id.0 as usize];
-        record.log_count += 1;
         session.txn.log_count = record.log_count;
+        record.log_count += 1;
         let facts = facts!(self, session, client.requests);
         let looking = Looking {
             facts: &facts,

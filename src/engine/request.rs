@@ -7,7 +7,7 @@
 use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
-use super::relay::{End, Source, receive};
+use super::relay::{End, Pumped, Source, receive, understand};
 use super::service::Service;
 use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
 use crate::base::arena::Key;
@@ -15,8 +15,9 @@ use crate::base::buffer::Buffer;
 use crate::config::model::{HttpConnection, Proxy, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, Parsed, Progress, Refusal};
+use crate::http::head::{self, Method, Parsed, Progress, Refusal};
 use crate::http::rewrite::{Editor, Message, Outgoing, Overflow, render};
+use crate::log::record::NO_ID;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{Subject as Edited, Verdict, evaluate_request};
@@ -342,8 +343,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .as_ref()
             .or(frontend.forward_for.as_ref())
         {
-            let if_none = frontend.forward_for.as_ref().is_some_and(|f| f.if_none)
-                || backend.forward_for.as_ref().is_some_and(|f| f.if_none);
+            // One of the two that adds always is enough.
+            let if_none = [&frontend.forward_for, &backend.forward_for]
+                .into_iter()
+                .flatten()
+                .all(|f| f.if_none);
             let source = session.txn.source;
             let excepted = [&frontend.forward_for, &backend.forward_for]
                 .into_iter()
@@ -393,15 +397,61 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         length: usize,
     ) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
-        buffer.consume(self.bench.head.len as usize);
+        let bench = &mut self.bench;
+        buffer.consume(bench.head.len as usize);
+        bench.prefix.clear();
+        bench
+            .prefix
+            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
         session.request.source = source_of(framing.body);
         session.request.rechunk = framing.body == Body::Chunked;
-        if buffer.is_empty() {
-            self.pool.give_back(buffer);
-        } else {
-            session.request.input = Some(buffer);
+        session.replay.clear();
+        if session.request.source == Source::Done {
+            if is_repeatable(session.exchange.asked().method) {
+                session.replay.extend_from_slice(&bench.prefix);
+            }
+            if !buffer.is_empty() {
+                // The next request: it waits for its turn.
+                session.request.input = Some(buffer);
+                return self.dispatch(key, None);
+            }
+            return self.dispatch(key, Some(buffer));
         }
-        self.dispatch(key, length)
+        // What came of the body is understood before any of it goes out: a body that begins wrong
+        // is refused before a server hears of it.
+        let block = understand(
+            &mut session.request,
+            &mut self.pool,
+            &mut buffer,
+            &mut bench.prefix,
+        );
+        match block {
+            Ok(block) => {
+                session.txn.bytes_uploaded += session.request.moved;
+                if block.done {
+                    session.exchange.on_request_end();
+                }
+                self.dispatch(key, Some(buffer))
+            }
+            Err(Pumped::Refused(refusal)) => {
+                self.leave_backend(key);
+                self.refuse(key, refusal, buffer)
+            }
+            Err(_) => {
+                self.pool.give_back(buffer);
+                Flow::Close(Termination::RESOURCE_IN_CONNECT)
+            }
+        }
+    }
+
+    /// The request never was the backend's after all.
+    fn leave_backend(&mut self, key: Key<Client>) {
+        open!(self, key => _client, session, else ());
+        if let Some(backend) = session.backend.take() {
+            self.proxy_stats[backend.0 as usize].back.leave();
+        }
+        session.txn.backend = NO_ID;
+        session.txn.marks.request_ended = -1;
     }
 
     /// A TCP session begins with its connection.
@@ -435,4 +485,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             None => false,
         }
     }
+}
+
+/// Methods that may be sent once more when a reused connection turns out to be dead
+/// (RFC 9110 §9.2.2).
+fn is_repeatable(method: Method) -> bool {
+    matches!(
+        method,
+        Method::Get | Method::Head | Method::Options | Method::Trace | Method::Put | Method::Delete
+    )
 }
