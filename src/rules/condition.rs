@@ -1,6 +1,6 @@
 //! ACLs and conditions: `if`/`unless` over tests, with AND, OR and negation.
 //!
-//! An ACL is one line (or one pair of braces): an expression and its patterns. A condition is any of
+//! An ACL is one line (or one pair of braces): expression and patterns. A condition is any of
 //! several groups of terms, a group needing all of its terms; a term is an ACL by name, which may
 //! be declared on several lines, or by braces. All ACLs of a configuration are in one table and are
 //! known by index, so that what one said is remembered for the rest of the message.
@@ -421,3 +421,6 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
         ..Problem::new(at, text)
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -471,3 +471,6 @@ impl<'a> Current<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

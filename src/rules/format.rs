@@ -11,8 +11,8 @@
 use std::net::IpAddr;
 
 use super::Context;
+use super::codec::push_hex;
 use super::compile::{Compiler, Problem, nearest};
-use super::convert::push_hex;
 use super::fetch::{Buffers, Expression, Sample, Scope};
 pub use super::field::{Field, Value};
 use crate::base::addr::{Address, write_decimal, write_signed};
@@ -807,3 +807,6 @@ impl Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

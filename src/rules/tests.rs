@@ -1,11 +1,5 @@
 //! Tables of what HAProxy 2.6 was seen to do, and a session made of plain values.
 
-mod actions;
-mod conditions;
-mod expressions;
-mod formats;
-mod lines;
-
 use std::collections::HashMap;
 
 use super::Context;

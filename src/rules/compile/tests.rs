@@ -1,9 +1,9 @@
 //! What is said of lines, good and bad.
 
-use super::{Around, printed, slices, words};
 use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compile_response_rule};
 use crate::rules::compile::Problem;
 use crate::rules::condition::Acl;
+use crate::rules::tests::{Around, printed, slices, words};
 
 /// Lines of a backend `b`, and what HAProxy 2.6 says of them after `parsing [F:10]`.
 #[rustfmt::skip]

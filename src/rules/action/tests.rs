@@ -1,6 +1,5 @@
 //! Rules: what is sent on, and what is answered.
 
-use super::{Around, Parts, Session, scratch, shown, slices, words};
 use crate::http::exchange::Persistence;
 use crate::http::framing::Announce;
 use crate::http::rewrite::{Outgoing, render};
@@ -9,6 +8,7 @@ use crate::rules::action::{
     evaluate_response,
 };
 use crate::rules::answer::Kind;
+use crate::rules::tests::{Around, Parts, Session, scratch, shown, slices, words};
 
 const GET: &str = "GET /p?x=1 HTTP/1.1\r\nHost: h.example:8080\r\n";
 
