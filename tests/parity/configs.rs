@@ -30,25 +30,36 @@ struct Verdict {
     stderr: String,
 }
 
+/// What HAProxy thinks of the files in each: valid, valid with a remark, refused, and valid but
+/// beyond oneloop.
+const FOLDERS: [&str; 4] = ["good", "warn", "bad", "refused"];
+
 /// Compares the verdicts on all files that `only` lets through.
 pub(crate) fn run_files(binaries: &Binaries, report: &Report, only: &crate::Only) {
-    for folder in ["good", "warn", "bad", "refused"] {
-        let path = crate::cfg_folder().join(folder);
-        let mut files: Vec<_> = std::fs::read_dir(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|ext| ext == "cfg"))
-            .collect();
-        files.sort();
-        for file in files {
-            let config = Config::read(folder, &file);
-            let stem = file.file_stem().unwrap().to_string_lossy();
+    for folder in FOLDERS {
+        for (config, stem) in configs_in(folder) {
             if only.lets(folder) || only.lets(&config.name) || only.lets(&stem) {
                 let outcome = config.run(folder, binaries, only);
                 report.file(config.name, outcome);
             }
         }
     }
+}
+
+/// The configurations of a folder with their stems, in name order.
+fn configs_in(folder: &str) -> Vec<(Config, String)> {
+    let path = crate::cfg_folder().join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "cfg"))
+        .collect();
+    files.sort();
+    let stem = |file: &Path| file.file_stem().unwrap().to_string_lossy().into_owned();
+    files
+        .iter()
+        .map(|file| (Config::read(folder, file), stem(file)))
+        .collect()
 }
 
 impl Config {
@@ -63,10 +74,14 @@ impl Config {
         };
         let text = std::fs::read(file).unwrap();
         for line in crate::wire::latin(&text).lines() {
-            let Some(wish) = line.strip_prefix("# parity: ") else { continue };
+            let Some(wish) = line.strip_prefix("# parity: ") else {
+                continue;
+            };
             match wish.split_once(' ') {
                 Some(("args", rest)) => {
-                    config.args.extend(rest.split_whitespace().map(str::to_owned));
+                    config
+                        .args
+                        .extend(rest.split_whitespace().map(str::to_owned));
                 }
                 Some(("env", rest)) => {
                     let (key, value) = rest.split_once('=').expect("env NAME=VALUE");
@@ -74,13 +89,24 @@ impl Config {
                 }
                 Some(("differs", reason)) => {
                     let reason = reason.to_owned();
-                    assert!(reason.contains("docs/differences.md#"), "{}: where?", config.name);
-                    config.differs.push(Differs { part: Part::Answer, reason });
+                    assert!(
+                        reason.contains("docs/differences.md#"),
+                        "{}: where?",
+                        config.name
+                    );
+                    config.differs.push(Differs {
+                        part: Part::Answer,
+                        reason,
+                    });
                 }
                 _ => panic!("{}: unknown wish `{wish}`", config.name),
             }
         }
-        assert!(!config.refused || config.differs.len() == 1, "{}: no reason", config.name);
+        assert!(
+            !config.refused || config.differs.len() == 1,
+            "{}: no reason",
+            config.name
+        );
         config
     }
 
@@ -114,7 +140,11 @@ impl Config {
         if self.refused && !binaries.same {
             return refusal(&oneloop);
         }
-        let differs = if binaries.same { &[][..] } else { &self.differs };
+        let differs = if binaries.same {
+            &[][..]
+        } else {
+            &self.differs
+        };
         weigh(&haproxy, &oneloop, differs)
     }
 }
@@ -139,9 +169,17 @@ fn weigh(haproxy: &Verdict, oneloop: &Verdict, differs: &[Differs]) -> Outcome {
         let mut lines = vec![code];
         lines.extend(verdict.stdout.lines().map(|line| format!("stdout: {line}")));
         lines.extend(mask::note_lines(notes));
-        vec![Section { part: Part::Answer, title: "verdict".to_owned(), lines }]
+        vec![Section {
+            part: Part::Answer,
+            title: "verdict".to_owned(),
+            lines,
+        }]
     };
-    compare(&sections(haproxy, &model), &sections(oneloop, &tested), differs)
+    compare(
+        &sections(haproxy, &model),
+        &sections(oneloop, &tested),
+        differs,
+    )
 }
 
 fn run(mut command: Command) -> Verdict {
@@ -157,22 +195,45 @@ fn run(mut command: Command) -> Verdict {
     }
 }
 
+/// Every reason that a configuration declares a difference with, and the configuration's name.
+pub(crate) fn declared() -> Vec<(String, String)> {
+    FOLDERS
+        .iter()
+        .flat_map(|folder| configs_in(folder))
+        .flat_map(|(config, _)| {
+            let name = config.name;
+            config
+                .differs
+                .into_iter()
+                .map(move |differ| (name.clone(), differ.reason))
+        })
+        .collect()
+}
+
 /// Compares `-cc` on each line of `conditions.txt`: `EXIT CONDITION`, `#` begins a comment. The
 /// exit code is what HAProxy gives, and is checked.
 pub(crate) fn run_conditions(binaries: &Binaries, report: &Report, only: &crate::Only) {
     let text = std::fs::read_to_string(crate::cfg_folder().join("conditions.txt")).unwrap();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         let (expected, condition) = line.split_once(' ').expect("EXIT CONDITION");
         if !only.lets("conditions") && !only.lets(condition) {
             continue;
         }
         let verdict = |side: Side| {
             let mut command = Command::new(binaries.path(side));
-            command.args(["-cc", condition]).env("PARITY_SET", "set").env("PARITY_EMPTY", "");
+            command
+                .args(["-cc", condition])
+                .env("PARITY_SET", "set")
+                .env("PARITY_EMPTY", "");
             run(command)
         };
         let haproxy = verdict(Side::Haproxy);
-        let code = haproxy.code.map_or_else(|| "signal".to_owned(), |code| code.to_string());
+        let code = haproxy
+            .code
+            .map_or_else(|| "signal".to_owned(), |code| code.to_string());
         let outcome = if code == expected {
             weigh(&haproxy, &verdict(Side::Oneloop), &[])
         } else {

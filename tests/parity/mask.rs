@@ -15,7 +15,10 @@ const LONG_MS: i64 = 700;
 
 /// The crate's regular expressions are built without Unicode tables: classes are spelled out.
 pub(crate) fn regex(text: &str) -> Regex {
-    let text = text.replace(r"\d", "[0-9]").replace(r"\S", "[^ ]").replace(r"\b", r"(?-u:\b)");
+    let text = text
+        .replace(r"\d", "[0-9]")
+        .replace(r"\S", "[^ ]")
+        .replace(r"\b", r"(?-u:\b)");
     Regex::new(&text).unwrap()
 }
 
@@ -50,7 +53,13 @@ impl LogMask<'_> {
         let line = DATE.replace_all(&line, "[TIME]");
         let line = HTTP.replace(&line, |found: &regex::Captures<'_>| {
             let bytes = self.bytes(&found[4]);
-            format!("{} {} {}{bytes}{}", times(&found[1]), &found[2], &found[3], &found[5])
+            format!(
+                "{} {} {}{bytes}{}",
+                times(&found[1]),
+                &found[2],
+                &found[3],
+                &found[5]
+            )
         });
         let line = TCP.replace(&line, |found: &regex::Captures<'_>| {
             format!("{} {} {} ", times(&found[1]), &found[2], &found[3])
@@ -81,7 +90,10 @@ impl LogMask<'_> {
         static NUMBER: LazyLock<Regex> = LazyLock::new(|| regex(r"\b\d{4,5}\b"));
         NUMBER
             .replace_all(text, |found: &regex::Captures<'_>| {
-                let name = found[0].parse().ok().and_then(|port: u16| self.ports.get(&port));
+                let name = found[0]
+                    .parse()
+                    .ok()
+                    .and_then(|port: u16| self.ports.get(&port));
                 name.map_or_else(|| found[0].to_owned(), |name| format!("@{name}@"))
             })
             .into_owned()
@@ -94,7 +106,9 @@ fn times(text: &str) -> String {
 }
 
 fn time(text: &str) -> String {
-    let (plus, digits) = text.strip_prefix('+').map_or(("", text), |rest| ("+", rest));
+    let (plus, digits) = text
+        .strip_prefix('+')
+        .map_or(("", text), |rest| ("+", rest));
     match digits.parse::<i64>() {
         Ok(-1) => format!("{plus}-1"),
         Ok(ms) if ms >= LONG_MS => format!("{plus}L"),
@@ -123,11 +137,17 @@ pub(crate) fn notes(text: &str) -> Vec<Note> {
         let line = CHECK_MS.replace_all(line, "check duration: Nms");
         if let Some(found) = PREFIX.captures(&line) {
             let rest = &line[found[0].len()..];
-            notes.push(Note { text: format!("{}: {rest}", &found[1]), more: Vec::new() });
+            notes.push(Note {
+                text: format!("{}: {rest}", &found[1]),
+                more: Vec::new(),
+            });
         } else if let Some(note) = notes.last_mut() {
             note.more.push(line.into_owned());
         } else {
-            notes.push(Note { text: line.into_owned(), more: Vec::new() });
+            notes.push(Note {
+                text: line.into_owned(),
+                more: Vec::new(),
+            });
         }
     }
     notes.retain(|note| {
@@ -181,7 +201,11 @@ pub(crate) fn note_lines(notes: &[Note]) -> Vec<String> {
 #[test]
 fn log_lines_keep_their_shape() {
     let ports = BTreeMap::from([(41234, "CLIENT1".to_owned())]);
-    let mask = LogMask { ports: &ports, bytes_less: 5, bytes_any: false };
+    let mask = LogMask {
+        ports: &ports,
+        bytes_less: 5,
+        bytes_any: false,
+    };
     let line = "<134>Nov 22 10:00:00 haproxy[12]: 127.0.0.1:41234 [22/Nov/2026:10:49:07.543] \
                 f b/s 0/0/-1/-1/3003 503 221 - - SC-- 1/1/0/0/3 0/0 \"GET / HTTP/1.1\"";
     assert_eq!(
@@ -190,8 +214,14 @@ fn log_lines_keep_their_shape() {
          f b/s s/s/-1/-1/L 503 216 - - SC-- 1/1/0/0/3 0/0 \"GET / HTTP/1.1\""
     );
     let line = "127.0.0.1:5 [22/Nov/2026:10:49:07.543] t t/s1 1/0/3 170 -- 1/1/0/0/0 0/0";
-    assert_eq!(mask.apply(line), "127.0.0.1:5 [TIME] t t/s1 s/s/s 170 -- 1/1/0/0/0 0/0");
-    assert_eq!(mask.apply("ms=701 ms=-1 bytes=70 port=99"), "ms=L ms=-1 bytes=65 port=...");
+    assert_eq!(
+        mask.apply(line),
+        "127.0.0.1:5 [TIME] t t/s1 s/s/s 170 -- 1/1/0/0/0 0/0"
+    );
+    assert_eq!(
+        mask.apply("ms=701 ms=-1 bytes=70 port=99"),
+        "ms=L ms=-1 bytes=65 port=..."
+    );
 }
 
 #[test]

@@ -5,11 +5,12 @@
 //! connection attempts below, but an aborted test run would leave daemons behind).
 
 use crate::world::World;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -46,17 +47,33 @@ impl Binaries {
     /// Finds them; `None` if there is no haproxy and this is not CI.
     pub(crate) fn find() -> Option<Self> {
         let given = std::env::var_os("HAPROXY_BIN").map(PathBuf::from);
-        let usual = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
-        let haproxy = given.into_iter().chain(usual.map(PathBuf::from)).find(|path| path.exists());
+        let usual = [
+            "/usr/sbin/haproxy",
+            "/usr/local/sbin/haproxy",
+            "/usr/bin/haproxy",
+        ];
+        let haproxy = given
+            .into_iter()
+            .chain(usual.map(PathBuf::from))
+            .find(|path| path.exists());
         let Some(haproxy) = haproxy else {
             let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
-            assert!(!in_ci, "haproxy is not installed, and in CI parity is not optional");
+            assert!(
+                !in_ci,
+                "haproxy is not installed, and in CI parity is not optional"
+            );
             return None;
         };
-        let oneloop = std::env::var_os("ONELOOP_TEST_BIN")
-            .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_oneloop")), PathBuf::from);
+        let oneloop = std::env::var_os("ONELOOP_TEST_BIN").map_or_else(
+            || PathBuf::from(env!("CARGO_BIN_EXE_oneloop")),
+            PathBuf::from,
+        );
         let same = std::env::var("PARITY_SELF").is_ok_and(|value| value == "1");
-        Some(Self { haproxy, oneloop, same })
+        Some(Self {
+            haproxy,
+            oneloop,
+            same,
+        })
     }
 
     /// The binary of a side.
@@ -120,7 +137,12 @@ impl Proxy {
             .map_err(|error| format!("{}: {error}", binary.display()))?;
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
-        let mut proxy = Self { child, stdout: Some(stdout), stderr: Some(stderr), places };
+        let mut proxy = Self {
+            child,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            places,
+        };
         let marker = listeners["marker"];
         world.set_listeners(listeners);
         let until = Instant::now() + Duration::from_secs(10);
@@ -148,7 +170,9 @@ impl Proxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let text = |reader: Option<JoinHandle<Vec<u8>>>| {
-            reader.map_or_else(String::new, |reader| crate::wire::latin(&reader.join().unwrap()))
+            reader.map_or_else(String::new, |reader| {
+                crate::wire::latin(&reader.join().unwrap())
+            })
         };
         (text(self.stdout.take()), text(self.stderr.take()))
     }
@@ -176,7 +200,11 @@ fn fill_in(
     folder: &Path,
     world: &World,
 ) -> (String, BTreeMap<String, String>, BTreeMap<String, u16>) {
-    let log = if config.contains("@logudp@") { "@logudp@" } else { "@log@" };
+    let log = if config.contains("@logudp@") {
+        "@logudp@"
+    } else {
+        "@log@"
+    };
     let text = format!("{config}{}", MARKER.replace("@log@", log));
     let mut places = BTreeMap::new();
     let mut listeners = BTreeMap::new();
@@ -193,14 +221,13 @@ fn fill_in(
             _ if name.len() == 1 => {
                 let letter = name.chars().next().unwrap();
                 let port = world.origin_ports().get(&letter);
-                port.unwrap_or_else(|| panic!("no origin {letter}")).to_string()
+                port.unwrap_or_else(|| panic!("no origin {letter}"))
+                    .to_string()
             }
             _ => match places.get(name) {
                 Some(port) => String::clone(port),
                 None => {
-                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                    let port = listener.local_addr().unwrap().port();
-                    held.push(listener);
+                    let port = free_port(&mut held);
                     listeners.insert(name.to_owned(), port);
                     port.to_string()
                 }
@@ -211,6 +238,20 @@ fn fill_in(
         out.push_str(parts.next().unwrap_or_default());
     }
     (out, places, listeners)
+}
+
+/// A port that nobody has, and that no other suite of this run was given: the proxies listen with
+/// SO_REUSEPORT, so two of them on one port would share its connections without an error.
+fn free_port(held: &mut Vec<TcpListener>) -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        held.push(listener);
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 /// The section that the harness adds: its log line says that all earlier ones have come.

@@ -37,7 +37,10 @@ pub(crate) struct Report {
 impl Report {
     /// An empty report.
     pub(crate) fn new(title: &'static str) -> Self {
-        Self { title, outcomes: Mutex::default() }
+        Self {
+            title,
+            outcomes: Mutex::default(),
+        }
     }
 
     /// Files one case.
@@ -66,8 +69,11 @@ impl Report {
             }
         }
         let _ = writeln!(text, "\nparity: {}", self.title);
-        let rows =
-            [("cases run", outcomes.len()), ("equal", equal), ("declared differences", declared)];
+        let rows = [
+            ("cases run", outcomes.len()),
+            ("equal", equal),
+            ("declared differences", declared),
+        ];
         for (label, count) in rows.into_iter().chain([("failed", failed.len())]) {
             let _ = writeln!(text, "  {label:<22}{count:>5}");
         }
@@ -94,7 +100,8 @@ pub(crate) fn compare(haproxy: &[Section], oneloop: &[Section], differs: &[Diffe
         let read = |side: &'_ [Section]| side.get(index).map(|s| (s.part, s.title.clone()));
         let (part, title) = read(haproxy).or_else(|| read(oneloop)).unwrap();
         let lines = |side: &'_ [Section]| {
-            side.get(index).map_or_else(|| empty().2.to_vec(), |s| s.lines.clone())
+            side.get(index)
+                .map_or_else(|| empty().2.to_vec(), |s| s.lines.clone())
         };
         let (model, tested) = (lines(haproxy), lines(oneloop));
         if model == tested {
@@ -155,11 +162,30 @@ pub(crate) fn diff(old: &[String], new: &[String]) -> String {
 #[test]
 fn a_declared_difference_that_is_not_there_fails() {
     let section = |line: &str| {
-        vec![Section { part: Part::Log, title: String::new(), lines: vec![line.to_owned()] }]
+        vec![Section {
+            part: Part::Log,
+            title: String::new(),
+            lines: vec![line.to_owned()],
+        }]
     };
-    let declared = [Differs { part: Part::Log, reason: "why".to_owned() }];
-    assert!(matches!(compare(&section("a"), &section("a"), &[]), Outcome::Equal));
-    assert!(matches!(compare(&section("a"), &section("b"), &[]), Outcome::Failed(_)));
-    assert!(matches!(compare(&section("a"), &section("b"), &declared), Outcome::Declared));
-    assert!(matches!(compare(&section("a"), &section("a"), &declared), Outcome::Failed(_)));
+    let declared = [Differs {
+        part: Part::Log,
+        reason: "why".to_owned(),
+    }];
+    assert!(matches!(
+        compare(&section("a"), &section("a"), &[]),
+        Outcome::Equal
+    ));
+    assert!(matches!(
+        compare(&section("a"), &section("b"), &[]),
+        Outcome::Failed(_)
+    ));
+    assert!(matches!(
+        compare(&section("a"), &section("b"), &declared),
+        Outcome::Declared
+    ));
+    assert!(matches!(
+        compare(&section("a"), &section("a"), &declared),
+        Outcome::Failed(_)
+    ));
 }

@@ -157,7 +157,10 @@ pub(crate) fn parse(name: &str, text: &str) -> Suite {
                 None if heading.trim() == "config" => in_config = true,
                 Some(("case", case)) => {
                     let case = case.trim().to_owned();
-                    assert!(suite.cases.iter().all(|c| c.name != case), "{at}: name used twice");
+                    assert!(
+                        suite.cases.iter().all(|c| c.name != case),
+                        "{at}: name used twice"
+                    );
                     suite.cases.push(Case::new(case));
                 }
                 _ => panic!("{at}: a heading is `== config` or `== case NAME`"),
@@ -231,12 +234,16 @@ impl Case {
         if first.is_ascii_lowercase() && second == Some('<') {
             let bytes = sent(&line[1..], '<', at).unwrap();
             match self.steps.last_mut() {
-                Some(Step::Origin { act: Act::Send(before), .. })
-                    if block == Block::Origin(first) =>
-                {
+                Some(Step::Origin {
+                    act: Act::Send(before),
+                    ..
+                }) if block == Block::Origin(first) => {
                     before.extend(bytes);
                 }
-                _ => self.steps.push(Step::Origin { origin: first, act: Act::Send(bytes) }),
+                _ => self.steps.push(Step::Origin {
+                    origin: first,
+                    act: Act::Send(bytes),
+                }),
             }
             return Block::Origin(first);
         }
@@ -267,21 +274,29 @@ impl Case {
     }
 
     fn word_step(&mut self, conn: u8, words: &str, at: &str) {
-        let (word, rest) = words.split_once(' ').unwrap_or((words.trim(), ""));
+        let (word, rest) = words.split_once(' ').unwrap_or_else(|| (words.trim(), ""));
         let rest = rest.trim();
         let step = match word {
-            "to" => Step::To { conn, listener: rest.to_owned() },
+            "to" => Step::To {
+                conn,
+                listener: rest.to_owned(),
+            },
             "connect" => Step::Connect { conn },
             "answer" => {
                 let count = if rest.is_empty() { 1 } else { number(rest, at) };
                 Step::Answer { conn, count }
             }
-            "await" => Step::Await { conn, text: unescape(rest, at) },
+            "await" => Step::Await {
+                conn,
+                text: unescape(rest, at),
+            },
             "eof" => Step::Eof { conn },
             "shut" => Step::Shut { conn },
             "close" => Step::Close { conn },
             "log" => match rest.strip_prefix("await ") {
-                Some(text) => Step::LogAwait { text: text.to_owned() },
+                Some(text) => Step::LogAwait {
+                    text: text.to_owned(),
+                },
                 None => panic!("{at}: `log await TEXT`"),
             },
             "logs" => return self.logs = Some(number(rest, at)),
@@ -296,7 +311,10 @@ impl Case {
                     reason.contains("docs/differences.md#"),
                     "{at}: a difference names its place in docs/differences.md"
                 );
-                return self.differs.push(Differs { part, reason: reason.to_owned() });
+                return self.differs.push(Differs {
+                    part,
+                    reason: reason.to_owned(),
+                });
             }
             _ => panic!("{at}: unknown step `{words}`"),
         };
@@ -308,11 +326,7 @@ impl Case {
         let mut open: Vec<u8> = Vec::new();
         for step in &self.steps {
             match step {
-                Step::Send { conn, .. } => {
-                    if !open.contains(conn) {
-                        open.push(*conn);
-                    }
-                }
+                Step::Send { conn, .. } if !open.contains(conn) => open.push(*conn),
                 Step::Answer { conn, .. }
                 | Step::Await { conn, .. }
                 | Step::Eof { conn }
@@ -320,12 +334,14 @@ impl Case {
                 _ => {}
             }
         }
-        self.steps.extend(open.into_iter().map(|conn| Step::Answer { conn, count: 1 }));
+        self.steps
+            .extend(open.into_iter().map(|conn| Step::Answer { conn, count: 1 }));
     }
 }
 
 fn number(text: &str, at: &str) -> usize {
-    text.parse().unwrap_or_else(|_| panic!("{at}: `{text}` is not a number"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("{at}: `{text}` is not a number"))
 }
 
 /// `> text` is a line with its CRLF, `>> text` is text alone.
@@ -350,7 +366,9 @@ pub(crate) fn unescape(text: &str, at: &str) -> Vec<u8> {
             i += 1;
             continue;
         }
-        let next = *bytes.get(i + 1).unwrap_or_else(|| panic!("{at}: a lone backslash"));
+        let next = *bytes
+            .get(i + 1)
+            .unwrap_or_else(|| panic!("{at}: a lone backslash"));
         i += 2;
         match next {
             b'r' => out.push(b'\r'),
@@ -364,7 +382,9 @@ pub(crate) fn unescape(text: &str, at: &str) -> Vec<u8> {
                 i += 2;
             }
             b'{' => {
-                let end = i + text[i..].find('}').unwrap_or_else(|| panic!("{at}: no brace"));
+                let end = i + text[i..]
+                    .find('}')
+                    .unwrap_or_else(|| panic!("{at}: no brace"));
                 let (what, count) = text[i..end].rsplit_once('*').expect("TEXT*COUNT");
                 out.extend(unescape(what, at).repeat(number(count, at)));
                 i = end + 1;
@@ -383,7 +403,8 @@ fn unescape_resolves_every_form() {
 
 #[test]
 fn lines_of_one_write_are_joined_and_an_answer_is_implied() {
-    let text = "== config\nglobal\n== case x\n> GET / HTTP/1.1\n>\n\n> more\na< HTTP/1.1 200 OK\na<\n";
+    let text =
+        "== config\nglobal\n== case x\n> GET / HTTP/1.1\n>\n\n> more\na< HTTP/1.1 200 OK\na<\n";
     let suite = parse("t", text);
     let steps = &suite.cases[0].steps;
     assert_eq!(steps.len(), 4);

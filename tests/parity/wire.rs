@@ -37,7 +37,7 @@ impl Head {
         let mut from = 0;
         loop {
             let end = from + bytes[from..].iter().position(|&b| b == b'\n')?;
-            let line = bytes[from..end].strip_suffix(b"\r").unwrap_or(&bytes[from..end]);
+            let line = without_cr(&bytes[from..end]);
             from = end + 1;
             if line.is_empty() {
                 if lines.is_empty() {
@@ -55,25 +55,42 @@ impl Head {
                 None => (line, String::new()),
             })
             .collect();
-        Some(Self { start, fields, len: from })
+        Some(Self {
+            start,
+            fields,
+            len: from,
+        })
     }
 
     /// The last value of a field.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let same = |field: &&(String, String)| field.0.eq_ignore_ascii_case(name);
-        self.fields.iter().rev().find(same).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .rev()
+            .find(same)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether a comma separated field has a token.
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
-        self.fields.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name)).any(
-            |(_, value)| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token)),
-        )
+        self.fields
+            .iter()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .any(|(_, value)| {
+                value
+                    .split(',')
+                    .any(|part| part.trim().eq_ignore_ascii_case(token))
+            })
     }
 
     /// The status of an answer, 0 if there is none.
     pub(crate) fn status(&self) -> u16 {
-        self.start.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
+        self.start
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(0)
     }
 
     /// Whether the connection stays open after this answer.
@@ -90,6 +107,10 @@ impl Head {
     }
 }
 
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
 /// Bytes to text, one character a byte.
 pub(crate) fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|&b| b as char).collect()
@@ -97,7 +118,9 @@ pub(crate) fn latin(bytes: &[u8]) -> String {
 
 /// Where the request at the start of `bytes` ends.
 pub(crate) fn request(bytes: &[u8]) -> Message {
-    let Some(head) = Head::read(bytes) else { return Message::Incomplete };
+    let Some(head) = Head::read(bytes) else {
+        return Message::Incomplete;
+    };
     if head.is_chunked() {
         return match chunked(&bytes[head.len..]) {
             Some((_, len)) => Message::Complete(head.len + len),
@@ -109,7 +132,9 @@ pub(crate) fn request(bytes: &[u8]) -> Message {
 
 /// Where the answer to a request with this method ends.
 pub(crate) fn answer(bytes: &[u8], method: &str) -> Message {
-    let Some(head) = Head::read(bytes) else { return Message::Incomplete };
+    let Some(head) = Head::read(bytes) else {
+        return Message::Incomplete;
+    };
     if !head.start.starts_with("HTTP/") {
         return Message::Unreadable;
     }
@@ -133,7 +158,10 @@ pub(crate) fn answer(bytes: &[u8], method: &str) -> Message {
 }
 
 fn with_length(head: &Head, bytes: &[u8]) -> Message {
-    let body: usize = head.field("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+    let body: usize = head
+        .field("content-length")
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
     match bytes.len() >= head.len + body {
         true => Message::Complete(head.len + body),
         false => Message::Incomplete,
@@ -161,7 +189,7 @@ fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     // Trailers, up to the empty line.
     loop {
         let len = bytes[at..].iter().position(|&b| b == b'\n')?;
-        let line = bytes[at..at + len].strip_suffix(b"\r").unwrap_or(&bytes[at..at + len]);
+        let line = without_cr(&bytes[at..at + len]);
         at += len + 1;
         if line.is_empty() {
             return Some((data, at));
@@ -229,14 +257,21 @@ fn show_message(bytes: &[u8], masks: &Masks, lines: &mut Vec<String>) {
     let Some(head) = Head::read(bytes) else {
         return show_body(bytes, "", lines);
     };
-    for (index, line) in bytes[..head.len].split_inclusive(|&b| b == b'\n').enumerate() {
+    for (index, line) in bytes[..head.len]
+        .split_inclusive(|&b| b == b'\n')
+        .enumerate()
+    {
         let mut text = escape(line);
         if index > 0
             && masks.names
             && let Some((name, value)) = text.split_once(':')
         {
             let name = name.to_ascii_lowercase();
-            let value = if name == "date" { " (masked)\\r\\n" } else { value };
+            let value = if name == "date" {
+                " (masked)\\r\\n"
+            } else {
+                value
+            };
             text = format!("{name}:{value}");
         }
         lines.push(shorten(text));
@@ -255,7 +290,11 @@ fn show_message(bytes: &[u8], masks: &Masks, lines: &mut Vec<String>) {
 const SHOWN_MAX: usize = 400;
 
 fn shorten(line: String) -> String {
-    if line.len() <= SHOWN_MAX { line } else { digest(line.as_bytes()) }
+    if line.len() <= SHOWN_MAX {
+        line
+    } else {
+        digest(line.as_bytes())
+    }
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -299,9 +338,7 @@ pub(crate) fn methods_in(bytes: &[u8]) -> Vec<String> {
         .filter_map(|line| {
             let words: Vec<&str> = line.trim_end().split_ascii_whitespace().collect();
             match words.as_slice() {
-                [method, _, version] if version.starts_with("HTTP/") => {
-                    Some((*method).to_owned())
-                }
+                [method, _, version] if version.starts_with("HTTP/") => Some((*method).to_owned()),
                 _ => None,
             }
         })
@@ -315,8 +352,12 @@ fn messages_end_where_their_framing_says() {
     assert_eq!(answer(&whole, "GET"), Message::Complete(head.len() + 3));
     assert_eq!(answer(head, "GET"), Message::Incomplete);
     assert_eq!(answer(head, "HEAD"), Message::Complete(head.len()));
-    let chunks = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nT: 1\r\n\r\n";
+    let chunks =
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nT: 1\r\n\r\n";
     assert_eq!(request(chunks), Message::Complete(chunks.len()));
     assert_eq!(request(&chunks[..chunks.len() - 1]), Message::Incomplete);
-    assert_eq!(methods_in(b"HEAD / HTTP/1.1\r\nA: b\r\n\r\nGET /x HTTP/1.0\r\n"), ["HEAD", "GET"]);
+    assert_eq!(
+        methods_in(b"HEAD / HTTP/1.1\r\nA: b\r\n\r\nGET /x HTTP/1.0\r\n"),
+        ["HEAD", "GET"]
+    );
 }

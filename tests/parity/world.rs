@@ -20,7 +20,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long one step may wait.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an origin still waits for bytes once the proxy has ended every client connection.
+const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +52,8 @@ struct Client {
     end_expected: bool,
     /// The end has to come: the last answer said so.
     closes: bool,
+    /// The script closed it.
+    closed: bool,
 }
 
 /// One connection that an origin accepted.
@@ -94,23 +99,51 @@ impl Shared {
     }
 
     /// Waits until `fact` holds; false if it did not in time.
-    fn wait(&self, mut fact: impl FnMut(&mut State) -> bool) -> bool {
-        let until = Instant::now() + PATIENCE;
+    fn wait(&self, fact: impl FnMut(&mut State) -> bool) -> bool {
+        self.wait_unless(fact, |_| false)
+    }
+
+    /// The same, but waits no longer than `LAST_WAIT` once it is `hopeless`.
+    fn wait_unless(
+        &self,
+        mut fact: impl FnMut(&mut State) -> bool,
+        hopeless: impl Fn(&State) -> bool,
+    ) -> bool {
+        let mut until = Instant::now() + PATIENCE;
+        let mut given_up = false;
         let mut state = self.lock();
         loop {
             if fact(&mut state) {
                 return true;
             }
-            let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
+            if !given_up && hopeless(&state) {
+                given_up = true;
+                until = until.min(Instant::now() + LAST_WAIT);
+            }
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
+                return false;
+            };
             state = self.changed.wait_timeout(state, left).unwrap().0;
         }
     }
 }
 
+/// What one client connection showed.
+pub(crate) struct SeenClient {
+    /// Its number in the case.
+    pub(crate) conn: u8,
+    /// The bytes it received.
+    pub(crate) received: Vec<u8>,
+    /// The methods of its requests.
+    pub(crate) methods: Vec<String>,
+    /// How it ended, if that was waited for.
+    pub(crate) end: Option<End>,
+}
+
 /// What one case showed, before masking.
 pub(crate) struct Seen {
-    /// Number, bytes, methods, how it ended if that was waited for.
-    pub(crate) clients: Vec<(u8, Vec<u8>, Vec<String>, Option<End>)>,
+    /// What each client connection received.
+    pub(crate) clients: Vec<SeenClient>,
     /// Origin's name and what each of its connections carried.
     pub(crate) origins: Vec<(char, Vec<Vec<u8>>)>,
     /// Log lines, without those of the harness itself.
@@ -156,7 +189,10 @@ impl TcpListenerHandle {
 impl World {
     /// Starts the origins and the log receivers; the log's unix socket is `folder/log`.
     pub(crate) fn new(origins: &[char], folder: &Path) -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let unix = UnixDatagram::bind(folder.join("log")).unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let log_udp = udp.local_addr().unwrap().port();
@@ -212,7 +248,14 @@ impl World {
                 accept(&shared, origin, stream);
             }
         });
-        self.closed.insert(origin, TcpListenerHandle { stop, thread: Some(thread), port });
+        self.closed.insert(
+            origin,
+            TcpListenerHandle {
+                stop,
+                thread: Some(thread),
+                port,
+            },
+        );
     }
 
     /// Runs one case to its end and takes down what was seen.
@@ -235,7 +278,13 @@ impl World {
         for step in &case.steps {
             if let Step::Origin { origin, .. } = step
                 && !case.manual.contains(origin)
-                && !matches!(step, Step::Origin { act: Act::Stop | Act::Start, .. })
+                && !matches!(
+                    step,
+                    Step::Origin {
+                        act: Act::Stop | Act::Start,
+                        ..
+                    }
+                )
             {
                 continue;
             }
@@ -266,9 +315,13 @@ impl World {
         seen
     }
 
-    fn plan(&mut self, origin: char, act: &Act) {
+    fn plan(&self, origin: char, act: &Act) {
         self.shared.update(|state| {
-            let plan = &mut state.origins.get_mut(&origin).expect("a declared origin").plan;
+            let plan = &mut state
+                .origins
+                .get_mut(&origin)
+                .expect("a declared origin")
+                .plan;
             match act {
                 Act::Send(_) => plan.push_back(vec![act.clone()]),
                 Act::Close | Act::Shut => match plan.back_mut() {
@@ -292,7 +345,9 @@ impl World {
                 state.clients[&conn].closes
             };
             if closes && self.streams.contains_key(&conn) && !self.step(&Step::Eof { conn }) {
-                timeouts.push(format!("connection {conn}: no end after an answer that closes"));
+                timeouts.push(format!(
+                    "connection {conn}: no end after an answer that closes"
+                ));
             }
         }
         let logs = case.logs.unwrap_or(answers);
@@ -324,10 +379,13 @@ impl World {
             Step::Answer { conn, count } => (0..*count).all(|_| self.wait_answer(*conn)),
             Step::Await { conn, text } => self.shared.wait(|state| {
                 let client = state.clients.get_mut(conn).expect("an open connection");
-                find(&client.received, client.awaited, text).is_some_and(|end| {
+                if let Some(end) = find(&client.received, client.awaited, text) {
                     client.awaited = end;
-                    true
-                })
+                    return true;
+                }
+                // Something else and the end is an answer too: it is compared as such.
+                client.end_expected |= client.end.is_some();
+                client.end.is_some()
             }),
             Step::Eof { conn } => self.shared.wait(|state| {
                 let client = state.clients.get_mut(conn).expect("an open connection");
@@ -340,28 +398,45 @@ impl World {
             }
             Step::Close { conn } => {
                 if let Some(stream) = self.streams.remove(conn) {
+                    self.shared.update(|state| {
+                        state.clients.get_mut(conn).unwrap().closed = true;
+                    });
                     let _ = stream.shutdown(Shutdown::Both);
                 }
                 true
             }
             Step::Origin { origin, act } => self.origin_step(*origin, act),
             Step::LogAwait { text } => self.shared.wait(|state| {
-                state.logs.iter().any(|line| find(line, 0, text.as_bytes()).is_some())
+                state
+                    .logs
+                    .iter()
+                    .any(|line| find(line, 0, text.as_bytes()).is_some())
             }),
         }
     }
 
     fn open(&mut self, conn: u8) -> bool {
         let target = self.targets.get(&conn).map_or("fe", String::as_str);
-        let port = *self.listeners.get(target).unwrap_or_else(|| panic!("no listener {target}"));
-        let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+        let port = *self
+            .listeners
+            .get(target)
+            .unwrap_or_else(|| panic!("no listener {target}"));
+        let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
+            return false;
+        };
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let local_port = stream.local_addr().unwrap().port();
         let mut generation = 0;
         self.shared.update(|state| {
             generation = state.generation;
-            state.clients.insert(conn, Client { local_port, ..Client::default() });
+            state.clients.insert(
+                conn,
+                Client {
+                    local_port,
+                    ..Client::default()
+                },
+            );
         });
         let (mut reader, shared) = (stream.try_clone().unwrap(), Arc::clone(&self.shared));
         thread::spawn(move || {
@@ -393,7 +468,10 @@ impl World {
             let client = state.clients.get_mut(&conn).expect("an open connection");
             loop {
                 let rest = &client.received[client.answered..];
-                let method = client.methods.get(client.answers).map_or("GET", String::as_str);
+                let method = client
+                    .methods
+                    .get(client.answers)
+                    .map_or("GET", String::as_str);
                 match wire::answer(rest, method) {
                     Message::Complete(len) | Message::Tunnel(len) => {
                         let head = wire::Head::read(rest).unwrap();
@@ -432,7 +510,7 @@ impl World {
             }
             _ => {}
         }
-        self.shared.wait(|state| {
+        let fact = |state: &mut State| {
             let Some(conn) = state.origins.get_mut(&origin).unwrap().conns.last_mut() else {
                 return false;
             };
@@ -448,18 +526,22 @@ impl World {
                     }
                     _ => false,
                 },
-                Act::Await(text) => {
-                    find(&conn.received, conn.awaited, text).is_some_and(|end| {
-                        conn.awaited = end;
-                        true
-                    })
-                }
+                Act::Await(text) => find(&conn.received, conn.awaited, text).is_some_and(|end| {
+                    conn.awaited = end;
+                    true
+                }),
                 Act::Eof => conn.end.is_some(),
                 _ => {
                     perform(&conn.stream, act);
                     true
                 }
             }
+        };
+        // A request that the proxy answered itself never comes here.
+        self.shared.wait_unless(fact, |state| {
+            let mut clients = state.clients.values();
+            !state.clients.is_empty()
+                && clients.all(|client| client.end.is_some() && !client.closed)
         })
     }
 
@@ -477,7 +559,9 @@ impl World {
         };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: m\r\n\r\n");
-        stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
+        stream
+            .write_all(request.as_bytes())
+            .map_err(|error| error.to_string())?;
         let mut answer = Vec::new();
         let mut buffer = [0; 4096];
         while wire::answer(&answer, "GET") == Message::Incomplete {
@@ -490,7 +574,9 @@ impl World {
         let text = format!("{path} ");
         let logged = |state: &mut State| {
             let before = state.logs.len();
-            state.logs.retain(|line| find(line, 0, text.as_bytes()).is_none());
+            state
+                .logs
+                .retain(|line| find(line, 0, text.as_bytes()).is_none());
             state.logs.len() < before
         };
         match self.shared.wait(logged) {
@@ -499,7 +585,7 @@ impl World {
         }
     }
 
-    fn take(&mut self) -> Seen {
+    fn take(&self) -> Seen {
         let mut state = self.shared.lock();
         state.generation += 1;
         let clients = std::mem::take(&mut state.clients);
@@ -511,7 +597,12 @@ impl World {
             .into_iter()
             .map(|(conn, client)| {
                 let end = client.end.filter(|_| client.end_expected);
-                (conn, client.received, client.methods, end)
+                SeenClient {
+                    conn,
+                    received: client.received,
+                    methods: client.methods,
+                    end,
+                }
             })
             .collect();
         let origins = state
@@ -524,7 +615,13 @@ impl World {
             })
             .collect();
         let logs = std::mem::take(&mut state.logs);
-        Seen { clients, origins, logs, ports, timeouts: Vec::new() }
+        Seen {
+            clients,
+            origins,
+            logs,
+            ports,
+            timeouts: Vec::new(),
+        }
     }
 }
 
@@ -545,7 +642,13 @@ fn accept(shared: &Arc<Shared>, origin: char, stream: TcpStream) {
         generation = state.generation;
         let conns = &mut state.origins.get_mut(&origin).unwrap().conns;
         index = conns.len();
-        conns.push(OriginConn { stream, received: Vec::new(), end: None, consumed: 0, awaited: 0 });
+        conns.push(OriginConn {
+            stream,
+            received: Vec::new(),
+            end: None,
+            consumed: 0,
+            awaited: 0,
+        });
     });
     let shared = Arc::clone(shared);
     thread::spawn(move || {
@@ -558,7 +661,9 @@ fn accept(shared: &Arc<Shared>, origin: char, stream: TcpStream) {
                     return;
                 }
                 let origin_state = state.origins.get_mut(&origin).unwrap();
-                let Some(conn) = origin_state.conns.get_mut(index) else { return };
+                let Some(conn) = origin_state.conns.get_mut(index) else {
+                    return;
+                };
                 match &got {
                     Ok(0) => conn.end = Some(End::Eof),
                     Ok(len) => conn.received.extend(&buffer[..*len]),
@@ -566,7 +671,9 @@ fn accept(shared: &Arc<Shared>, origin: char, stream: TcpStream) {
                 }
                 while !origin_state.manual {
                     let rest = &conn.received[conn.consumed..];
-                    let Message::Complete(len) = wire::request(rest) else { break };
+                    let Message::Complete(len) = wire::request(rest) else {
+                        break;
+                    };
                     let head_only = rest.starts_with(b"HEAD ");
                     conn.consumed += len;
                     let acts = origin_state.plan.pop_front();
@@ -585,7 +692,11 @@ fn accept(shared: &Arc<Shared>, origin: char, stream: TcpStream) {
 
 /// The answer of an origin that was told nothing.
 fn usual(origin: char, head_only: bool) -> Act {
-    let body = if head_only { String::new() } else { format!("from {origin}") };
+    let body = if head_only {
+        String::new()
+    } else {
+        format!("from {origin}")
+    };
     let head = "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Length: 6\r\n\r\n";
     Act::Send(format!("{head}{body}").into_bytes())
 }
@@ -615,5 +726,7 @@ fn read_logs(
 /// Where `what` ends in `bytes`, looked for from `from` on.
 fn find(bytes: &[u8], from: usize, what: &[u8]) -> Option<usize> {
     let rest = bytes.get(from..)?;
-    rest.windows(what.len()).position(|part| part == what).map(|at| from + at + what.len())
+    rest.windows(what.len())
+        .position(|part| part == what)
+        .map(|at| from + at + what.len())
 }
