@@ -233,11 +233,6 @@ fn show(case: &Case, seen: Seen, proxy: &Proxy, same: bool, side: Side) -> Shown
         bytes_less,
         bytes_any: case.bytes_any,
     };
-<<<<<<< HEAD
-    let mut sections = Vec::new();
-    for (conn, bytes, methods, end) in &seen.clients {
-        let mut lines = wire::show_answers(bytes, methods, &masks);
-=======
     // Empty on haproxy's side, or the case is refused: so this is a difference like any other.
     let title = "steps that could not be done".to_owned();
     let lines = seen.timeouts.clone();
@@ -254,7 +249,6 @@ fn show(case: &Case, seen: Seen, proxy: &Proxy, same: bool, side: Side) -> Shown
     } in &seen.clients
     {
         let mut lines = wire::show_answers(received, methods, &masks);
->>>>>>> refs/heads/parity
         if let Some(end) = end {
             lines.push(format!("({end:?})"));
         }

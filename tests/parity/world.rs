@@ -116,13 +116,10 @@ impl Shared {
             if fact(&mut state) {
                 return true;
             }
-<<<<<<< HEAD
-=======
             if !given_up && hopeless(&state) {
                 given_up = true;
                 until = until.min(Instant::now() + LAST_WAIT);
             }
->>>>>>> refs/heads/parity
             let Some(left) = until.checked_duration_since(Instant::now()) else {
                 return false;
             };
