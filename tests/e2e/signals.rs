@@ -20,18 +20,16 @@ fn usr1_finishes_what_runs_and_refuses_what_is_new() {
     let mut running = rig.client();
     running.send("GET /running HTTP/1.1\r\nHost: h\r\n\r\n");
     rig.origin.requests.take("the request", |_| true);
-    let mut idle = rig.client();
     rig.proxy.signal("USR1");
     refuses(&rig);
     gate.open();
     let answer = running.answer();
     assert_eq!((answer.status(), answer.text().as_str()), (200, "ok"));
     assert_eq!(running.rest(), b"", "closed after its answer");
-    idle.rest();
     assert_eq!(rig.proxy.wait(), 0);
     assert_eq!(rig.log.request("GET /running HTTP/1.1").state, "----");
     let text = rig.log.message("Proxy f stopped").text;
-    assert_eq!(text, "Proxy f stopped (cumulated conns: FE: 2, BE: 0).");
+    assert_eq!(text, "Proxy f stopped (cumulated conns: FE: 1, BE: 0).");
     let record = rig.log.message("Proxy b stopped");
     assert_eq!(record.priority, 132, "local0.warning");
     assert_eq!(
