@@ -1,1 +1,277 @@
-//! (being written)
+//! Fixed-size byte buffers and the pool that lends them.
+//!
+//! A buffer is one box of bytes with a readable span in it: bytes are written behind the span and
+//! consumed from its front. It never grows; who fills it must mind `room()`. The pool decides how
+//! many buffers may be out at once and how many returned ones are kept: the last one returned is
+//! the first one lent (its memory is still in the cache), and `trim` lets go of those that no
+//! burst has needed since the trim before, so that memory falls back.
+//!
+//! Buffers are never zeroed between uses: only the readable span is ever shown, and the writable
+//! part is for writing.
+//!
+//! Rejected: ring buffers (heads must be contiguous for the parser, and a buffer is nearly always
+//! drained to empty, where both spans restart for free) and growing vectors (a bound per session
+//! is what makes the total bounded).
+
+/// Bytes of fixed size with a readable span.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// An empty buffer of `size` bytes.
+    pub fn new(size: usize) -> Self {
+        Self {
+            bytes: vec![0; size].into_boxed_slice(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// The bytes received and not consumed.
+    #[inline]
+    pub fn readable(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// The bytes received and not consumed, for changes in place.
+    #[inline]
+    pub fn readable_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Where new bytes go. Say how many with `filled`. Call `compact` first to get all of it.
+    #[inline]
+    pub fn writable(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end..]
+    }
+
+    /// Makes the first `n` bytes of `writable` readable.
+    #[inline]
+    pub fn filled(&mut self, n: usize) {
+        debug_assert!(n <= self.bytes.len() - self.end);
+        self.end = (self.end + n).min(self.bytes.len());
+    }
+
+    /// Drops the first `n` readable bytes.
+    #[inline]
+    pub fn consume(&mut self, n: usize) {
+        debug_assert!(n <= self.len());
+        self.start = (self.start + n).min(self.end);
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Drops readable bytes behind the first `n`.
+    pub fn truncate(&mut self, n: usize) {
+        self.end = self.end.min(self.start + n);
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Moves the readable bytes to the front, so that `writable` is all the room there is.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Appends what fits of `more` and says how much that was; compacts when that gains room.
+    pub fn extend(&mut self, more: &[u8]) -> usize {
+        if more.len() > self.bytes.len() - self.end {
+            self.compact();
+        }
+        let n = more.len().min(self.bytes.len() - self.end);
+        self.bytes[self.end..self.end + n].copy_from_slice(&more[..n]);
+        self.end += n;
+        n
+    }
+
+    /// Forgets everything readable.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// How many bytes are readable.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// True when nothing is readable.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How many more bytes fit, after a `compact`.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.bytes.len() - self.len()
+    }
+
+    /// The fixed size in bytes.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Lends buffers of one size, at most `limit` at a time.
+#[derive(Debug)]
+pub struct Pool {
+    size: usize,
+    limit: usize,
+    lent: usize,
+    lent_max: usize,
+    free: Vec<Buffer>,
+    /// The fewest free buffers since the last `trim`: that many were not needed.
+    spare: usize,
+}
+
+/// Free buffers that `trim` always leaves, so that a quiet server does not allocate for each
+/// request.
+const KEPT: usize = 8;
+
+impl Pool {
+    /// A pool of buffers of `size` bytes (`tune.bufsize`), at most `limit` lent at a time
+    /// (`tune.buffers.limit`; `usize::MAX` for none). Allocates nothing yet.
+    pub const fn new(size: usize, limit: usize) -> Self {
+        Self {
+            size,
+            limit,
+            lent: 0,
+            lent_max: 0,
+            free: Vec::new(),
+            spare: 0,
+        }
+    }
+
+    /// An empty buffer, or `None` when all that may be lent are out.
+    pub fn lend(&mut self) -> Option<Buffer> {
+        if self.lent >= self.limit {
+            return None;
+        }
+        let buffer = self.free.pop().unwrap_or_else(|| Buffer::new(self.size));
+        self.spare = self.spare.min(self.free.len());
+        self.lent += 1;
+        self.lent_max = self.lent_max.max(self.lent);
+        debug_assert!(buffer.is_empty());
+        Some(buffer)
+    }
+
+    /// Takes a lent buffer back, whatever it still holds.
+    pub fn give_back(&mut self, mut buffer: Buffer) {
+        debug_assert!(self.lent > 0 && buffer.size() == self.size);
+        self.lent = self.lent.saturating_sub(1);
+        buffer.clear();
+        self.free.push(buffer);
+    }
+
+    /// Drops half of the free buffers that were not needed since the last call. Called about once
+    /// a second, a burst's memory is gone within seconds and a steady load allocates nothing.
+    pub fn trim(&mut self) {
+        let idle = self.spare.min(self.free.len().saturating_sub(KEPT));
+        self.free.truncate(self.free.len() - idle.div_ceil(2));
+        if self.free.capacity() > 4 * self.free.len().max(KEPT) {
+            self.free.shrink_to(2 * self.free.len().max(KEPT));
+        }
+        self.spare = self.free.len();
+    }
+
+    /// How many buffers are out.
+    pub const fn lent(&self) -> usize {
+        self.lent
+    }
+
+    /// The most buffers that were out at once.
+    pub const fn lent_max(&self) -> usize {
+        self.lent_max
+    }
+
+    /// How many returned buffers are kept for the next ones.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// The size of each buffer in bytes.
+    pub const fn buffer_size(&self) -> usize {
+        self.size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_consumes_and_compacts() {
+        let mut buffer = Buffer::new(8);
+        assert_eq!(buffer.extend(b"abcdef"), 6);
+        buffer.consume(4);
+        assert_eq!(buffer.readable(), b"ef");
+        assert_eq!((buffer.writable().len(), buffer.room()), (2, 6));
+        assert_eq!(buffer.extend(b"0123456789"), 6);
+        assert_eq!(buffer.readable(), b"ef012345");
+        assert_eq!(buffer.room(), 0);
+        buffer.truncate(3);
+        buffer.writable()[..2].copy_from_slice(b"xy");
+        buffer.filled(2);
+        assert_eq!(buffer.readable(), b"ef0xy");
+        buffer.consume(5);
+        assert!(buffer.is_empty());
+        assert_eq!(
+            buffer.writable().len(),
+            8,
+            "an emptied buffer starts again at its front"
+        );
+    }
+
+    #[test]
+    fn pool_keeps_its_limit_and_reuses_the_last_returned() {
+        let mut pool = Pool::new(16, 2);
+        let mut first = pool.lend().unwrap();
+        first.extend(b"left over");
+        let second = pool.lend().unwrap();
+        assert!(pool.lend().is_none());
+        let place = first.bytes.as_ptr();
+        pool.give_back(second);
+        pool.give_back(first);
+        assert_eq!((pool.lent(), pool.free(), pool.lent_max()), (0, 2, 2));
+        let again = pool.lend().unwrap();
+        assert_eq!(again.bytes.as_ptr(), place);
+        assert!(again.is_empty());
+        pool.give_back(again);
+    }
+
+    #[test]
+    fn memory_falls_back_after_a_burst() {
+        let mut pool = Pool::new(16, usize::MAX);
+        let burst: Vec<_> = (0..1000).map(|_| pool.lend().unwrap()).collect();
+        burst.into_iter().for_each(|buffer| pool.give_back(buffer));
+        assert_eq!(pool.free(), 1000);
+        // The burst itself counts as need until the first trim.
+        (0..20).for_each(|_| pool.trim());
+        assert_eq!(pool.free(), KEPT);
+    }
+
+    #[test]
+    fn a_steady_load_keeps_its_buffers() {
+        let mut pool = Pool::new(16, usize::MAX);
+        for _ in 0..10 {
+            let used: Vec<_> = (0..100).map(|_| pool.lend().unwrap()).collect();
+            used.into_iter().for_each(|buffer| pool.give_back(buffer));
+            pool.trim();
+            assert_eq!(pool.free(), 100);
+        }
+    }
+}

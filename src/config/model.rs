@@ -1,1 +1,518 @@
-//! (being written)
+//! The immutable configuration: plain data, ids instead of names.
+//!
+//! `resolve` builds one `Config`; nothing changes it afterwards. What runs (counters, server states,
+//! weights) lives in the engine, indexed by the same ids. A proxy may be a frontend, a backend or
+//! both (`listen`), as in HAProxy; ids follow the order of declaration, so that `show stat` and
+//! `show servers state` print in the order of the file.
+//!
+//! Times are in milliseconds, sizes in bytes. `Option<u32>` for a time means "not set", which
+//! HAProxy treats as "no limit" (or falls back to another timeout, as each field says).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use crate::balance::pick::Algorithm;
+use crate::base::addr::Endpoint;
+use crate::http::reply::Reply;
+use crate::log::syslog::Framing;
+use crate::rules::action::{RequestRule, ResponseRule};
+use crate::rules::condition::{Acl, Condition};
+use crate::rules::format::Format;
+
+/// Index into [`Config::proxies`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProxyId(pub u32);
+
+/// Index into [`Config::servers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerId(pub u32);
+
+/// Where something stands in the configuration, as messages print it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name as given on the command line.
+    pub file: Arc<str>,
+    /// The line, counted from 1.
+    pub line: u32,
+}
+
+/// All that a file said and what it means.
+#[derive(Debug)]
+pub struct Config {
+    /// Process-wide settings.
+    pub global: Global,
+    /// Every `frontend`, `backend` and `listen`, in the order of the files.
+    pub proxies: Vec<Proxy>,
+    /// Every server of every proxy; those of one proxy are adjacent.
+    pub servers: Vec<Server>,
+    /// Every listening address, in order; those of one proxy are adjacent.
+    pub listeners: Vec<Listener>,
+    /// Every ACL, named or anonymous; conditions hold indexes into this table.
+    pub acls: Vec<Acl>,
+}
+
+/// The `global` section (configuration.txt 3).
+#[derive(Debug)]
+pub struct Global {
+    /// `log` lines, in order; proxies refer to them with `log global`.
+    pub logs: Vec<LogTarget>,
+    /// `log-tag`, `haproxy` by default.
+    pub log_tag: String,
+    /// `log-send-hostname`: the name to send, when asked for.
+    pub log_hostname: Option<String>,
+    /// `chroot`, with the line that asked for it.
+    pub chroot: Option<(String, Place)>,
+    /// `user` or `uid`: the numeric id, the name as written, and the line.
+    pub user: Option<(u32, String, Place)>,
+    /// `group` or `gid`.
+    pub group: Option<(u32, String, Place)>,
+    /// `daemon` (or `-D`).
+    pub daemon: bool,
+    /// `pidfile` (or `-p`).
+    pub pid_file: Option<String>,
+    /// `maxconn` as said by the file or `-n`; worked out from the descriptor limit when absent.
+    pub maxconn: Option<u32>,
+    /// `ulimit-n`.
+    pub descriptors_max: Option<u32>,
+    /// `hard-stop-after`, ms.
+    pub hard_stop_after: Option<u32>,
+    /// `spread-checks`, percent, 0 to 50.
+    pub spread_checks: u8,
+    /// `stats socket` lines.
+    pub stats_sockets: Vec<StatsSocket>,
+    /// `stats timeout`, ms; 10 s by default.
+    pub stats_timeout: u32,
+    /// `stats maxconn`; 10 by default.
+    pub stats_maxconn: u32,
+    /// `tune.bufsize`; 16384 by default.
+    pub buffer_size: u32,
+    /// `tune.maxrewrite`; 1024 by default.
+    pub max_rewrite: u32,
+    /// `tune.http.maxhdr`; 101 by default.
+    pub max_headers: u16,
+    /// `tune.maxaccept`; 4 by default.
+    pub max_accept: u16,
+    /// `tune.http.logurilen`; 1024 by default.
+    pub log_line_max: u32,
+    /// `node`.
+    pub node: Option<String>,
+    /// `description`.
+    pub description: Option<String>,
+    /// `setenv` and its kin have acted on the environment while parsing; the final values that
+    /// `show env` prints, in order.
+    pub environment: Vec<(String, String)>,
+    /// `zero-warning` (or `-dW`).
+    pub zero_warning: bool,
+    /// `quiet` (or `-q`).
+    pub quiet: bool,
+    /// `no strict-limits` clears it.
+    pub strict_limits: bool,
+}
+
+/// `stats socket PATH ...` (configuration.txt 3.1 "stats socket").
+#[derive(Clone, Debug)]
+pub struct StatsSocket {
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// `mode`, octal as given; the process's umask decides when absent.
+    pub mode: Option<u32>,
+    /// `user`/`uid` of the socket's file.
+    pub uid: Option<u32>,
+    /// `group`/`gid` of the socket's file.
+    pub gid: Option<u32>,
+    /// `level`, operator by default.
+    pub level: AccessLevel,
+    /// `expose-fd listeners`.
+    pub expose_listeners: bool,
+    /// Its line.
+    pub place: Place,
+}
+
+/// What a runtime connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AccessLevel {
+    /// Read-only, non-sensitive.
+    User,
+    /// Read all and clear non-critical counters: the default.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+/// One `log` line.
+#[derive(Clone, Debug)]
+pub struct LogTarget {
+    /// Where messages go.
+    pub to: LogAddress,
+    /// Format, facility, levels and length.
+    pub framing: Framing,
+    /// Its line.
+    pub place: Place,
+}
+
+/// The address of a [`LogTarget`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogAddress {
+    /// A unix datagram socket or a UDP address.
+    Datagram(Endpoint),
+    /// `stdout`.
+    Stdout,
+    /// `stderr`.
+    Stderr,
+    /// `fd@N`.
+    Fd(i32),
+}
+
+/// `mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `mode tcp`.
+    Tcp,
+    /// `mode http`.
+    Http,
+}
+
+/// The timeouts of a proxy, ms (configuration.txt 4.2 "timeout ...").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `timeout client`.
+    pub client: Option<u32>,
+    /// `timeout client-fin`; `client` when absent.
+    pub client_fin: Option<u32>,
+    /// `timeout connect`.
+    pub connect: Option<u32>,
+    /// `timeout server`.
+    pub server: Option<u32>,
+    /// `timeout server-fin`; `server` when absent.
+    pub server_fin: Option<u32>,
+    /// `timeout http-request`; `client` bounds the wait when absent.
+    pub http_request: Option<u32>,
+    /// `timeout http-keep-alive`; `http_request`, then `client`, when absent.
+    pub http_keep_alive: Option<u32>,
+    /// `timeout queue`; `connect` when absent.
+    pub queue: Option<u32>,
+    /// `timeout check`; `connect`, then the check's interval, when absent.
+    pub check: Option<u32>,
+    /// `timeout tunnel`; `client` and `server` when absent.
+    pub tunnel: Option<u32>,
+}
+
+/// How the HTTP connections of a proxy are kept (`option httpclose` and its kin).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpConnection {
+    /// `option http-keep-alive`, the default.
+    #[default]
+    KeepAlive,
+    /// `option http-server-close`.
+    ServerClose,
+    /// `option httpclose`.
+    Close,
+}
+
+/// `http-reuse`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// A server connection serves one client connection only.
+    Never,
+    /// First requests go only over connections proven by an earlier reuse: the default.
+    #[default]
+    Safe,
+    /// As safe, but first requests take any connection that was reused at least once.
+    Aggressive,
+    /// Any idle connection serves any request.
+    Always,
+}
+
+/// `option redispatch [N]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redispatch {
+    /// Never leave the server.
+    Off,
+    /// On the last retry (`-1`, the plain form), or on every N-th (`N`), or N before the last (`-N`).
+    Every(i32),
+}
+
+/// `option forwardfor [except NET] [header NAME] [if-none]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardFor {
+    /// The field's name, `X-Forwarded-For` by default.
+    pub header: String,
+    /// A source network for which nothing is added.
+    pub except: Option<Network>,
+    /// Only when the request has no such field.
+    pub if_none: bool,
+}
+
+/// An address and a prefix length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The network's address.
+    pub address: std::net::IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+/// Log-related options of a proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// `option dontlognull`.
+    pub dont_log_null: bool,
+    /// `option dontlog-normal`.
+    pub dont_log_normal: bool,
+    /// `option logasap`.
+    pub log_asap: bool,
+    /// `option log-health-checks`.
+    pub health_checks: bool,
+    /// `option log-separate-errors`.
+    pub separate_errors: bool,
+}
+
+/// `use_backend TARGET [if|unless CONDITION]`.
+#[derive(Debug)]
+pub struct Switch {
+    /// Where to.
+    pub target: SwitchTarget,
+    /// When; always if absent.
+    pub condition: Option<Condition>,
+    /// Its line.
+    pub place: Place,
+}
+
+/// The target of a [`Switch`].
+#[derive(Debug)]
+pub enum SwitchTarget {
+    /// A name known at load.
+    Backend(ProxyId),
+    /// A name made per request; an unknown one goes on to `default_backend`.
+    Dynamic(Format),
+}
+
+/// A `frontend`, `backend` or `listen` section after inheritance.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Its own id.
+    pub id: ProxyId,
+    /// The number that the CSV calls `iid` (`id N`, else given by position from 2 on).
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// Its section line.
+    pub place: Place,
+    /// It may accept: `frontend` or `listen`.
+    pub is_frontend: bool,
+    /// It may have servers: `backend` or `listen`.
+    pub is_backend: bool,
+    /// `disabled`.
+    pub disabled: bool,
+    /// `mode`.
+    pub mode: Mode,
+    /// `description`.
+    pub description: Option<String>,
+    /// Its listeners in [`Config::listeners`].
+    pub listeners: Range<u32>,
+    /// Its servers in [`Config::servers`].
+    pub servers: Range<u32>,
+    /// `maxconn` of a frontend; the global value when absent.
+    pub maxconn: Option<u32>,
+    /// `fullconn` of a backend: a tenth of the sum of the frontends' maxconn when absent.
+    pub full_conn: Option<u32>,
+    /// `backlog`.
+    pub backlog: Option<u32>,
+    /// Its timeouts.
+    pub timeouts: Timeouts,
+    /// Log targets, `log global` already replaced by the global ones.
+    pub logs: Vec<LogTarget>,
+    /// `log-tag`.
+    pub log_tag: Option<String>,
+    /// The line that a finished session writes, when there is a target to write it to.
+    pub log_format: Option<Format>,
+    /// The log options.
+    pub log_options: LogOptions,
+    /// `option forwardfor`.
+    pub forward_for: Option<ForwardFor>,
+    /// `option httpclose` and its kin.
+    pub http_connection: HttpConnection,
+    /// `http-reuse`.
+    pub reuse: Reuse,
+    /// `option abortonclose`.
+    pub abort_on_close: bool,
+    /// `retries`; 3 by default.
+    pub retries: u32,
+    /// `option redispatch`.
+    pub redispatch: Redispatch,
+    /// `balance`.
+    pub algorithm: Algorithm,
+    /// `option allbackups`.
+    pub all_backups: bool,
+    /// `monitor-uri`.
+    pub monitor_uri: Option<String>,
+    /// `errorfile`s, by status.
+    pub error_files: Vec<(u16, Arc<Reply>)>,
+    /// `http-request` rules in order.
+    pub http_request: Vec<RequestRule>,
+    /// `http-response` rules in order.
+    pub http_response: Vec<ResponseRule>,
+    /// `use_backend` rules in order.
+    pub switches: Vec<Switch>,
+    /// `default_backend`; a `listen` is its own when absent.
+    pub default_backend: Option<ProxyId>,
+    /// Something of this proxy (rule or log format) reads the client connection's destination
+    /// address, so that it is worth a system call where the listener does not tell it.
+    pub needs_destination: bool,
+}
+
+/// One address of one `bind` line.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Whose it is.
+    pub proxy: ProxyId,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// `fd@N`: an inherited descriptor instead of an address.
+    pub inherited: Option<i32>,
+    /// `name`.
+    pub name: Option<String>,
+    /// `id`, else by position from 1 on.
+    pub number: u32,
+    /// `maxconn` of the line.
+    pub maxconn: Option<u32>,
+    /// `backlog` of the line.
+    pub backlog: Option<u32>,
+    /// `mode` of a unix socket's file.
+    pub mode: Option<u32>,
+    /// `user`/`uid` of a unix socket's file.
+    pub uid: Option<u32>,
+    /// `group`/`gid` of a unix socket's file.
+    pub gid: Option<u32>,
+    /// `interface NAME`.
+    pub interface: Option<String>,
+    /// `v6only` (true) or `v4v6` (false).
+    pub v6_only: Option<bool>,
+    /// Its line.
+    pub place: Place,
+}
+
+/// One `server` line, `default-server` already applied (configuration.txt 5.2).
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its own id.
+    pub id: ServerId,
+    /// Whose it is.
+    pub proxy: ProxyId,
+    /// The number that the CSV calls `sid` (`id N`, else by position from 1 on).
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// Its line.
+    pub place: Place,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The port is the client's destination port plus this, when the address had `+N`, `-N` or none.
+    pub port_offset: Option<i32>,
+    /// The host name, when the address was one.
+    pub hostname: Option<String>,
+    /// `weight`, 0 to 256; 1 by default.
+    pub weight: u16,
+    /// `backup`.
+    pub backup: bool,
+    /// `disabled`.
+    pub disabled: bool,
+    /// `maxconn`; 0 means no limit.
+    pub maxconn: u32,
+    /// `maxqueue`; 0 means no limit.
+    pub maxqueue: u32,
+    /// `check` and what belongs to it.
+    pub check: Option<Check>,
+}
+
+/// The health check of a server.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Where the check connects to (`addr`, `port`, else the server's own).
+    pub endpoint: Endpoint,
+    /// `inter`, ms; 2000 by default.
+    pub inter: u32,
+    /// `fastinter`, ms; `inter` when absent.
+    pub fastinter: Option<u32>,
+    /// `downinter`, ms; `inter` when absent.
+    pub downinter: Option<u32>,
+    /// `rise`; 2 by default.
+    pub rise: u32,
+    /// `fall`; 3 by default.
+    pub fall: u32,
+    /// `addr` was given.
+    pub own_address: bool,
+    /// `port` was given.
+    pub own_port: Option<u16>,
+}
+
+impl Network {
+    /// Whether an address lies in the network; one of the other family never does.
+    #[must_use]
+    pub fn contains(&self, ip: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        let prefix = u32::from(self.prefix);
+        match (self.address, ip) {
+            (V4(net), V4(ip)) => {
+                let mask = u32::MAX
+                    .checked_shl(32u32.saturating_sub(prefix))
+                    .unwrap_or(0);
+                (u32::from(net) ^ u32::from(ip)) & mask == 0
+            }
+            (V6(net), V6(ip)) => {
+                let mask = u128::MAX
+                    .checked_shl(128u32.saturating_sub(prefix))
+                    .unwrap_or(0);
+                (u128::from(net) ^ u128::from(ip)) & mask == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Config {
+    /// The proxy of an id of this configuration.
+    #[must_use]
+    pub fn proxy(&self, id: ProxyId) -> &Proxy {
+        &self.proxies[id.0 as usize]
+    }
+
+    /// The server of an id of this configuration.
+    #[must_use]
+    pub fn server(&self, id: ServerId) -> &Server {
+        &self.servers[id.0 as usize]
+    }
+
+    /// The servers of a proxy, in order.
+    #[must_use]
+    pub fn servers_of(&self, proxy: &Proxy) -> &[Server] {
+        &self.servers[proxy.servers.start as usize..proxy.servers.end as usize]
+    }
+
+    /// The listeners of a proxy, in order.
+    #[must_use]
+    pub fn listeners_of(&self, proxy: &Proxy) -> &[Listener] {
+        &self.listeners[proxy.listeners.start as usize..proxy.listeners.end as usize]
+    }
+}
+
+impl Proxy {
+    /// What HAProxy calls it in messages: `frontend`, `backend` or `proxy` (for `listen`).
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match (self.is_frontend, self.is_backend) {
+            (true, false) => "frontend",
+            (false, true) => "backend",
+            _ => "proxy",
+        }
+    }
+
+    /// The answer for an error status: the `errorfile`, if there is one.
+    #[must_use]
+    pub fn error_file(&self, status: u16) -> Option<&Arc<Reply>> {
+        self.error_files
+            .iter()
+            .find(|(known, _)| *known == status)
+            .map(|(_, reply)| reply)
+    }
+}

@@ -1,1 +1,256 @@
-//! (being written)
+//! The counters: one struct per frontend, backend and server, and one for the process.
+//!
+//! Plain numbers that the engine adds to as things happen and that the runtime socket reads. Field
+//! names are HAProxy's CSV columns (management.txt 9.1) where there is one. Nothing here decides
+//! anything.
+
+/// Events per second over the last full second and the one that runs, as HAProxy shows rates.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rate {
+    second: u64,
+    current: u32,
+    previous: u32,
+    /// The highest rate seen.
+    pub max: u32,
+}
+
+impl Rate {
+    /// Counts `n` events at a monotonic time in ms.
+    pub fn add(&mut self, now_ms: u64, n: u32) {
+        self.roll(now_ms);
+        self.current = self.current.saturating_add(n);
+        self.max = self.max.max(self.read(now_ms));
+    }
+
+    /// The rate at a monotonic time in ms: the running second, and the share of the one before that
+    /// still lies within the last 1,000 ms.
+    #[must_use]
+    pub fn read(&self, now_ms: u64) -> u32 {
+        let second = now_ms / 1000;
+        let (current, previous) = match second.saturating_sub(self.second) {
+            0 => (self.current, self.previous),
+            1 => (0, self.current),
+            _ => (0, 0),
+        };
+        let rest = 1000 - now_ms % 1000;
+        let share = u64::from(previous) * rest / 1000;
+        current.saturating_add(u32::try_from(share).unwrap_or(u32::MAX))
+    }
+
+    fn roll(&mut self, now_ms: u64) {
+        let second = now_ms / 1000;
+        match second.saturating_sub(self.second) {
+            0 => return,
+            1 => self.previous = self.current,
+            _ => self.previous = 0,
+        }
+        self.current = 0;
+        self.second = second;
+    }
+}
+
+/// Mean and maximum of a time over about the last 1,024 requests, ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    sum: u64,
+    count: u32,
+    /// The longest.
+    pub max: u32,
+}
+
+impl Times {
+    const WINDOW: u64 = 1024;
+
+    /// Adds one observation; a negative one (stage not reached) counts nothing.
+    pub fn add(&mut self, ms: i64) {
+        let Ok(ms) = u32::try_from(ms) else { return };
+        self.max = self.max.max(ms);
+        if u64::from(self.count) < Self::WINDOW {
+            self.count += 1;
+        } else {
+            self.sum -= self.sum / Self::WINDOW;
+        }
+        self.sum += u64::from(ms);
+    }
+
+    /// The mean, ms.
+    #[must_use]
+    pub fn mean(&self) -> u32 {
+        let count = u64::from(self.count.max(1));
+        u32::try_from((self.sum + count / 2) / count).unwrap_or(u32::MAX)
+    }
+}
+
+/// What frontends, backends, listeners and servers count alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Sessions now.
+    pub scur: u32,
+    /// Most sessions at once.
+    pub smax: u32,
+    /// Sessions ever.
+    pub stot: u64,
+    /// Bytes from clients.
+    pub bin: u64,
+    /// Bytes to clients.
+    pub bout: u64,
+    /// Requests denied by rules.
+    pub dreq: u64,
+    /// Answers denied by rules.
+    pub dresp: u64,
+    /// Request errors: bad requests, timeouts, early closes.
+    pub ereq: u64,
+    /// Connection errors towards servers.
+    pub econ: u64,
+    /// Answer errors.
+    pub eresp: u64,
+    /// Connection retries.
+    pub wretr: u64,
+    /// Redispatches.
+    pub wredis: u64,
+    /// Times a server was chosen by balancing.
+    pub lbtot: u64,
+    /// Answers by class: 1xx to 5xx, then other.
+    pub hrsp: [u64; 6],
+    /// HTTP requests.
+    pub req_tot: u64,
+    /// Transfers that the client broke.
+    pub cli_abrt: u64,
+    /// Transfers that the server broke.
+    pub srv_abrt: u64,
+    /// Requests answered here (redirects, returns, statistics).
+    pub intercepted: u64,
+    /// Connections denied.
+    pub dcon: u64,
+    /// Sessions denied.
+    pub dses: u64,
+    /// Failed header rewrites.
+    pub wrew: u64,
+    /// Internal errors.
+    pub eint: u64,
+    /// Connections established to servers.
+    pub connect: u64,
+    /// Requests sent over a connection used before.
+    pub reuse: u64,
+    /// Connections ever (frontends).
+    pub conn_tot: u64,
+    /// Most requests in queue at once.
+    pub qmax: u32,
+    /// Sessions per second.
+    pub rate: Rate,
+    /// Connections per second (frontends).
+    pub conn_rate: Rate,
+    /// Requests per second (frontends).
+    pub req_rate: Rate,
+    /// Time in queue.
+    pub qtime: Times,
+    /// Time to connect.
+    pub ctime: Times,
+    /// Time to answer.
+    pub rtime: Times,
+    /// Whole time.
+    pub ttime: Times,
+    /// When the last session was given to it, monotonic ms.
+    pub lastsess: Option<u64>,
+}
+
+impl Counters {
+    /// A session begins.
+    pub fn enter(&mut self, now_ms: u64) {
+        self.scur += 1;
+        self.smax = self.smax.max(self.scur);
+        self.stot += 1;
+        self.rate.add(now_ms, 1);
+    }
+
+    /// A session ends.
+    pub fn leave(&mut self) {
+        debug_assert!(self.scur > 0, "a session left that never entered");
+        self.scur = self.scur.saturating_sub(1);
+    }
+
+    /// Counts an answer by its status.
+    pub fn answer(&mut self, status: u16) {
+        let class = match status / 100 {
+            n @ 1..=5 => usize::from(n) - 1,
+            _ => 5,
+        };
+        self.hrsp[class] += 1;
+    }
+}
+
+/// A proxy's two sides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProxyStats {
+    /// As a frontend.
+    pub front: Counters,
+    /// As a backend.
+    pub back: Counters,
+    /// Requests that wait in the backend's queues now.
+    pub queued: u32,
+    /// When the backend last went up or down, monotonic ms.
+    pub last_change_ms: u64,
+    /// No server of the backend is usable.
+    pub is_down: bool,
+    /// Times the backend went down.
+    pub times_down: u64,
+    /// Total time down, ms, the current one not included.
+    pub down_ms: u64,
+    /// The frontend is paused.
+    pub paused: bool,
+    /// The frontend has stopped for good.
+    pub stopped: bool,
+}
+
+/// The process-wide counters (`show info`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessStats {
+    /// Client connections now.
+    pub connections: u32,
+    /// Client connections ever.
+    pub connections_total: u64,
+    /// Requests ever.
+    pub requests_total: u64,
+    /// Connections per second.
+    pub connection_rate: Rate,
+    /// Sessions per second.
+    pub session_rate: Rate,
+    /// Bytes sent to clients.
+    pub bytes_out: u64,
+    /// Bytes sent to clients per second.
+    pub bytes_out_rate: Rate,
+    /// Log messages that could not be sent.
+    pub dropped_logs: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Accepts that failed for want of descriptors or memory.
+    pub accept_failures: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_slides_over_one_second() {
+        let mut rate = Rate::default();
+        for _ in 0..10 {
+            rate.add(10_000, 1);
+        }
+        assert_eq!(rate.read(10_000), 10);
+        assert_eq!(rate.read(11_000), 10);
+        assert_eq!(rate.read(11_500), 5);
+        assert_eq!(rate.read(12_000), 0);
+        assert_eq!(rate.max, 10);
+    }
+
+    #[test]
+    fn times_forget_slowly() {
+        let mut times = Times::default();
+        times.add(-1);
+        assert_eq!(times.mean(), 0);
+        times.add(10);
+        times.add(20);
+        assert_eq!((times.mean(), times.max), (15, 20));
+    }
+}

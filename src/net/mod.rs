@@ -1,6 +1,229 @@
 //! The one door to the operating system.
+//!
+//! Everything of the loop that is not pure goes through [`Net`]: sockets, listeners, log sends,
+//! signals and time. Production fills it with [`os::Os`]; the simulator (`tests/sim`) with a seeded
+//! fake under a virtual clock. The engine is generic over it, so both run the same code. This file is
+//! the only vocabulary that the engine shares with the door; it must not name mio or libc.
+//!
+//! Readiness is edge-triggered: an edge is told once, and the engine remembers it in its record until
+//! a call answers [`Stop::Blocked`].
 
 pub mod listen;
+pub mod logs;
 pub mod os;
 pub mod poller;
-pub mod splice;
+mod sockaddr;
+
+use crate::base::addr::{Address, Endpoint};
+use crate::base::arena::Handle;
+use crate::base::clock::Now;
+
+/// An open connection: a file descriptor in production, an index in the simulator.
+///
+/// Not `Copy`: only [`Net::close`] and [`Net::abort`] end it (they call [`Socket::into_raw`]), and in
+/// debug builds dropping one any other way panics, because it would leak a descriptor.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Socket(i32);
+
+impl Socket {
+    /// Wraps what an implementation of [`Net`] opened.
+    #[must_use]
+    pub fn from_raw(raw: i32) -> Self {
+        Self(raw)
+    }
+
+    /// The descriptor or index, for the implementation of [`Net`].
+    #[must_use]
+    pub fn raw(&self) -> i32 {
+        self.0
+    }
+
+    /// Gives the descriptor up: whoever calls this closes it.
+    #[must_use]
+    pub fn into_raw(self) -> i32 {
+        let raw = self.0;
+        std::mem::forget(self);
+        raw
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if cfg!(debug_assertions) && !std::thread::panicking() {
+            panic!("socket {} dropped without Net::close", self.0);
+        }
+    }
+}
+
+/// Why a call did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The socket is not ready (`EAGAIN`, `EINPROGRESS`): an edge will tell.
+    Blocked,
+    /// The peer ended its side in good order (a receive of 0 bytes).
+    Closed,
+    /// The operating system's error number.
+    Failed(i32),
+}
+
+/// What an edge said, as bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness(pub u8);
+
+impl Readiness {
+    /// Bytes, a new connection, or the end can be read.
+    pub const READABLE: Self = Self(1);
+    /// Bytes can be written, or a connect has ended one way or the other.
+    pub const WRITABLE: Self = Self(2);
+    /// The peer has ended its writing side (`EPOLLRDHUP`), perhaps after bytes still unread.
+    pub const READ_CLOSED: Self = Self(4);
+    /// Both sides are gone, or an error is pending (`EPOLLHUP`, `EPOLLERR`).
+    pub const ERROR: Self = Self(8);
+
+    /// Whether any bit of `other` is set.
+    #[must_use]
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Sets the bits of `other`.
+    pub fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Clears the bits of `other`.
+    pub fn clear(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+}
+
+/// Who connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address.
+    pub source: Address,
+}
+
+/// How to connect to a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// The connection is a health check's: linger is off, so that its close is a reset.
+    pub check: bool,
+}
+
+/// The state that a listener shall have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerState {
+    /// Edges are delivered (again): a listener that was paused tells at once if somebody waits.
+    Resumed,
+    /// No edges: connections wait in the kernel's backlog.
+    Paused,
+    /// Gone for good: new connections are refused.
+    Closed,
+}
+
+/// A signal that the process got, by meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `SIGUSR1`: finish what runs, then leave.
+    SoftStop,
+    /// `SIGTERM`, `SIGINT`: leave now; the number decides the exit code.
+    Stop(i32),
+    /// `SIGHUP`: print the servers' states.
+    DumpStates,
+    /// `SIGTTOU`: pause all frontends.
+    Pause,
+    /// `SIGTTIN`: resume all frontends.
+    Resume,
+    /// `SIGQUIT`: print the pools.
+    DumpPools,
+}
+
+/// Finished log messages for one target, in order; kept and reused by the engine.
+#[derive(Debug, Default)]
+pub struct LogBatch {
+    /// All messages, one after the other.
+    pub bytes: Vec<u8>,
+    /// Where each message ends in `bytes`.
+    pub ends: Vec<u32>,
+}
+
+/// The only door to the operating system. `tests/sim` has the other implementation.
+///
+/// A listener is named by its position: first the configuration's listeners, then its stats sockets.
+/// A log target is named by its position in the list the engine was given at start.
+pub trait Net {
+    /// Sleeps at most until `until_ms` (monotonic; `None` means until something happens; a moment
+    /// already past means "only look"), appends to `ready`, and reads the clock: the only place time
+    /// comes from. A signal ends the sleep.
+    fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now;
+
+    /// Takes one connection off a listener, non-blocking, with `TCP_NODELAY` where it applies.
+    ///
+    /// # Errors
+    /// [`Stop::Blocked`] when nobody waits; `Failed(EMFILE...)` when descriptors are out.
+    fn accept(&mut self, listener: u32) -> Result<(Socket, Peer), Stop>;
+
+    /// Starts a connection. It is usable once an edge says writable and
+    /// [`connect_result`](Self::connect_result) is good; bytes may be sent before (they wait or answer
+    /// `Blocked`).
+    ///
+    /// # Errors
+    /// `Failed` when the system refuses at once (`ECONNREFUSED` on unix sockets, `ENETUNREACH`...).
+    fn connect(&mut self, to: &Endpoint, how: ConnectOptions) -> Result<Socket, Stop>;
+
+    /// How a connect ended.
+    ///
+    /// # Errors
+    /// `Blocked` while it has not; `Failed` with its reason.
+    fn connect_result(&mut self, socket: &Socket) -> Result<(), Stop>;
+
+    /// Registers a socket, once, for all edges, delivered with `handle`.
+    ///
+    /// # Errors
+    /// `Failed` when the system cannot watch more.
+    fn watch(&mut self, socket: &Socket, handle: Handle) -> Result<(), Stop>;
+
+    /// The address that the socket has on this side (the destination of a client's connection).
+    fn local_address(&mut self, socket: &Socket) -> Address;
+
+    /// Receives into `into`, which must not be empty.
+    ///
+    /// # Errors
+    /// `Closed` at the peer's end, `Blocked`, or `Failed`.
+    fn recv(&mut self, socket: &Socket, into: &mut [u8]) -> Result<usize, Stop>;
+
+    /// Sends `head` and then `body` in one call; either may be empty, not both. `more` says that bytes
+    /// follow at once (`MSG_MORE`).
+    ///
+    /// # Errors
+    /// `Blocked` or `Failed`.
+    fn send(
+        &mut self,
+        socket: &Socket,
+        head: &[u8],
+        body: &[u8],
+        more: bool,
+    ) -> Result<usize, Stop>;
+
+    /// Tells the peer that nothing more will be sent.
+    fn shutdown_write(&mut self, socket: &Socket);
+
+    /// Closes in good order.
+    fn close(&mut self, socket: Socket);
+
+    /// Closes by reset, as checks do.
+    fn abort(&mut self, socket: Socket);
+
+    /// Changes what a listener does.
+    fn listener(&mut self, listener: u32, to: ListenerState);
+
+    /// Sends the messages of a batch from message `from` on, never blocking; returns how many left.
+    ///
+    /// # Errors
+    /// `Blocked` when the target is full; `Failed` with the reason of the first failure.
+    fn send_log(&mut self, target: u32, batch: &LogBatch, from: usize) -> Result<usize, Stop>;
+
+    /// The next signal, if any.
+    fn signal(&mut self) -> Option<Signal>;
+}

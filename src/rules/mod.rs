@@ -1,8 +1,45 @@
 //! The rule language: samples, converters, patterns, conditions, actions and format strings.
+//!
+//! One mechanism serves them all: a *fetch* reads something of the session through [`Context`], zero
+//! or more *converters* change it, and the result is matched by patterns (ACLs) or written as text
+//! (log lines, header values, answers). A new fetch or converter is a row in its table.
+//!
+//! Every compiled value is plain and immutable; whatever evaluation must remember or write to is
+//! in [`fetch::Scratch`], which the engine owns once. `compile` turns words of the configuration
+//! into such values or into a [`compile::Problem`]; nothing here prints, reads files or panics.
 
 pub mod action;
+pub mod answer;
+mod args;
+pub mod compile;
 pub mod condition;
-pub mod convert;
+mod convert;
 pub mod fetch;
 pub mod format;
-pub mod pattern;
+mod missing;
+mod pattern;
+mod regex;
+mod samples;
+
+use crate::base::addr::Address;
+use crate::base::clock::Now;
+use crate::http::rewrite::Message;
+use crate::rules::format::{Field, Value};
+
+/// What rules may read. The engine implements it over a session, tests and fuzz targets over
+/// plain values; so rules run without an engine.
+pub trait Context {
+    /// The request, seen through the edits made so far; `None` when there is none (TCP mode) or
+    /// its bytes are gone (log time, response rules).
+    fn request(&self) -> Option<Message<'_>>;
+    /// The answer, seen through the edits made so far.
+    fn response(&self) -> Option<Message<'_>>;
+    /// The client's address.
+    fn source(&self) -> Address;
+    /// The address that the client connected to.
+    fn destination(&self) -> Address;
+    /// A log variable (`%ci`, `%Ta`...), for format strings and the fetches that share them.
+    fn field(&self, field: Field) -> Value<'_>;
+    /// The turn's date.
+    fn now(&self) -> Now;
+}

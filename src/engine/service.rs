@@ -1,0 +1,126 @@
+//! What the engine knows of the runtime socket: who asks, what may be read, what may be changed.
+//!
+//! The engine carries bytes between a runtime connection and a [`Service`]; `main` fills it with
+//! `admin`. A command reads through [`View`] and renders its answer; it changes nothing itself but
+//! returns a [`Command`], which the engine applies between two commands.
+
+use crate::balance::server::Server;
+use crate::base::clock::Now;
+use crate::config::model::{AccessLevel, Config, ProxyId, ServerId};
+use crate::engine::checks::{Probe, Wish};
+use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
+
+/// The state of one runtime connection that commands see and change.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What it may do.
+    pub level: AccessLevel,
+    /// `prompt` has been said: the connection stays and `> ` is printed.
+    pub interactive: bool,
+    /// `set severity-output`: how each message is marked.
+    pub severity_output: SeverityOutput,
+    /// Position of the stats socket among `Config::global.stats_sockets`.
+    pub socket: usize,
+    /// `set timeout cli`, ms.
+    pub timeout_ms: u32,
+}
+
+/// `set severity-output`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeverityOutput {
+    /// No mark.
+    #[default]
+    None,
+    /// `[6]: `.
+    Number,
+    /// `[info]: `.
+    String,
+}
+
+/// What a command may read.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Run-time records, by server id.
+    pub servers: &'a [Server],
+    /// Health checks, by server id; `None` where a server has none.
+    pub probes: &'a [Option<Probe>],
+    /// Counters, by server id.
+    pub server_stats: &'a [Counters],
+    /// Idle connections, by server id.
+    pub idle: &'a [u32],
+    /// Counters, by proxy id.
+    pub proxy_stats: &'a [ProxyStats],
+    /// Connections now, by listener.
+    pub listener_connections: &'a [u32],
+    /// The process's counters.
+    pub process: &'a ProcessStats,
+    /// What was decided at start.
+    pub limits: &'a Limits,
+    /// The turn's date.
+    pub now: Now,
+    /// A soft stop is under way.
+    pub stopping: bool,
+}
+
+/// What the process is and may use, decided at start.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// The process's id.
+    pub pid: u32,
+    /// Monotonic ms and wall-clock ms of the start.
+    pub started: (u64, u64),
+    /// Client connections at most.
+    pub maxconn: u32,
+    /// Client connections at most by the file or by the descriptor limit, before any change.
+    pub hard_maxconn: u32,
+    /// Descriptors needed for `maxconn`.
+    pub maxsock: u32,
+    /// The soft limit of descriptors.
+    pub descriptors: u32,
+    /// `-m`, MB; 0 means none.
+    pub memory_mb: u32,
+    /// The host's name, or `node`.
+    pub node: String,
+}
+
+/// A change that a command asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `disable|enable server`, `set server B/S state|weight|health`, `set weight`.
+    Server(ServerId, Wish),
+    /// `disable frontend`: connections wait.
+    PauseFrontend(ProxyId),
+    /// `enable frontend`.
+    ResumeFrontend(ProxyId),
+    /// `clear counters`: the maxima, or everything.
+    ClearCounters {
+        /// `all` was said.
+        all: bool,
+    },
+}
+
+/// What becomes of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is answered.
+    Done,
+    /// It is answered, and this is to be applied before the next command.
+    Apply(Command),
+    /// `quit`: end the connection after what was written.
+    Quit,
+}
+
+/// The commands of the runtime socket.
+pub trait Service {
+    /// Runs one command (without its newline), appending the answer to `out`, the empty line that
+    /// ends it included. Never fails: what cannot be done is said in `out`.
+    fn run(
+        &mut self,
+        command: &[u8],
+        caller: &mut Caller,
+        view: &View<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome;
+}

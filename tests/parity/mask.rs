@@ -1,0 +1,240 @@
+//! Hides what differs from run to run (times, ports, pids), and translates between the two proxies
+//! what is known to be written differently everywhere: the byte count of HTTP log lines and the
+//! prefix of messages.
+//!
+//! A mask hides the value and keeps the shape: `-1` stays `-1`, a long time stays a long time, a
+//! port stays the port of somebody. Nothing here may hide a whole line of the oracle's.
+
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// Times from here on are written `L`, shorter ones `s`, in milliseconds: half of the shortest
+/// timeout that a suite waits for, and far above what a busy machine adds.
+const LONG_MS: i64 = 700;
+
+/// The crate's regular expressions are built without Unicode tables: classes are spelled out.
+pub(crate) fn regex(text: &str) -> Regex {
+    let text = text
+        .replace(r"\d", "[0-9]")
+        .replace(r"\S", "[^ ]")
+        .replace(r"\b", r"(?-u:\b)");
+    Regex::new(&text).unwrap()
+}
+
+/// What a log line is masked with.
+pub(crate) struct LogMask<'a> {
+    /// Port numbers by the names they get.
+    pub(crate) ports: &'a BTreeMap<u16, String>,
+    /// Taken off the byte count of HTTP lines unless that is 0 (`docs/differences.md`, bytes).
+    pub(crate) bytes_less: u64,
+    /// Leave the byte count out.
+    pub(crate) bytes_any: bool,
+}
+
+impl LogMask<'_> {
+    /// One log line.
+    pub(crate) fn apply(&self, line: &str) -> String {
+        static HEADER: LazyLock<Regex> =
+            LazyLock::new(|| regex(r"^(<\d+>)[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (\S+?)\[\d+\]:"));
+        static DATE: LazyLock<Regex> =
+            LazyLock::new(|| regex(r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\]"));
+        static HTTP: LazyLock<Regex> = LazyLock::new(|| {
+            regex(r"( \+?-?\d+/-?\d+/-?\d+/-?\d+/\+?-?\d+) (-?\d+) (\+?)(\d+)( |$)")
+        });
+        static TCP: LazyLock<Regex> =
+            LazyLock::new(|| regex(r"( -?\d+/-?\d+/\+?-?\d+) (\+?\d+) ([A-Za-z-]{2}) "));
+        static MS: LazyLock<Regex> = LazyLock::new(|| regex(r"\bms=(-?\d+)"));
+        static BYTES: LazyLock<Regex> = LazyLock::new(|| regex(r"\bbytes=(\d+)"));
+        static HIDDEN: LazyLock<Regex> = LazyLock::new(|| regex(r"\b(port|pid|hidden)=[^ ]*"));
+        static CHECK_MS: LazyLock<Regex> = LazyLock::new(|| regex(r"check duration: \d+ms"));
+
+        let line = HEADER.replace(line, "${1}DATE ${2}[PID]:");
+        let line = DATE.replace_all(&line, "[TIME]");
+        let line = HTTP.replace(&line, |found: &regex::Captures<'_>| {
+            let bytes = self.bytes(&found[4]);
+            format!(
+                "{} {} {}{bytes}{}",
+                times(&found[1]),
+                &found[2],
+                &found[3],
+                &found[5]
+            )
+        });
+        let line = TCP.replace(&line, |found: &regex::Captures<'_>| {
+            format!("{} {} {} ", times(&found[1]), &found[2], &found[3])
+        });
+        let line = MS.replace_all(&line, |found: &regex::Captures<'_>| {
+            format!("ms={}", time(&found[1]))
+        });
+        let line = BYTES.replace_all(&line, |found: &regex::Captures<'_>| {
+            format!("bytes={}", self.bytes(&found[1]))
+        });
+        let line = HIDDEN.replace_all(&line, "${1}=...");
+        let line = CHECK_MS.replace_all(&line, "check duration: Nms");
+        self.name_ports(&line)
+    }
+
+    fn bytes(&self, digits: &str) -> String {
+        if self.bytes_any {
+            return "ANY".to_owned();
+        }
+        match digits.parse::<u64>() {
+            Ok(0) | Err(_) => digits.to_owned(),
+            Ok(count) => count.wrapping_sub(self.bytes_less).to_string(),
+        }
+    }
+
+    /// Writes the names of known ports for their numbers.
+    pub(crate) fn name_ports(&self, text: &str) -> String {
+        static NUMBER: LazyLock<Regex> = LazyLock::new(|| regex(r"\b\d{4,5}\b"));
+        NUMBER
+            .replace_all(text, |found: &regex::Captures<'_>| {
+                let name = found[0]
+                    .parse()
+                    .ok()
+                    .and_then(|port: u16| self.ports.get(&port));
+                name.map_or_else(|| found[0].to_owned(), |name| format!("@{name}@"))
+            })
+            .into_owned()
+    }
+}
+
+fn times(text: &str) -> String {
+    let shown: Vec<String> = text.trim().split('/').map(time).collect();
+    format!(" {}", shown.join("/"))
+}
+
+fn time(text: &str) -> String {
+    let (plus, digits) = text
+        .strip_prefix('+')
+        .map_or(("", text), |rest| ("+", rest));
+    match digits.parse::<i64>() {
+        Ok(-1) => format!("{plus}-1"),
+        Ok(ms) if ms >= LONG_MS => format!("{plus}L"),
+        Ok(_) => format!("{plus}s"),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// One message of a proxy: its first line without the prefix, and the lines that belong to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Note {
+    /// `ALERT: text`.
+    pub(crate) text: String,
+    /// Following lines without a prefix of their own.
+    pub(crate) more: Vec<String>,
+}
+
+/// Reads messages (stderr): prefixes masked, the two version lines left out.
+pub(crate) fn notes(text: &str) -> Vec<Note> {
+    static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
+        regex(r"^\[(ALERT|WARNING|NOTICE|DIAG)\] *(?:\d{3}/\d{6})? *\(\d+\) : (?:config : )?")
+    });
+    static CHECK_MS: LazyLock<Regex> = LazyLock::new(|| regex(r"check duration: \d+ms"));
+    let mut notes: Vec<Note> = Vec::new();
+    for line in text.lines() {
+        let line = CHECK_MS.replace_all(line, "check duration: Nms");
+        if let Some(found) = PREFIX.captures(&line) {
+            let rest = &line[found[0].len()..];
+            notes.push(Note {
+                text: format!("{}: {rest}", &found[1]),
+                more: Vec::new(),
+            });
+        } else if let Some(note) = notes.last_mut() {
+            note.more.push(line.into_owned());
+        } else {
+            notes.push(Note {
+                text: line.into_owned(),
+                more: Vec::new(),
+            });
+        }
+    }
+    notes.retain(|note| {
+        !note.text.starts_with("NOTICE: haproxy version is ")
+            && !note.text.starts_with("NOTICE: oneloop version is ")
+            && !note.text.starts_with("NOTICE: path to executable is ")
+    });
+    notes
+}
+
+/// Takes off the subject's notes what only oneloop prints: the source line with its caret, and a
+/// suggestion where HAProxy has none. What HAProxy prints has to be there.
+pub(crate) fn drop_extras(haproxy: &[Note], oneloop: &mut [Note]) {
+    static SUGGESTION: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"[;,]? *[dD]id you mean '[^']*'(?: maybe)? ?\?\.?$"));
+    let end = ['.', ';', ' '];
+    for (index, note) in oneloop.iter_mut().enumerate() {
+        let model = haproxy.get(index);
+        if let Some(model) = model
+            && !SUGGESTION.is_match(&model.text)
+        {
+            let bare = SUGGESTION.replace(&note.text, "").into_owned();
+            if bare.trim_end_matches(end) == model.text.trim_end_matches(end) {
+                note.text.clone_from(&model.text);
+            }
+        }
+        let wanted = model.map_or(&[][..], |model| &model.more[..]);
+        let is_caret = |line: &str| {
+            line.contains('^') && line.chars().all(|c| matches!(c, ' ' | '^' | '~' | '|'))
+        };
+        let more = std::mem::take(&mut note.more);
+        for (at, line) in more.iter().enumerate() {
+            let extra = is_caret(line)
+                || more.get(at + 1).is_some_and(|next| is_caret(next))
+                || SUGGESTION.is_match(line);
+            if !extra || wanted.contains(line) {
+                note.more.push(line.clone());
+            }
+        }
+    }
+}
+
+/// Notes as lines for comparison.
+pub(crate) fn note_lines(notes: &[Note]) -> Vec<String> {
+    notes
+        .iter()
+        .flat_map(|note| std::iter::once(note.text.clone()).chain(note.more.iter().cloned()))
+        .collect()
+}
+
+#[test]
+fn log_lines_keep_their_shape() {
+    let ports = BTreeMap::from([(41234, "CLIENT1".to_owned())]);
+    let mask = LogMask {
+        ports: &ports,
+        bytes_less: 5,
+        bytes_any: false,
+    };
+    let line = "<134>Nov 22 10:00:00 haproxy[12]: 127.0.0.1:41234 [22/Nov/2026:10:49:07.543] \
+                f b/s 0/0/-1/-1/3003 503 221 - - SC-- 1/1/0/0/3 0/0 \"GET / HTTP/1.1\"";
+    assert_eq!(
+        mask.apply(line),
+        "<134>DATE haproxy[PID]: 127.0.0.1:@CLIENT1@ [TIME] \
+         f b/s s/s/-1/-1/L 503 216 - - SC-- 1/1/0/0/3 0/0 \"GET / HTTP/1.1\""
+    );
+    let line = "127.0.0.1:5 [22/Nov/2026:10:49:07.543] t t/s1 1/0/3 170 -- 1/1/0/0/0 0/0";
+    assert_eq!(
+        mask.apply(line),
+        "127.0.0.1:5 [TIME] t t/s1 s/s/s 170 -- 1/1/0/0/0 0/0"
+    );
+    assert_eq!(
+        mask.apply("ms=701 ms=-1 bytes=70 port=99"),
+        "ms=L ms=-1 bytes=65 port=..."
+    );
+}
+
+#[test]
+fn only_oneloops_own_lines_are_dropped() {
+    let haproxy = notes(
+        "[NOTICE]   (7) : haproxy version is 2.6\n\
+         [ALERT]    (7) : config : parsing [F:2]: unmatched quote at position 3:\n  bind \"x\n   ^\n\
+         [ALERT]    (7) : config : no such ACL : 'is-ap1'.\n",
+    );
+    let mut oneloop = notes(
+        "[ALERT] 325/101112 (8) : parsing [F:2]: unmatched quote at position 3:\n  bind \"x\n   ^\n\
+         [ALERT] 325/101112 (8) : no such ACL : 'is-ap1'. did you mean 'is-app1' ?\n    use x\n    ^\n",
+    );
+    drop_extras(&haproxy, &mut oneloop);
+    assert_eq!(oneloop, haproxy);
+}
