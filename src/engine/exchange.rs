@@ -19,6 +19,7 @@ use crate::http::framing::{self, Announce, Body, Framing};
 use crate::http::head::{self, Parsed, Progress, Refusal};
 use crate::http::reply::{LOGGED_CHUNKED_END, LOGGED_MESSAGE_END, logged_head_bytes};
 use crate::http::rewrite::{Message, Outgoing, Overflow, render};
+use crate::log::record::NO_MARK;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{Subject as Edited, Verdict, evaluate_response};
@@ -319,6 +320,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         session.txn.marks.answered = self.now.ms as i64;
         self.bench.edits.clear();
         self.bench.scratch.start_message();
+        // The log counts the answer as it came, before any rule.
+        let received = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
+        session.txn.bytes_read = logged_head_bytes(&received) + LOGGED_MESSAGE_END;
+        session.txn.response_minor = Some(self.bench.head.minor);
         if let Some(server) = server {
             self.server_stats[server.0 as usize].answer(status);
         }
@@ -333,6 +338,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     self.pool.give_back(buffer);
                     self.proxy_stats[proxy.id.0 as usize].back.dresp += 1;
                     self.drop_upstream(key);
+                    open!(self, key => _client, session, else Flow::Gone);
+                    session.txn.marks.answered = NO_MARK;
                     return self.render_final(key, last, None);
                 }
                 Err(Overflow) => {
@@ -395,7 +402,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             drop_upgrade: framing.drop_upgrade,
         };
         session.txn.status = status;
-        session.txn.bytes_read = logged_head_bytes(&message) + LOGGED_MESSAGE_END;
         let length = match render(&message, &how, &mut bench.raw) {
             Ok(length) => length,
             Err(Overflow) => {

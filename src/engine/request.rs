@@ -15,13 +15,16 @@ use crate::base::buffer::Buffer;
 use crate::config::model::{HttpConnection, Proxy, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, Method, Parsed, Progress, Refusal};
+use crate::http::head::{self, Head, Method, Parsed, Progress, Refusal};
 use crate::http::rewrite::{Editor, Message, Outgoing, Overflow, render};
-use crate::log::record::NO_ID;
+use crate::log::record::{NO_ID, NO_MARK};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{Subject as Edited, Verdict, evaluate_request};
 use crate::rules::answer::Final;
+
+/// What `%U` counts beside the texts: the start line's record and the end of the fields.
+const COUNTED_START: usize = 21;
 
 impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Reads until a request head is whole.
@@ -193,7 +196,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .txn
             .set_request_line(head.logged_line(buffer.readable()));
         session.txn.marks.request_ended = now.ms as i64;
-        session.txn.bytes_uploaded = u64::from(head.len);
+        session.txn.bytes_uploaded = counted_head(head, buffer.readable());
         client.requests += 1;
         self.process.requests_total += 1;
         session.txn.request_count = self.process.requests_total;
@@ -217,6 +220,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
         }
         let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
+            open!(self, key => _client, session, else Flow::Gone);
+            session.txn.marks.request_ended = NO_MARK;
             self.skip_request(key, buffer, &framing);
             return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
         };
@@ -369,17 +374,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if closing {
             session.exchange.close_server();
         }
-        if frontend.http_connection == HttpConnection::Close
-            || backend.http_connection == HttpConnection::Close
-            || self.stopping
-        {
+        if frontend.http_connection == HttpConnection::Close || self.stopping {
             session.exchange.close_client();
         }
         let how = Outgoing {
             minor: message.minor(),
             announce: framing.announce,
             persistence: match (closing, message.minor()) {
-                (true, _) if !framing.upgrade => Persistence::Close,
+                (true, 1..) if !framing.upgrade => Persistence::Close,
                 (false, 0) => Persistence::KeepAlive,
                 _ => Persistence::Unsaid,
             },
@@ -451,7 +453,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.proxy_stats[backend.0 as usize].back.leave();
         }
         session.txn.backend = NO_ID;
-        session.txn.marks.request_ended = -1;
+        session.txn.marks.request_ended = NO_MARK;
     }
 
     /// A TCP session begins with its connection.
@@ -485,6 +487,17 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             None => false,
         }
     }
+}
+
+/// What the log's `%U` counts for a request's head: HAProxy's internal form of it.
+fn counted_head(head: &Head, bytes: &[u8]) -> u64 {
+    let texts = head.method_span.len() + head.target.len() + head.version.of(bytes).len();
+    let fields: usize = head
+        .fields
+        .iter()
+        .map(|field| field.name.len() + field.value.len())
+        .sum();
+    (COUNTED_START + texts + fields) as u64
 }
 
 /// Methods that may be sent once more when a reused connection turns out to be dead

@@ -253,7 +253,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             _ => return None,
         };
         let asked = |proxy: ProxyId| self.config.proxy(proxy).abort_on_close;
-        (asked(client.frontend) || session.backend.is_some_and(asked)).then_some(why)
+        // Both sides must have it, as in HAProxy 2.6.
+        (asked(client.frontend) && session.backend.is_some_and(asked)).then_some(why)
     }
 
     fn abandon(&mut self, key: Key<Client>, why: Option<Termination>) -> Flow {
@@ -406,7 +407,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The session's accounts: log line, counters, slot, server connection.
     pub(crate) fn end_session(&mut self, key: Key<Client>, reusable: bool) {
         let now = self.now.ms;
-        self.settle_counters(key);
+        self.settle_counters(key, true);
         self.log_session(key);
         open!(self, key => client, session, else ());
         let http = session.txn.http;

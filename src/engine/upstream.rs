@@ -458,18 +458,19 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         record.uses += 1;
         let server = record.server;
         client.active_ms = self.now.ms;
-        client.phase = if session.txn.http {
-            Phase::Exchange
-        } else {
-            Phase::Tunnel
-        };
+        let http = session.txn.http;
+        client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
         session.txn.marks.connected = self.now.ms as i64;
+        let early = self.config.proxy(client.frontend).log_options.log_asap;
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.backend_source = self.net.local_address(&record.socket);
         }
         self.server_stats[server.0 as usize].connect += 1;
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize].back.connect += 1;
+        }
+        if !http && early {
+            self.log_early(key);
         }
         Flow::Again
     }

@@ -193,7 +193,16 @@ impl Reply {
                 writer.field(&name.to_ascii_lowercase(), value);
             }
         }
-        let logged_bytes = logged_head_bytes(&message) + body.len() as u64 + LOGGED_MESSAGE_END;
+        // Of a file the Connection field is counted although it does not leave.
+        let connection: usize = message
+            .fields()
+            .filter(|(_, value, known)| *known == Name::Connection && !says_more(value))
+            .map(|(name, value, _)| name.len() + value.len())
+            .sum();
+        let logged_bytes = logged_head_bytes(&message)
+            + connection as u64
+            + body.len() as u64
+            + LOGGED_MESSAGE_END;
         let closes = says_close || framing.body == Body::UntilClose;
         Ok(Self {
             status: parsed.status,

@@ -155,6 +155,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("mode", "-XXXX", 1),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
+    yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
     // What oneloop lacks.
     not(
@@ -216,11 +217,6 @@ pub(super) const KEYWORDS: &[Group] = &[
         "dispatch force-persist ignore-persist stick use-server",
     ),
     not("-NXXX", "", "filter"),
-    not(
-        "-NXXX",
-        "use 'http-request redirect', which takes the same words.",
-        "redirect",
-    ),
     not(
         "-NCXX",
         "write one 'server' line for each.",
