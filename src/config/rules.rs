@@ -500,7 +500,7 @@ impl<'a> Parser<'a> {
             proxy: u32::try_from(at).ok(),
         };
         let mut warnings = Vec::new();
-        let mut compiler = Compiler {
+        let compiler = Compiler {
             around: &around,
             acls: &mut self.acls,
             warnings: &mut warnings,
@@ -510,6 +510,6 @@ impl<'a> Parser<'a> {
             line: proxy.place.line,
             buffer_size: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
         };
-        crate::rules::format::Format::compile(text, purpose, &mut compiler)
+        crate::rules::format::Format::compile(text, purpose, &compiler)
     }
 }
