@@ -49,9 +49,12 @@ impl Surroundings for Around<'_> {
         self.variables.get(name).map(<[u8]>::to_vec)
     }
 
-    fn proxy(&self, name: &[u8]) -> Option<u32> {
-        let ids = self.names.proxies.get(name)?;
-        ids.backend.or(ids.frontend)
+    fn frontend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.frontend
+    }
+
+    fn backend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.backend
     }
 
     fn server(&self, backend: Option<&[u8]>, name: &[u8]) -> Option<u32> {
