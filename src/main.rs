@@ -1,3 +1,255 @@
-//! The `oneloop` binary.
+//! The `oneloop` binary: command line, configuration, start, loop, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use oneloop::admin::command::Commands;
+use oneloop::cli::{self, CliError, Options, Task};
+use oneloop::config::model::Config;
+use oneloop::config::{LoadOptions, Loaded, Source, load};
+use oneloop::config::{blocks, host::Host as _, lexer::Variables};
+use oneloop::engine::service::Limits;
+use oneloop::engine::{Engine, Exit, Subject, journal};
+use oneloop::net::os::Os;
+use oneloop::process::host::System;
+use oneloop::process::{daemon, message, signal};
+
+/// A configuration that is valid but would not listen anywhere.
+const EXIT_NO_LISTENER: u8 = 2;
+
+fn main() -> ExitCode {
+    message::install();
+    let options = match cli::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => return refuse_command_line(&error),
+    };
+    if let Some(quiet) = options.quiet {
+        message::set_quiet(quiet);
+    }
+    match &options.task {
+        Task::Version => {
+            print!("{}", cli::banner(&system_name()));
+            ExitCode::SUCCESS
+        }
+        Task::BuildFacts => {
+            print!("{}", cli::build_facts(&system_name()));
+            ExitCode::SUCCESS
+        }
+        Task::Condition(condition) => evaluate(condition),
+        Task::Check | Task::Serve => with_configuration(&options),
+    }
+}
+
+/// The system as `uname -srvm` tells it.
+fn system_name() -> String {
+    let fact = |name: &str| {
+        let path = format!("/proc/sys/kernel/{name}");
+        std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    let arch = std::env::consts::ARCH;
+    format!(
+        "{} {} {} {arch}",
+        fact("ostype"),
+        fact("osrelease"),
+        fact("version")
+    )
+}
+
+fn refuse_command_line(error: &CliError) -> ExitCode {
+    match error {
+        CliError::Usage(text) => {
+            print!("{}", cli::banner(&system_name()));
+            eprint!("{}", cli::usage());
+            if let Some(text) = text {
+                eprintln!("{text}");
+            }
+        }
+        CliError::Alert(text) => log::error!("{text}"),
+    }
+    ExitCode::FAILURE
+}
+
+/// `-cc`: true is 0, false is 1, an error 2.
+fn evaluate(condition: &str) -> ExitCode {
+    let variables = Variables::new(System.environment());
+    match blocks::evaluate(condition.as_bytes(), &variables) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            log::error!("{text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn with_configuration(options: &Options) -> ExitCode {
+    if let Some(directory) = &options.directory
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        log::error!(
+            "Could not change to directory {directory} : {}",
+            words(&error)
+        );
+        return ExitCode::FAILURE;
+    }
+    let Some(sources) = read_sources(&options.files) else {
+        return ExitCode::FAILURE;
+    };
+    let loaded = load(
+        &sources,
+        &System,
+        &LoadOptions {
+            maxconn: options.maxconn,
+            proxy_maxconn: options.proxy_maxconn,
+            zero_warning: options.zero_warning,
+            daemon: options.daemon,
+            quiet: options.quiet.unwrap_or(false),
+            pid_file: options.pidfile.clone(),
+        },
+    );
+    if options.quiet != Some(false) && loaded.config.as_ref().is_some_and(|c| c.global.quiet) {
+        message::set_quiet(true);
+    }
+    message::print(&loaded.diagnostics, options.diagnostic);
+    let listens = loaded.listens();
+    let Loaded {
+        config,
+        diagnostics,
+    } = loaded;
+    let Some(config) = config else {
+        return ExitCode::FAILURE;
+    };
+    if options.task == Task::Check {
+        if options.quiet != Some(true) && !config.global.quiet {
+            say_verdict(diagnostics.warnings() > 0, listens);
+        }
+        return if listens {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(EXIT_NO_LISTENER)
+        };
+    }
+    if !listens {
+        log::error!(
+            "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting."
+        );
+        return ExitCode::FAILURE;
+    }
+    serve(&config, options)
+}
+
+fn say_verdict(warned: bool, listens: bool) {
+    if warned {
+        println!("Warnings were found.");
+    }
+    if listens {
+        println!("Configuration file is valid");
+    } else {
+        println!("Configuration file has no error but will not start (no listener) => exit(2).");
+    }
+}
+
+/// The files of `-f` in order; a directory stands for its `*.cfg` files in the order of their names.
+fn read_sources(files: &[String]) -> Option<Vec<Source>> {
+    let mut sources = Vec::new();
+    for name in files {
+        let names = if System.is_directory(name) {
+            match System.list_directory(name) {
+                Ok(entries) => entries
+                    .into_iter()
+                    .filter(|entry| entry.ends_with(".cfg") && !entry.starts_with('.'))
+                    .map(|entry| format!("{name}/{entry}"))
+                    .collect(),
+                Err(error) => {
+                    log::error!(
+                        "Cannot open configuration file/directory {name} : {}",
+                        words(&error)
+                    );
+                    return None;
+                }
+            }
+        } else {
+            vec![name.clone()]
+        };
+        for name in names {
+            match System.read_file(&name) {
+                Ok(bytes) => sources.push(Source { name, bytes }),
+                Err(error) => {
+                    log::error!(
+                        "Cannot open configuration file/directory {name} : {}",
+                        words(&error)
+                    );
+                    return None;
+                }
+            }
+        }
+    }
+    Some(sources)
+}
+
+/// The system's words for an error, without Rust's number behind them.
+fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+fn serve(config: &Config, options: &Options) -> ExitCode {
+    let logs = journal::addresses(config);
+    let start = daemon::Options {
+        daemon: config.global.daemon && !options.foreground,
+        memory_mb: options.memory_mb.unwrap_or(0),
+        logs: &logs,
+        listener_handle: |index| Subject::Listener(index).handle(),
+    };
+    let started = match daemon::start(config, &start) {
+        Ok(started) => started,
+        Err(failure) => {
+            say(&failure.notes);
+            return ExitCode::from(u8::try_from(failure.status).unwrap_or(1));
+        }
+    };
+    say(&started.notes);
+    let mut net = started.net;
+    let now = net.now();
+    message::set_now(&now);
+    let limits = Limits {
+        pid: std::process::id(),
+        started: (now.ms, now.wall_ms),
+        maxconn: started.resources.maxconn,
+        hard_maxconn: started.resources.maxconn,
+        maxsock: started.resources.maxsock,
+        descriptors: started.resources.descriptors,
+        memory_mb: options.memory_mb.unwrap_or(0),
+        node: config
+            .global
+            .node
+            .clone()
+            .unwrap_or_else(|| System.hostname()),
+    };
+    started.ready.ready(&mut net);
+    let engine = Engine::new(config, net, Commands::new(), limits, now);
+    run(engine)
+}
+
+fn say(notes: &[daemon::Note]) {
+    for (level, text) in notes {
+        log::log!(*level, "{text}");
+    }
+}
+
+fn run(mut engine: Engine<'_, Os, Commands>) -> ExitCode {
+    loop {
+        let exit = engine.turn();
+        message::set_now(&engine.now());
+        match exit {
+            None => {}
+            Some(Exit::Done) => return ExitCode::SUCCESS,
+            Some(Exit::Signal(number)) => signal::end_by(number),
+        }
+    }
+}

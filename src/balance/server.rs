@@ -1,1 +1,861 @@
-//! (being written)
+//! The run-time record of a server: administrative state, operational state, weight, counters,
+//! and the words in which changes are told.
+//!
+//! A server is described by two things that must not be mixed: what the administrator wants
+//! (`Admin`, a set of reasons for maintenance or drain) and what the checks found (`Op` and the
+//! check's health). `usable` and the status text follow from both; the pair is never stored a
+//! second time in another form.
+//!
+//! Changes are methods that say what changed; the caller keeps the picker in step, tells the log
+//! and starts or stops checks. Nothing here reads a clock or knows a session. All texts of state
+//! changes are in this file, so that the log, stderr and the runtime API cannot differ.
+
+use std::io::Write as _;
+
+use crate::base::addr::write_decimal;
+
+/// Reasons for maintenance and drain, with HAProxy's numbers (`srv_admin_state` of
+/// `show servers state`, management.txt 9.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admin(u8);
+
+impl Admin {
+    /// Nothing: ready.
+    pub const READY: Self = Self(0);
+    /// Maintenance by the runtime API.
+    pub const FORCED_MAINT: Self = Self(0x01);
+    /// Maintenance of the server that this one tracks.
+    pub const INHERITED_MAINT: Self = Self(0x02);
+    /// The configuration says `disabled`. Such a server starts with `FORCED_MAINT` too, and this
+    /// one stays as a mark when the runtime API has made it ready: no reason by itself.
+    pub const CONFIG_MAINT: Self = Self(0x04);
+    /// Drain by the runtime API.
+    pub const FORCED_DRAIN: Self = Self(0x08);
+    /// Drain of the server that this one tracks.
+    pub const INHERITED_DRAIN: Self = Self(0x10);
+    /// Maintenance because the name did not resolve.
+    pub const RESOLUTION_MAINT: Self = Self(0x20);
+    /// The name was set by the runtime API; no reason by itself.
+    pub const NAME_SET: Self = Self(0x40);
+    /// Any reason for maintenance.
+    pub const MAINT: Self = Self(0x01 | 0x02 | 0x20);
+    /// Any reason for drain.
+    pub const DRAIN: Self = Self(0x08 | 0x10);
+
+    /// The number that `show servers state` prints.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The set of a number as printed; unknown bits are dropped.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & 0x7f)
+    }
+
+    /// True when any reason of `other` is set.
+    pub const fn any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// This set and `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set less `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// Operational state, with HAProxy's numbers (`srv_op_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Op {
+    /// Down.
+    Stopped = 0,
+    /// Up and still warming (`slowstart`).
+    Starting = 1,
+    /// Up.
+    Running = 2,
+    /// Up for those it knows; new sessions go elsewhere (`NOLB`).
+    Stopping = 3,
+}
+
+/// Where a check's counter stands: `value` is 0 when surely down, `rise + fall - 1` when surely
+/// up, and the server runs from `rise` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The counter.
+    pub value: u32,
+    /// Successes in a row that bring a server up.
+    pub rise: u32,
+    /// Failures in a row that take a server down.
+    pub fall: u32,
+}
+
+impl Health {
+    /// The counter of a server that is surely up.
+    pub const fn full(&self) -> u32 {
+        (self.rise + self.fall).saturating_sub(1)
+    }
+}
+
+/// What a server starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Initial {
+    /// `weight`, 0 to 256.
+    pub weight: u16,
+    /// `backup`.
+    pub backup: bool,
+    /// `disabled`: starts in maintenance.
+    pub disabled: bool,
+    /// `maxconn`, 0 for none.
+    pub maxconn: u32,
+    /// `check`.
+    pub checked: bool,
+    /// `rise`.
+    pub rise: u32,
+    /// `fall`.
+    pub fall: u32,
+}
+
+impl Default for Initial {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            backup: false,
+            disabled: false,
+            maxconn: 0,
+            checked: false,
+            rise: 2,
+            fall: 3,
+        }
+    }
+}
+
+/// A server at run time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// What the administrator wants.
+    pub admin: Admin,
+    /// What the checks found.
+    pub op: Op,
+    /// The check's counter; without a check it only shows what the runtime API has set.
+    pub health: Health,
+    /// A check is configured and enabled.
+    pub checked: bool,
+    /// `backup`.
+    pub backup: bool,
+    /// Weight of the configuration, 0 to 256.
+    pub weight_initial: u16,
+    /// Weight as set at run time, 0 to 256.
+    pub weight: u16,
+    /// The most sessions at once, 0 for any number.
+    pub maxconn: u32,
+    /// Sessions that hold a slot.
+    pub served: u32,
+    /// Sessions that wait for a slot of this server.
+    pub queued: u32,
+    /// When `op` last changed, monotonic ms.
+    pub last_change_ms: u64,
+    /// Time spent down before `last_change_ms`, in ms.
+    pub down_ms: u64,
+    /// How often it went down, maintenance included: `chkdown`.
+    pub downs: u64,
+}
+
+/// What a change of a server is, as the log tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Went down.
+    Down,
+    /// Came up.
+    Up,
+    /// Takes no new sessions.
+    Stopping,
+    /// Was up and goes into maintenance.
+    MaintFromUp,
+    /// Was down and goes into maintenance.
+    MaintFromDown,
+    /// Left one reason for maintenance; forced maintenance remains.
+    MaintKept,
+    /// Left forced maintenance; that of the tracked server remains.
+    MaintInherited,
+    /// Left maintenance; `forced` when that was the runtime API's.
+    MaintLeft {
+        /// The reason that went was forced maintenance.
+        forced: bool,
+    },
+    /// Went into drain.
+    DrainEntered,
+    /// Something changed while drain remains.
+    DrainKept,
+    /// Left drain.
+    DrainLeft,
+}
+
+/// What `set server B/S state` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `ready`: neither drain nor maintenance.
+    Ready,
+    /// `drain`: no new sessions but those that must come here; checks go on.
+    Drain,
+    /// `maint`: nothing, not even checks.
+    Maint,
+}
+
+/// What a method of `Server` changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What to tell.
+    pub news: News,
+    /// True when it deserves syslog level alert: a server in use was lost. Notice otherwise.
+    pub alert: bool,
+    /// `News::DrainKept` is to be told after it.
+    pub drain_kept: bool,
+}
+
+impl Change {
+    const fn notice(news: News) -> Self {
+        Self {
+            news,
+            alert: false,
+            drain_kept: false,
+        }
+    }
+}
+
+impl Server {
+    /// A server as the configuration has it. A checked one starts up, one failure from down.
+    pub fn new(initial: &Initial, now_ms: u64) -> Self {
+        let admin = match initial.disabled {
+            true => Admin::CONFIG_MAINT.with(Admin::FORCED_MAINT),
+            false => Admin::READY,
+        };
+        let value = if initial.disabled { 0 } else { initial.rise };
+        Self {
+            admin,
+            op: if initial.disabled {
+                Op::Stopped
+            } else {
+                Op::Running
+            },
+            health: Health {
+                value,
+                rise: initial.rise,
+                fall: initial.fall,
+            },
+            checked: initial.checked,
+            backup: initial.backup,
+            weight_initial: initial.weight,
+            weight: initial.weight,
+            maxconn: initial.maxconn,
+            served: 0,
+            queued: 0,
+            last_change_ms: now_ms,
+            down_ms: 0,
+            downs: 0,
+        }
+    }
+
+    /// True when new sessions may be sent here.
+    pub const fn usable(&self) -> bool {
+        self.weight > 0 && self.alive() && !self.admin.any(Admin::DRAIN)
+    }
+
+    /// True when sessions that must come here (cookies) may: up, drained or not.
+    pub const fn alive(&self) -> bool {
+        matches!(self.op, Op::Running | Op::Starting) && !self.admin.any(Admin::MAINT)
+    }
+
+    /// True when it gets no new sessions because of its weight or the administrator's drain.
+    pub const fn is_drained(&self) -> bool {
+        self.weight == 0 || self.admin.any(Admin::DRAIN)
+    }
+
+    /// The weight that the picker is to use: 0 unless usable.
+    pub const fn effective_weight(&self) -> u16 {
+        if self.usable() { self.weight } else { 0 }
+    }
+
+    /// True when all slots of `maxconn` are held.
+    pub const fn is_full(&self) -> bool {
+        self.maxconn > 0 && self.served >= self.maxconn
+    }
+
+    /// The check (or the runtime API) found it down. `None` when it was, or is in maintenance.
+    pub fn go_down(&mut self, now_ms: u64) -> Option<Change> {
+        if self.admin.any(Admin::MAINT) || self.op == Op::Stopped {
+            return None;
+        }
+        self.health.value = 0;
+        self.change_op(Op::Stopped, now_ms);
+        let drained = self.admin.any(Admin::DRAIN);
+        Some(Change {
+            news: News::Down,
+            alert: !drained,
+            drain_kept: drained,
+        })
+    }
+
+    /// The check (or the runtime API) found it up. `None` when it was, or is in maintenance.
+    pub fn come_up(&mut self, now_ms: u64) -> Option<Change> {
+        if self.admin.any(Admin::MAINT) || matches!(self.op, Op::Running | Op::Starting) {
+            return None;
+        }
+        self.change_op(Op::Running, now_ms);
+        let drain_kept = self.admin.any(Admin::DRAIN);
+        Some(Change {
+            drain_kept,
+            ..Change::notice(News::Up)
+        })
+    }
+
+    /// The check (or the runtime API) found that it wants no new sessions. `None` when it did
+    /// already, or is in maintenance.
+    pub fn begin_stopping(&mut self, now_ms: u64) -> Option<Change> {
+        if self.admin.any(Admin::MAINT) || self.op == Op::Stopping {
+            return None;
+        }
+        self.change_op(Op::Stopping, now_ms);
+        let drain_kept = self.admin.any(Admin::DRAIN);
+        Some(Change {
+            drain_kept,
+            ..Change::notice(News::Stopping)
+        })
+    }
+
+    /// Adds one reason for maintenance or drain. `None` when nothing is to be told.
+    pub fn add_admin(&mut self, reason: Admin, now_ms: u64) -> Option<Change> {
+        let before = self.admin;
+        self.admin = before.with(reason);
+        if reason.any(Admin::MAINT) {
+            if before.any(Admin::MAINT) {
+                return None;
+            }
+            self.health.value = 0;
+            if self.op == Op::Stopped {
+                return Some(Change::notice(News::MaintFromDown));
+            }
+            self.change_op(Op::Stopped, now_ms);
+            let alert = !before.any(Admin::DRAIN);
+            return Some(Change {
+                alert,
+                ..Change::notice(News::MaintFromUp)
+            });
+        }
+        let silent = before.any(Admin::DRAIN.with(Admin::MAINT)) || !reason.any(Admin::DRAIN);
+        if silent {
+            None
+        } else {
+            Some(Change::notice(News::DrainEntered))
+        }
+    }
+
+    /// Takes one reason for maintenance or drain away. `None` when nothing is to be told. When
+    /// the last reason for maintenance goes, the server is up, a checked one by a thread:
+    /// `tracked_up` is false when it tracks a server that is down.
+    pub fn clear_admin(&mut self, reason: Admin, tracked_up: bool, now_ms: u64) -> Option<Change> {
+        let before = self.admin;
+        self.admin = before.without(reason);
+        if before == self.admin {
+            return None;
+        }
+        if !before.any(Admin::MAINT) {
+            let left = before.any(Admin::DRAIN) && !self.admin.any(Admin::DRAIN);
+            return left.then_some(Change::notice(News::DrainLeft));
+        }
+        if self.admin.any(Admin::MAINT) {
+            if !reason.any(Admin::MAINT) {
+                return None;
+            }
+            let news = match self.admin.any(Admin::FORCED_MAINT) {
+                true => News::MaintKept,
+                false => News::MaintInherited,
+            };
+            return Some(Change::notice(news));
+        }
+        if tracked_up {
+            if self.checked {
+                self.health.value = self.health.rise;
+            }
+            self.change_op(Op::Running, now_ms);
+        }
+        let forced = reason.any(Admin::FORCED_MAINT);
+        let drain_kept = self.admin.any(Admin::DRAIN);
+        Some(Change {
+            drain_kept,
+            ..Change::notice(News::MaintLeft { forced })
+        })
+    }
+
+    /// `set server B/S state ...`: up to two changes, to be told in order.
+    pub fn set_mode(&mut self, mode: Mode, tracked_up: bool, now_ms: u64) -> [Option<Change>; 2] {
+        let (maint, drain) = (Admin::FORCED_MAINT, Admin::FORCED_DRAIN);
+        // The order decides what is told: what is added comes first, so that a server on its way
+        // from drain to maintenance or back is never in use in between.
+        match mode {
+            Mode::Ready => [
+                self.clear_admin(maint, tracked_up, now_ms),
+                self.clear_admin(drain, tracked_up, now_ms),
+            ],
+            Mode::Drain => [
+                self.add_admin(drain, now_ms),
+                self.clear_admin(maint, tracked_up, now_ms),
+            ],
+            Mode::Maint => [
+                self.add_admin(maint, now_ms),
+                self.clear_admin(drain, tracked_up, now_ms),
+            ],
+        }
+    }
+
+    /// Seconds since `op` last changed: `lastchg`.
+    pub const fn since_change_s(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.last_change_ms) / 1000
+    }
+
+    /// Seconds spent down in all, the present time down included: `downtime`.
+    pub fn downtime_s(&self, now_ms: u64) -> u64 {
+        let current = match self.op {
+            Op::Stopped => now_ms.saturating_sub(self.last_change_ms),
+            _ => 0,
+        };
+        (self.down_ms + current) / 1000
+    }
+
+    fn change_op(&mut self, op: Op, now_ms: u64) {
+        debug_assert_ne!(self.op, op);
+        if self.op == Op::Stopped {
+            self.down_ms += now_ms.saturating_sub(self.last_change_ms);
+        }
+        if op == Op::Stopped {
+            self.downs += 1;
+        }
+        self.op = op;
+        self.last_change_ms = now_ms;
+    }
+}
+
+/// A server that another one tracks, for texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracked<'a> {
+    /// Its record.
+    pub server: &'a Server,
+    /// The name of its backend.
+    pub backend: &'a str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// Appends the status that `show stat` and the statistics page print: `UP`, `UP 2/3`, `DOWN`,
+/// `DOWN 1/2`, `NOLB`, `DRAIN`, `MAINT`, `MAINT (via b/s)`, `MAINT (resolution)`, `no check`.
+/// A server that tracks another shows the other's counter.
+pub fn write_status(out: &mut Vec<u8>, server: &Server, tracked: Option<Tracked<'_>>) {
+    let source = tracked.map_or(server, |tracked| tracked.server);
+    if server.admin.any(Admin::MAINT) {
+        out.extend_from_slice(b"MAINT");
+        match tracked {
+            Some(via) if server.admin.any(Admin::INHERITED_MAINT) => {
+                drop(write!(out, " (via {}/{})", via.backend, via.name));
+            }
+            _ if server.admin.any(Admin::RESOLUTION_MAINT) => {
+                out.extend_from_slice(b" (resolution)");
+            }
+            _ => {}
+        }
+        return;
+    }
+    let Health { value, rise, fall } = source.health;
+    let word: &[u8] = match server.op {
+        Op::Stopped => {
+            out.extend_from_slice(b"DOWN");
+            if source.checked && value > 0 {
+                drop(write!(out, " {value}/{rise}"));
+            }
+            return;
+        }
+        Op::Stopping => b"NOLB",
+        Op::Running | Op::Starting if server.admin.any(Admin::DRAIN) => b"DRAIN",
+        Op::Running | Op::Starting if !source.checked => b"no check",
+        Op::Running | Op::Starting => b"UP",
+    };
+    out.extend_from_slice(word);
+    if source.checked && value < source.health.full() {
+        drop(write!(out, " {}/{fall}", (value + 1).saturating_sub(rise)));
+    }
+}
+
+/// Why a server went down, came up or is stopping.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Cause<'a> {
+    /// Not told: the check's result has a line of its own (`option log-health-checks`).
+    #[default]
+    Untold,
+    /// `changed from CLI`.
+    Cli,
+    /// A check, in the words of `check::probe::write_reason`.
+    Check(&'a [u8]),
+}
+
+/// The numbers at the end of a change's line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Active servers left after the change.
+    pub active: u32,
+    /// Backup servers left after the change.
+    pub backup: u32,
+    /// Sessions on the server.
+    pub sessions: u32,
+    /// Sessions taken off the server's queue, or given to it.
+    pub requeued: u32,
+    /// Sessions waiting in the backend's queue.
+    pub queued: u32,
+}
+
+/// Everything a change's line is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Story<'a> {
+    /// The backend's name.
+    pub backend: &'a str,
+    /// The server's name.
+    pub name: &'a str,
+    /// The server after the change.
+    pub server: &'a Server,
+    /// Why it changed.
+    pub cause: Cause<'a>,
+    /// Backend and name of the tracked server whose change it follows.
+    pub via: Option<(&'a str, &'a str)>,
+    /// The numbers.
+    pub counts: Counts,
+}
+
+/// Appends the line that tells `news`, without a newline: the same on stderr and in the log.
+pub fn write_news(out: &mut Vec<u8>, news: News, story: &Story<'_>) {
+    let Story {
+        backend,
+        name,
+        server,
+        ..
+    } = *story;
+    let kind = if server.backup {
+        "Backup Server"
+    } else {
+        "Server"
+    };
+    drop(write!(out, "{kind} {backend}/{name} "));
+    let up = if server.op == Op::Stopped {
+        "DOWN"
+    } else {
+        "UP"
+    };
+    match news {
+        News::Down | News::Up | News::Stopping => {
+            out.extend_from_slice(match news {
+                News::Down => b"is DOWN",
+                News::Up => b"is UP",
+                _ => b"is stopping",
+            });
+            write_cause(out, story);
+            write_tail(out, server, &story.counts);
+        }
+        News::MaintFromUp => {
+            out.extend_from_slice(b"is going DOWN for maintenance");
+            write_via(out, story);
+            write_tail(out, server, &story.counts);
+        }
+        News::MaintFromDown => {
+            out.extend_from_slice(b"was DOWN and now enters maintenance");
+            write_via(out, story);
+            out.push(b'.');
+        }
+        News::MaintKept => out.extend_from_slice(b"remains in forced maintenance."),
+        News::MaintInherited => {
+            out.extend_from_slice(b"is leaving forced maintenance but remains in maintenance");
+            write_via(out, story);
+            out.push(b'.');
+        }
+        News::MaintLeft { forced } => {
+            let drain = if server.admin.any(Admin::DRAIN) {
+                "DRAIN"
+            } else {
+                "READY"
+            };
+            let forced = if forced { "forced " } else { "" };
+            drop(write!(
+                out,
+                "is {up}/{drain} (leaving {forced}maintenance)."
+            ));
+        }
+        News::DrainEntered => {
+            out.extend_from_slice(b"enters drain state");
+            write_via(out, story);
+            write_tail(out, server, &story.counts);
+        }
+        News::DrainKept => out.extend_from_slice(b"remains in forced drain mode."),
+        News::DrainLeft => drop(write!(out, "is {up} (leaving forced drain).")),
+    }
+}
+
+fn write_cause(out: &mut Vec<u8>, story: &Story<'_>) {
+    match story.cause {
+        Cause::Untold => {}
+        Cause::Cli => out.extend_from_slice(b", changed from CLI"),
+        Cause::Check(words) => {
+            out.extend_from_slice(b", ");
+            out.extend_from_slice(words);
+        }
+    }
+    write_via(out, story);
+}
+
+fn write_via(out: &mut Vec<u8>, story: &Story<'_>) {
+    if let Some((backend, name)) = story.via {
+        drop(write!(out, " via {backend}/{name}"));
+    }
+}
+
+fn write_tail(out: &mut Vec<u8>, server: &Server, counts: &Counts) {
+    let Counts {
+        active,
+        backup,
+        sessions,
+        requeued,
+        queued,
+    } = *counts;
+    let down = server.op == Op::Stopped;
+    out.extend_from_slice(b". ");
+    write_decimal(out, u64::from(active));
+    out.extend_from_slice(b" active and ");
+    write_decimal(out, u64::from(backup));
+    out.extend_from_slice(if down {
+        b" backup servers left."
+    } else {
+        b" backup servers online."
+    });
+    if active == 0 && backup > 0 {
+        out.extend_from_slice(b" Running on backup.");
+    }
+    drop(match down {
+        true => write!(
+            out,
+            " {sessions} sessions active, {requeued} requeued, {queued} remaining in queue."
+        ),
+        false => write!(
+            out,
+            " {requeued} sessions requeued, {queued} total in queue."
+        ),
+    });
+}
+
+/// Appends `backend b has no server available!`; stderr has the name in quotes. `word` is
+/// `backend`, or `proxy` for a `listen` section.
+pub fn write_none_left(out: &mut Vec<u8>, word: &str, backend: &str, quoted: bool) {
+    let quote = if quoted { "'" } else { "" };
+    drop(write!(
+        out,
+        "{word} {quote}{backend}{quote} has no server available!"
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(change: Option<Change>, server: &Server, cause: Cause<'_>, counts: Counts) -> String {
+        let Some(change) = change else {
+            return String::new();
+        };
+        let story = Story {
+            backend: "b",
+            name: "s1",
+            server,
+            cause,
+            via: None,
+            counts,
+        };
+        let mut out = Vec::new();
+        out.extend_from_slice(if change.alert { b"alert " } else { b"notice " });
+        write_news(&mut out, change.news, &story);
+        if change.drain_kept {
+            out.push(b'|');
+            write_news(&mut out, News::DrainKept, &story);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    fn status(server: &Server) -> String {
+        let mut out = Vec::new();
+        write_status(&mut out, server, None);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[derive(Clone, Copy)]
+    enum Do {
+        Maint,
+        Drain,
+        Ready,
+        Down,
+        Up,
+        Stopping,
+    }
+
+    /// What the runtime API's `set server b/s1 state` and `health` do.
+    fn run(server: &mut Server, what: Do) -> Vec<Option<Change>> {
+        match what {
+            Do::Maint => server.set_mode(Mode::Maint, true, 0).into(),
+            Do::Drain => server.set_mode(Mode::Drain, true, 0).into(),
+            Do::Ready => server.set_mode(Mode::Ready, true, 0).into(),
+            Do::Down => vec![server.go_down(0)],
+            Do::Up => {
+                server.health.value = server.health.full();
+                vec![server.come_up(0)]
+            }
+            Do::Stopping => vec![server.begin_stopping(0)],
+        }
+    }
+
+    /// One row is one command given to HAProxy 2.6.12 on an unchecked server, what it logged and
+    /// the status it showed afterwards.
+    #[test]
+    fn changes_are_told_as_haproxy_tells_them() {
+        let left = ". 1 active and 1 backup servers left. 0 sessions active, 0 requeued, \
+                    0 remaining in queue.";
+        let online =
+            ". 1 active and 1 backup servers online. 0 sessions requeued, 0 total in queue.";
+        let kept = "|Server b/s1 remains in forced drain mode.";
+        let rows = [
+            (
+                Do::Maint,
+                format!("alert Server b/s1 is going DOWN for maintenance{left}"),
+                "MAINT",
+            ),
+            (
+                Do::Ready,
+                "notice Server b/s1 is UP/READY (leaving forced maintenance).".into(),
+                "no check",
+            ),
+            (
+                Do::Drain,
+                format!("notice Server b/s1 enters drain state{online}"),
+                "DRAIN",
+            ),
+            (Do::Drain, String::new(), "DRAIN"),
+            (
+                Do::Ready,
+                "notice Server b/s1 is UP (leaving forced drain).".into(),
+                "no check",
+            ),
+            (Do::Ready, String::new(), "no check"),
+            (
+                Do::Maint,
+                format!("alert Server b/s1 is going DOWN for maintenance{left}"),
+                "MAINT",
+            ),
+            (
+                Do::Drain,
+                format!("notice Server b/s1 is UP/DRAIN (leaving forced maintenance).{kept}"),
+                "DRAIN",
+            ),
+            (
+                Do::Ready,
+                "notice Server b/s1 is UP (leaving forced drain).".into(),
+                "no check",
+            ),
+            (
+                Do::Down,
+                format!("alert Server b/s1 is DOWN, changed from CLI{left}"),
+                "DOWN",
+            ),
+            (
+                Do::Maint,
+                "notice Server b/s1 was DOWN and now enters maintenance.".into(),
+                "MAINT",
+            ),
+            (
+                Do::Ready,
+                "notice Server b/s1 is UP/READY (leaving forced maintenance).".into(),
+                "no check",
+            ),
+            (
+                Do::Down,
+                format!("alert Server b/s1 is DOWN, changed from CLI{left}"),
+                "DOWN",
+            ),
+            (
+                Do::Drain,
+                format!("notice Server b/s1 enters drain state{left}"),
+                "DOWN",
+            ),
+            (
+                Do::Up,
+                format!("notice Server b/s1 is UP, changed from CLI{online}{kept}"),
+                "DRAIN",
+            ),
+            (
+                Do::Down,
+                format!("notice Server b/s1 is DOWN, changed from CLI{left}{kept}"),
+                "DOWN",
+            ),
+            (
+                Do::Ready,
+                "notice Server b/s1 is DOWN (leaving forced drain).".into(),
+                "DOWN",
+            ),
+            (
+                Do::Up,
+                format!("notice Server b/s1 is UP, changed from CLI{online}"),
+                "no check",
+            ),
+            (
+                Do::Stopping,
+                format!("notice Server b/s1 is stopping, changed from CLI{online}"),
+                "NOLB",
+            ),
+            (
+                Do::Drain,
+                format!("notice Server b/s1 enters drain state{online}"),
+                "NOLB",
+            ),
+            (
+                Do::Ready,
+                "notice Server b/s1 is UP (leaving forced drain).".into(),
+                "NOLB",
+            ),
+            (
+                Do::Up,
+                format!("notice Server b/s1 is UP, changed from CLI{online}"),
+                "no check",
+            ),
+            (
+                Do::Stopping,
+                format!("notice Server b/s1 is stopping, changed from CLI{online}"),
+                "NOLB",
+            ),
+            (
+                Do::Down,
+                format!("alert Server b/s1 is DOWN, changed from CLI{left}"),
+                "DOWN",
+            ),
+        ];
+        let mut server = Server::new(&Initial::default(), 0);
+        let counts = Counts {
+            active: 1,
+            backup: 1,
+            ..Counts::default()
+        };
+        for (row, (what, expected, shown)) in rows.into_iter().enumerate() {
+            let changes = run(&mut server, what);
+            let text: String = changes
+                .into_iter()
+                .map(|change| told(change, &server, Cause::Cli, counts))
+                .collect();
+            assert_eq!(text, expected, "row {row}");
+            assert_eq!(status(&server), shown, "row {row}");
+        }
+    }
+}

@@ -113,6 +113,15 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// The same address with another port; paths and names have none and stay.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        match self {
+            Self::Inet(address) => Self::Inet(SocketAddr::new(address.ip(), port)),
+            other => other.clone(),
+        }
+    }
+
     /// What the log prints of it: `Unix` for both kinds of unix sockets.
     pub const fn address(&self) -> Address {
         match self {

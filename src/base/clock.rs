@@ -155,6 +155,20 @@ pub fn write_syslog_date(out: &mut Vec<u8>, wall_ms: u64, utc_offset_s: i32) {
 
 /// Appends `2023-02-19T04:02:26+01:00` (RFC 3339, whole seconds).
 pub fn write_rfc3339(out: &mut Vec<u8>, wall_ms: u64, utc_offset_s: i32) {
+    write_rfc3339_second(out, wall_ms, utc_offset_s);
+    write_zone(out, utc_offset_s, Some(b':'));
+}
+
+/// Appends `2023-02-19T04:02:26.864000+01:00` (RFC 3339 with microseconds, as RFC 5424 messages
+/// have it; the clock has milliseconds).
+pub fn write_rfc3339_micros(out: &mut Vec<u8>, wall_ms: u64, utc_offset_s: i32) {
+    write_rfc3339_second(out, wall_ms, utc_offset_s);
+    write_milliseconds(out, wall_ms);
+    out.extend_from_slice(b"000");
+    write_zone(out, utc_offset_s, Some(b':'));
+}
+
+fn write_rfc3339_second(out: &mut Vec<u8>, wall_ms: u64, utc_offset_s: i32) {
     let date = Civil::new(wall_ms / 1000, utc_offset_s);
     write_padded(out, date.year, 4);
     out.push(b'-');
@@ -163,7 +177,6 @@ pub fn write_rfc3339(out: &mut Vec<u8>, wall_ms: u64, utc_offset_s: i32) {
     write_padded(out, u32::from(date.day), 2);
     out.push(b'T');
     date.write_time(out);
-    write_zone(out, utc_offset_s, Some(b':'));
 }
 
 /// Appends `Sun, 22 Nov 2026 10:00:00 GMT` (RFC 9110 §5.6.7).

@@ -4,4 +4,5 @@ pub mod addr;
 pub mod arena;
 pub mod buffer;
 pub mod clock;
+pub mod version;
 pub mod wheel;

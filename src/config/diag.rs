@@ -1,1 +1,440 @@
-//! (being written)
+//! Collects what the reading of a configuration has to say and renders it in HAProxy's line form.
+//!
+//! A `Diagnostic` is a severity, a message in HAProxy 2.6's words, the place it speaks of, and what
+//! oneloop adds below it: the source line, a caret under the word, a suggestion. The list keeps the
+//! order in which things were found, because that order is part of what people compare.
+//!
+//! This file never prints and never decides to stop: `process::message` prints, the parser stops.
+//! File names appear exactly as the command line gave them.
+//!
+//! Rejected: a `Result` with the first error (HAProxy reports all errors of a file in one pass),
+//! and an error enum per cause (the text is what users and tools know; a type per text buys
+//! nothing).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Names a configuration file; an index into `Diagnostics::files`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FileId(pub u16);
+
+/// Byte columns `start..end` in a source line, counted from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// Where something stands: a file, a line and perhaps a word of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The file.
+    pub file: FileId,
+    /// Line number, from 1.
+    pub line: u32,
+    /// The line as written, without its end.
+    pub source: Arc<[u8]>,
+    /// The word meant; `None` speaks of the whole line, which is then shown without a caret.
+    pub span: Option<Span>,
+}
+
+/// How much a message matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Alert,
+    /// It can be used, but something is wrong.
+    Warning,
+    /// Information (`.notice`).
+    Notice,
+    /// Only said with `-dD`.
+    Diag,
+}
+
+/// The words before a message. HAProxy 2.6 is not of one mind about them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Lead {
+    /// `parsing [FILE:LINE] : `, by far the most common.
+    #[default]
+    Parsing,
+    /// `parsing [FILE:LINE]: `.
+    ParsingTight,
+    /// `Parsing [FILE:LINE]: ` (duplicate proxies).
+    ParsingCapital,
+    /// `[FILE:LINE] : ` (servers).
+    Place,
+    /// Nothing: the message says by itself where it belongs, or has no place.
+    Bare,
+}
+
+/// One thing found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Diagnostic {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The words put before the message.
+    pub lead: Lead,
+    /// Where it was found.
+    pub place: Option<Place>,
+    /// HAProxy's text without the lead; may span lines.
+    pub message: String,
+    /// Further lines printed after the source line, for example what to write instead.
+    pub notes: Vec<String>,
+}
+
+impl Diagnostic {
+    /// Adds a line of our own below the source line.
+    pub fn note(&mut self, text: impl Into<String>) -> &mut Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// Sets the words before the message.
+    pub fn lead(&mut self, lead: Lead) -> &mut Self {
+        self.lead = lead;
+        self
+    }
+
+    /// Adds `did you mean 'NAME' maybe ?` when one of `names` is near `word`.
+    pub fn suggest<'a>(
+        &mut self,
+        word: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> &mut Self {
+        if let Some(name) = nearest(word, names) {
+            let text = format!("did you mean '{name}' maybe ?");
+            self.notes.push(text);
+        }
+        self
+    }
+}
+
+/// Everything found so far, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    files: Vec<String>,
+    list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Registers a file under the name given on the command line.
+    pub fn add_file(&mut self, name: &str) -> FileId {
+        let id = FileId(u16::try_from(self.files.len()).unwrap_or(u16::MAX));
+        self.files.push(name.to_owned());
+        id
+    }
+
+    /// The name of a file.
+    pub fn file_name(&self, file: FileId) -> &str {
+        self.files
+            .get(usize::from(file.0))
+            .map_or("", String::as_str)
+    }
+
+    /// An error at a place, led by `parsing [FILE:LINE] : `.
+    pub fn alert(&mut self, place: Place, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Alert, Lead::Parsing, Some(place), message.into())
+    }
+
+    /// A warning at a place, led by `parsing [FILE:LINE] : `.
+    pub fn warning(&mut self, place: Place, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(
+            Severity::Warning,
+            Lead::Parsing,
+            Some(place),
+            message.into(),
+        )
+    }
+
+    /// An error without a place (or whose text says it by itself).
+    pub fn alert_bare(&mut self, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Alert, Lead::Bare, None, message.into())
+    }
+
+    /// A warning without a place.
+    pub fn warning_bare(&mut self, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Warning, Lead::Bare, None, message.into())
+    }
+
+    /// Adds a diagnostic of any kind.
+    pub fn push(
+        &mut self,
+        severity: Severity,
+        lead: Lead,
+        place: Option<Place>,
+        message: String,
+    ) -> &mut Diagnostic {
+        let at = self.list.len();
+        self.list.push(Diagnostic {
+            severity,
+            lead,
+            place,
+            message,
+            notes: Vec::new(),
+        });
+        &mut self.list[at]
+    }
+
+    /// All that was found, in order.
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    /// How many errors were found.
+    pub fn alerts(&self) -> usize {
+        self.count(Severity::Alert)
+    }
+
+    /// How many warnings were found.
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.list
+            .iter()
+            .filter(|one| one.severity == severity)
+            .count()
+    }
+
+    /// The text of one diagnostic: message, source line, caret and notes, lines parted by `\n`,
+    /// without the severity prefix (that is `process::message`'s).
+    pub fn render(&self, one: &Diagnostic) -> String {
+        let mut out = String::new();
+        if let Some(place) = &one.place {
+            let file = self.file_name(place.file);
+            let line = place.line;
+            let _ = match one.lead {
+                Lead::Parsing => write!(out, "parsing [{file}:{line}] : "),
+                Lead::ParsingTight => write!(out, "parsing [{file}:{line}]: "),
+                Lead::ParsingCapital => write!(out, "Parsing [{file}:{line}]: "),
+                Lead::Place => write!(out, "[{file}:{line}] : "),
+                Lead::Bare => Ok(()),
+            };
+        }
+        out.push_str(&one.message);
+        if let Some(place) = &one.place {
+            show_source(place, &mut out);
+        }
+        for note in &one.notes {
+            out.push_str("\n  ");
+            out.push_str(note);
+        }
+        out
+    }
+
+    /// Ends a file: says so if it had errors.
+    pub fn close_file(&mut self, file: FileId, alerts_before: usize) {
+        if self.alerts() > alerts_before {
+            let text = format!(
+                "Error(s) found in configuration file : {}",
+                self.file_name(file)
+            );
+            self.alert_bare(text);
+        }
+    }
+
+    /// Ends the whole reading: says so if there were errors, and tells whether there were.
+    pub fn close(&mut self) -> bool {
+        let fatal = self.alerts() > 0;
+        if fatal {
+            self.alert_bare("Fatal errors found in configuration.");
+        }
+        fatal
+    }
+}
+
+/// How many columns of a source line are shown.
+const COLUMNS_MAX: usize = 78;
+
+/// Appends the source line, its leading blanks cut and its control bytes as blanks, and a line of
+/// carets under the span. Of a long line the part round the span is shown.
+fn show_source(place: &Place, out: &mut String) {
+    let source = &place.source;
+    let lead = source
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
+    let tail = source
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
+    let line = source.get(lead..source.len() - tail).unwrap_or(&[]);
+    if line.is_empty() {
+        return;
+    }
+    let text: Vec<char> = String::from_utf8_lossy(line)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let column = |byte: u32| {
+        let upto = (byte as usize).saturating_sub(lead);
+        String::from_utf8_lossy(line.get(..upto).unwrap_or(line))
+            .chars()
+            .count()
+            + upto.saturating_sub(line.len())
+    };
+    let (start, end) = place
+        .span
+        .map_or((0, 0), |span| (column(span.start), column(span.end)));
+    // The window: from the start if the span fits there, otherwise with some room before it.
+    let from = if end <= COLUMNS_MAX {
+        0
+    } else {
+        start.saturating_sub(COLUMNS_MAX / 2)
+    };
+    let upto = text.len().min(from + COLUMNS_MAX);
+    let before = if from > 0 { "..." } else { "" };
+    let after = if upto < text.len() { "..." } else { "" };
+    out.push_str("\n  ");
+    out.push_str(before);
+    out.extend(text.get(from..upto).unwrap_or(&[]));
+    out.push_str(after);
+    if place.span.is_some() {
+        let carets = end.min(upto.max(start + 1)).saturating_sub(start).max(1);
+        out.push_str("\n  ");
+        out.push_str(&" ".repeat(before.len() + start - from));
+        out.push_str(&"^".repeat(carets));
+    }
+}
+
+/// The name nearest to `word`, if one is near enough to be what was meant: at most one edit in
+/// three letters, where an edit is an insertion, a deletion, a change or a swap of neighbours. Of
+/// equally near ones the first with the same first letter wins, then the first.
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1);
+    let mut best: Option<((usize, bool), &'a str)> = None;
+    for name in names {
+        let distance = edits(word, name);
+        let rank = (distance, word.chars().next() != name.chars().next());
+        if distance <= limit
+            && distance < name.chars().count()
+            && best.is_none_or(|(other, _)| rank < other)
+        {
+            best = Some((rank, name));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+/// The number of edits between two words (optimal string alignment).
+fn edits(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > a.len() / 3 + 1 {
+        return usize::MAX;
+    }
+    let mut two = vec![0; b.len() + 1];
+    let mut one: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            row[j] = (one[j] + 1).min(row[j - 1] + 1).min(one[j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(two[j - 2] + 1);
+            }
+        }
+        two = std::mem::replace(&mut one, row);
+    }
+    one[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str, span: Option<(u32, u32)>) -> String {
+        let mut found = Diagnostics::default();
+        let file = found.add_file("/etc/x.cfg");
+        let place = Place {
+            file,
+            line: 9,
+            source: source.as_bytes().into(),
+            span: span.map(|(start, end)| Span { start, end }),
+        };
+        found
+            .alert(place, "unknown keyword 'bindd'")
+            .note("did you mean 'bind' maybe ?");
+        found.render(&found.list()[0])
+    }
+
+    #[test]
+    fn source_caret_and_note_follow_the_message() {
+        assert_eq!(
+            render("\tbindd\t:80", Some((1, 6))),
+            "parsing [/etc/x.cfg:9] : unknown keyword 'bindd'\n  bindd :80\n  ^^^^^\n  did you mean 'bind' maybe ?"
+        );
+        assert_eq!(
+            render("  ä bindd :80 ", Some((5, 10))),
+            "parsing [/etc/x.cfg:9] : unknown keyword 'bindd'\n  ä bindd :80\n    ^^^^^\n  did you mean 'bind' maybe ?"
+        );
+        assert_eq!(
+            render("bind", None),
+            "parsing [/etc/x.cfg:9] : unknown keyword 'bindd'\n  bind\n  did you mean 'bind' maybe ?"
+        );
+    }
+
+    #[test]
+    fn long_lines_are_cut_round_the_span() {
+        let text = render(
+            &format!("{} bad {}", "x".repeat(300), "y".repeat(300)),
+            Some((301, 304)),
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1].len(), 2 + COLUMNS_MAX + 6);
+        let at = lines[2].find('^').unwrap();
+        assert_eq!(&lines[1][at..at + 3], "bad");
+        assert!(lines[1].starts_with("  ...x") && lines[1].ends_with("y..."));
+    }
+
+    #[test]
+    fn near_words_are_found() {
+        let names = [
+            "bind",
+            "balance",
+            "backlog",
+            "default_backend",
+            "check",
+            "log",
+            "forwardfor",
+        ];
+        let table = [
+            ("bindd", Some("bind")),
+            ("chekc", Some("check")),
+            ("forwardfr", Some("forwardfor")),
+            ("defalt_backend", Some("default_backend")),
+            ("default-backend", Some("default_backend")),
+            ("zzz", None),
+            ("", None),
+            ("b", None),
+            ("balanec", Some("balance")),
+        ];
+        for (word, name) in table {
+            assert_eq!(nearest(word, names), name, "{word}");
+        }
+    }
+
+    #[test]
+    fn the_closing_lines_come_only_after_errors() {
+        let mut found = Diagnostics::default();
+        let file = found.add_file("a.cfg");
+        found.warning_bare("w");
+        found.close_file(file, 0);
+        assert!(!found.close());
+        assert_eq!((found.alerts(), found.warnings()), (0, 1));
+        found.alert_bare("x");
+        found.close_file(file, 0);
+        assert!(found.close());
+        let texts: Vec<_> = found.list().iter().map(|one| found.render(one)).collect();
+        assert_eq!(
+            texts[2..],
+            [
+                "Error(s) found in configuration file : a.cfg",
+                "Fatal errors found in configuration."
+            ]
+        );
+    }
+}

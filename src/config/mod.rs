@@ -1,11 +1,30 @@
 //! Reads `haproxy.cfg`: lines to words, words to sections, sections to one immutable `Config`.
+//!
+//! `load` is the door. `lexer` and `blocks` hand out lines, `keywords` admits them, `sections`
+//! knows where they belong, the handlers (`global`, `proxy`, `bind`, `server`, `rules`, with
+//! what they share in `lines`) leave what a line says in drafts (`draft`), and `resolve`
+//! checks the whole and builds the `Config` of `model`. What there is to say about it is in
+//! `diag`.
+//!
+//! Invariants: one pass tells all errors; nothing here does I/O but through `host::Host`; no
+//! input makes it panic; nothing is accepted and ignored.
 
+mod bind;
 pub mod blocks;
+mod build;
 pub mod diag;
+mod draft;
+mod global;
+pub mod host;
 pub mod keywords;
 pub mod lexer;
-pub mod lines;
+mod lines;
 pub mod model;
-pub mod resolve;
-pub mod sections;
+mod proxy;
+mod resolve;
+mod rules;
+mod sections;
+mod server;
 pub mod units;
+
+pub use sections::{LoadOptions, Loaded, Source, load};

@@ -11,6 +11,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use crate::balance::pick::Algorithm;
 use crate::base::addr::Endpoint;
 use crate::http::reply::Reply;
 use crate::log::syslog::Framing;
@@ -220,14 +221,6 @@ pub enum Reuse {
     Aggressive,
     /// Any idle connection serves any request.
     Always,
-}
-
-/// `balance`. Later issues add rows here and to `balance::pick`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Weighted, smooth: the default.
-    #[default]
-    RoundRobin,
 }
 
 /// `option redispatch [N]`.
@@ -451,6 +444,30 @@ pub struct Check {
     pub own_address: bool,
     /// `port` was given.
     pub own_port: Option<u16>,
+}
+
+impl Network {
+    /// Whether an address lies in the network; one of the other family never does.
+    #[must_use]
+    pub fn contains(&self, ip: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        let prefix = u32::from(self.prefix);
+        match (self.address, ip) {
+            (V4(net), V4(ip)) => {
+                let mask = u32::MAX
+                    .checked_shl(32u32.saturating_sub(prefix))
+                    .unwrap_or(0);
+                (u32::from(net) ^ u32::from(ip)) & mask == 0
+            }
+            (V6(net), V6(ip)) => {
+                let mask = u128::MAX
+                    .checked_shl(128u32.saturating_sub(prefix))
+                    .unwrap_or(0);
+                (u128::from(net) ^ u128::from(ip)) & mask == 0
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Config {

@@ -1,1 +1,343 @@
-//! (being written)
+//! From a listener to a client record: limits, batches, the first read.
+//!
+//! A client record is small and lives as long as its connection; what a request needs beside it (a
+//! [`session`](super::session)) is taken when its first byte comes and given back when it is over, so
+//! that an idle connection costs this record and a timer node, and no buffer.
+//!
+//! Where a limit is reached (the process's, a frontend's, a `bind` line's), the listener is paused:
+//! connections wait in the kernel's backlog as HAProxy lets them. When the system itself refuses
+//! (`EMFILE` and its kin) all listeners are paused for a moment, so that the loop does not spin.
+
+use super::relay::{End, receive};
+use super::service::{Limits, Service};
+use super::session::{Phase, SessionId};
+use super::upstream::Upstream;
+use super::{Engine, Subject};
+use crate::base::addr::Address;
+use crate::base::arena::Key;
+use crate::base::wheel::TimerId;
+use crate::config::model::{Config, Mode, ProxyId};
+use crate::log::termination::Termination;
+use crate::net::{ListenerState, Net, Peer, Readiness, Socket, Stop};
+
+/// Buffers of unread bytes that are read off a connection before it is closed.
+const DRAINS_MAX: usize = 4;
+
+/// How long accepting rests after the system refused a connection, ms.
+const ACCEPT_REST_MS: u64 = 100;
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) socket: Socket,
+    pub(crate) source: Address,
+    /// When it was accepted, or its last request ended: monotonic and wall, ms.
+    pub(crate) since_ms: u64,
+    pub(crate) since_wall_ms: u64,
+    /// When bytes last moved, on either side of the session, monotonic ms.
+    pub(crate) active_ms: u64,
+    pub(crate) timer: TimerId,
+    pub(crate) listener: u32,
+    pub(crate) frontend: ProxyId,
+    /// The request under way.
+    pub(crate) session: Option<SessionId>,
+    pub(crate) requests: u32,
+    /// Its own server connection between two requests, under `http-reuse never`.
+    pub(crate) kept: Option<Key<Upstream>>,
+    pub(crate) ready: Readiness,
+    pub(crate) phase: Phase,
+    pub(crate) on_run_list: bool,
+}
+
+impl Client {
+    /// Between two requests, or before the first byte of the first.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.session.is_none()
+    }
+
+    /// Its socket, as the relay takes it.
+    pub(crate) fn end(&mut self) -> End<'_> {
+        End {
+            socket: &self.socket,
+            ready: &mut self.ready,
+        }
+    }
+}
+
+/// The run-time half of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerRecord {
+    /// The proxy's listener, or a stats socket by position.
+    pub(crate) kind: ListenerKind,
+    /// Connections at most.
+    pub(crate) maxconn: u32,
+    /// It takes no connections just now.
+    pub(crate) paused: bool,
+}
+
+/// What a listener serves.
+#[derive(Clone, Copy, Debug)]
+pub enum ListenerKind {
+    /// A frontend.
+    Proxy(ProxyId),
+    /// A stats socket, by position.
+    Stats(usize),
+}
+
+/// The records of all listeners, in the order in which the door names them.
+pub(crate) fn records(config: &Config, limits: &Limits) -> Vec<ListenerRecord> {
+    let proxies = config.listeners.iter().map(|listener| ListenerRecord {
+        kind: ListenerKind::Proxy(listener.proxy),
+        maxconn: listener.maxconn.unwrap_or(limits.maxconn),
+        paused: false,
+    });
+    let stats = (0..config.global.stats_sockets.len()).map(|index| ListenerRecord {
+        kind: ListenerKind::Stats(index),
+        maxconn: config.global.stats_maxconn,
+        paused: false,
+    });
+    proxies.chain(stats).collect()
+}
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// Takes a batch of connections off a listener.
+    pub(crate) fn accept(&mut self, index: u32) {
+        let Some(record) = self.listeners.get(index as usize).copied() else {
+            return;
+        };
+        if record.paused {
+            return;
+        }
+        for _ in 0..self.config.global.max_accept.max(1) {
+            if self.pause_at_limit(index, record) {
+                return;
+            }
+            match self.net.accept(index) {
+                Ok((socket, peer)) => match record.kind {
+                    ListenerKind::Proxy(frontend) => {
+                        self.accepted(index, frontend, socket, peer);
+                    }
+                    ListenerKind::Stats(position) => self.accepted_cli(position, socket),
+                },
+                Err(Stop::Blocked) => return,
+                // The client left before it was taken: the next one may be fine.
+                Err(Stop::Failed(errno)) if is_peers_fault(errno) => {}
+                Err(_) => {
+                    self.process.accept_failures += 1;
+                    self.rest_accepting();
+                    return;
+                }
+            }
+        }
+        // The batch is full and edges come once: look again after the others.
+        self.run_list.push(Subject::Listener(index));
+    }
+
+    /// Pauses a listener whose limit is reached; tells whether it is.
+    fn pause_at_limit(&mut self, index: u32, record: ListenerRecord) -> bool {
+        let full = match record.kind {
+            ListenerKind::Proxy(frontend) => {
+                let proxy = frontend.0 as usize;
+                self.clients.is_full()
+                    || self.listener_connections[index as usize] >= record.maxconn
+                    || self.proxy_stats[proxy].front.scur >= self.proxies[proxy].maxconn
+            }
+            ListenerKind::Stats(_) => self.clis.is_full(),
+        };
+        if full {
+            self.pause_listener(index);
+        }
+        full
+    }
+
+    fn pause_listener(&mut self, index: u32) {
+        let record = &mut self.listeners[index as usize];
+        if !record.paused {
+            record.paused = true;
+            self.accept_paused = true;
+            self.net.listener(index, ListenerState::Paused);
+        }
+    }
+
+    /// The system is out of descriptors or memory: rest all listeners for a moment.
+    fn rest_accepting(&mut self) {
+        for index in 0..self.listeners.len() {
+            self.pause_listener(index as u32);
+        }
+        self.wheel
+            .promise(self.accept_timer, self.now.ms + ACCEPT_REST_MS);
+    }
+
+    /// Lets paused listeners go on where their limits allow; called when a connection ends.
+    pub(crate) fn resume_accepting(&mut self) {
+        if !self.accept_paused || self.stopping {
+            return;
+        }
+        self.accept_paused = false;
+        for index in 0..self.listeners.len() {
+            let record = self.listeners[index];
+            if !record.paused {
+                continue;
+            }
+            let held = match record.kind {
+                ListenerKind::Proxy(frontend) => {
+                    let proxy = frontend.0 as usize;
+                    self.proxy_stats[proxy].paused
+                        || self.clients.is_full()
+                        || self.listener_connections[index] >= record.maxconn
+                        || self.proxy_stats[proxy].front.scur >= self.proxies[proxy].maxconn
+                }
+                ListenerKind::Stats(_) => self.clis.is_full(),
+            };
+            if held {
+                self.accept_paused = true;
+            } else {
+                self.listeners[index].paused = false;
+                self.net.listener(index as u32, ListenerState::Resumed);
+            }
+        }
+    }
+
+    /// `disable frontend`, `SIGTTOU`: new connections are refused (TCP), or wait (unix sockets).
+    pub(crate) fn pause_frontend(&mut self, proxy: ProxyId) {
+        if std::mem::replace(&mut self.proxy_stats[proxy.0 as usize].paused, true) {
+            return;
+        }
+        for index in self.config.proxy(proxy).listeners.clone() {
+            self.listeners[index as usize].paused = true;
+            self.net.listener(index, ListenerState::Refusing);
+        }
+        self.announce_frontend(proxy, "Paused");
+    }
+
+    /// `enable frontend`, `SIGTTIN`.
+    pub(crate) fn resume_frontend(&mut self, proxy: ProxyId) {
+        if !std::mem::replace(&mut self.proxy_stats[proxy.0 as usize].paused, false) {
+            return;
+        }
+        self.accept_paused = true;
+        self.resume_accepting();
+        self.announce_frontend(proxy, "Resumed");
+    }
+
+    fn announce_frontend(&mut self, proxy: ProxyId, what: &str) {
+        let proxy = self.config.proxy(proxy);
+        let text = format!("{what} {} {}.", proxy.kind(), proxy.name);
+        ::log::warn!("{text}");
+        let level = crate::log::syslog::Level::Warning;
+        self.journal
+            .message(self.config, proxy, level, &text, self.now);
+    }
+
+    /// A connection was taken: make its record, watch it, and read at once (most clients send their
+    /// first request right behind their connect).
+    fn accepted(&mut self, listener: u32, frontend: ProxyId, socket: Socket, peer: Peer) {
+        let now = self.now;
+        let wheel = &mut self.wheel;
+        let mut waiting = Some(socket);
+        let key = self.clients.insert_with_key(|key| Client {
+            socket: waiting.take().unwrap_or_else(|| Socket::from_raw(-1)),
+            source: peer.source,
+            since_ms: now.ms,
+            since_wall_ms: now.wall_ms,
+            active_ms: now.ms,
+            timer: wheel.add(Subject::Client(key).handle()),
+            listener,
+            frontend,
+            session: None,
+            requests: 0,
+            kept: None,
+            ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
+            phase: Phase::Request,
+            on_run_list: false,
+        });
+        let Some(key) = key else {
+            if let Some(socket) = waiting {
+                self.net.close(socket);
+            }
+            return;
+        };
+        self.listener_connections[listener as usize] += 1;
+        let stats = &mut self.proxy_stats[frontend.0 as usize].front;
+        stats.enter(now.ms);
+        stats.conn_tot += 1;
+        stats.conn_rate.add(now.ms, 1);
+        self.process.connections += 1;
+        self.process.connections_total += 1;
+        self.process.connection_rate.add(now.ms, 1);
+        self.process.session_rate.add(now.ms, 1);
+        let watched = match self.clients.get(key) {
+            Some(client) => self
+                .net
+                .watch(&client.socket, Subject::Client(key).handle()),
+            None => return,
+        };
+        if watched.is_err() {
+            self.remove_client(key);
+            return;
+        }
+        let proxy = self.config.proxy(frontend);
+        if proxy.log_format.is_none() {
+            self.log_connect(key);
+        }
+        if proxy.mode == Mode::Tcp && !self.begin_tcp(key) {
+            return self.close(key, Termination::RESOURCE_IN_CONNECT);
+        }
+        self.drive(key);
+    }
+
+    /// Ends a client's record: its socket, its timer, its place in the counts.
+    pub(crate) fn remove_client(&mut self, key: Key<Client>) {
+        let Some(mut client) = self.clients.remove(key) else {
+            return;
+        };
+        debug_assert!(
+            client.session.is_none(),
+            "a client ended before its session"
+        );
+        self.wheel.remove(client.timer);
+        self.close_kept(client.kept);
+        self.drain(&mut client);
+        self.net.close(client.socket);
+        self.listener_connections[client.listener as usize] -= 1;
+        self.proxy_stats[client.frontend.0 as usize].front.leave();
+        self.process.connections -= 1;
+        if self.accept_paused {
+            self.resume_accepting();
+        }
+    }
+
+    /// Reads off what the client has sent in vain, so that the close is not a reset that takes the
+    /// answer with it. A client that goes on sending is not waited for.
+    fn drain(&mut self, client: &mut Client) {
+        if !client.ready.has(Readiness::READABLE) {
+            return;
+        }
+        let Some(mut buffer) = self.pool.lend() else {
+            return;
+        };
+        for _ in 0..DRAINS_MAX {
+            buffer.clear();
+            let mut from = End {
+                socket: &client.socket,
+                ready: &mut client.ready,
+            };
+            if receive(&mut self.net, &mut from, &mut buffer).is_err()
+                || !client.ready.has(Readiness::READABLE)
+            {
+                break;
+            }
+        }
+        self.pool.give_back(buffer);
+    }
+}
+
+/// Errors of `accept(2)` that belong to the connection, not to us (the manual page's list for Linux).
+fn is_peers_fault(errno: i32) -> bool {
+    // ECONNABORTED, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,
+    // ENETDOWN, EPERM, EINTR.
+    matches!(
+        errno,
+        103 | 71 | 92 | 112 | 64 | 113 | 95 | 101 | 100 | 1 | 4
+    )
+}

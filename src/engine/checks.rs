@@ -1,1 +1,431 @@
-//! (being written)
+//! Drives health checks on real sockets, and tells what they change.
+//!
+//! A probe connects without blocking and is judged by how the connect ends; `check::state` says what
+//! the result means and when to look again. Whatever changes a server's state (a check, the runtime
+//! socket) comes through [`Engine::tell_change`], so that the order of service, the log, stderr and the
+//! counters cannot disagree.
+
+use super::service::Service;
+use super::{Engine, Subject};
+use crate::balance::pick::Place;
+use crate::balance::server::{
+    Cause, Change, Counts, Mode, News, Op, Server, Story, write_news, write_none_left,
+};
+use crate::base::wheel::{TimerId, Wheel};
+use crate::check::probe::{Report, Status, write_reason};
+use crate::check::state::{Check, Settings, Spread, Transition, Verdict, write_health_line};
+use crate::config::model::{Config, ServerId};
+use crate::log::syslog::Level;
+use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
+
+/// The health check of one server at run time.
+#[derive(Debug)]
+pub struct Probe {
+    /// The rise/fall counter.
+    pub state: Check,
+    /// The last result.
+    pub report: Report,
+    /// The connection under way.
+    socket: Option<Socket>,
+    attempt: u32,
+    timer: TimerId,
+    started_ms: u64,
+    /// When the next step is due: the next start, or the end of the wait for this one.
+    due_ms: u64,
+}
+
+impl Probe {
+    /// A check is under way just now.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.socket.is_some()
+    }
+}
+
+/// A change asked for through the runtime socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// `set server B/S state`.
+    Mode(Mode),
+    /// `disable server`.
+    Disable,
+    /// `enable server`.
+    Enable,
+    /// `set server B/S weight`: the absolute user weight.
+    Weight(u16),
+    /// `set server B/S health up|down|stopping`.
+    Health(Op),
+}
+
+/// The probes of all servers, by server id; none where a server is not checked.
+pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Option<Probe>> {
+    let checked = || {
+        config
+            .servers
+            .iter()
+            .filter_map(|server| server.check.as_ref())
+    };
+    let spread = Spread::new(checked().map(|check| u64::from(check.inter)));
+    let mut index = 0;
+    config
+        .servers
+        .iter()
+        .map(|server| {
+            let check = server.check.as_ref()?;
+            let mut state = Check::new(Settings {
+                inter_ms: u64::from(check.inter),
+                fastinter_ms: check.fastinter.map(u64::from),
+                downinter_ms: check.downinter.map(u64::from),
+                rise: check.rise,
+                fall: check.fall,
+            });
+            let due_ms = now_ms + spread.delay_ms(index, u64::from(check.inter));
+            index += 1;
+            let timer = wheel.add(Subject::ProbeTimer(server.id).handle());
+            if server.disabled {
+                state.pause();
+            } else {
+                wheel.promise(timer, due_ms);
+            }
+            Some(Probe {
+                state,
+                report: Report::default(),
+                socket: None,
+                attempt: 0,
+                timer,
+                started_ms: now_ms,
+                due_ms,
+            })
+        })
+        .collect()
+}
+
+/// What a server is to its group.
+pub(crate) fn place(server: &Server) -> Place {
+    Place {
+        weight: server.effective_weight(),
+        backup: server.backup,
+    }
+}
+
+/// The system's words for an error number.
+fn words_of(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// The wheel's promise for a server's checks: time to start one, or to give one up.
+    pub(crate) fn on_probe_timer(&mut self, server: ServerId) {
+        let now = self.now.ms;
+        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+            return;
+        };
+        if probe.due_ms > now {
+            self.wheel.promise(probe.timer, probe.due_ms);
+            return;
+        }
+        if probe.socket.is_some() {
+            return self.finish_probe(server, Status::L4Timeout, None);
+        }
+        if probe.state.runs() && !self.stopping {
+            self.start_probe(server);
+        }
+    }
+
+    fn start_probe(&mut self, server: ServerId) {
+        let config = self.config;
+        let now = self.now.ms;
+        let described = config.server(server);
+        let Some(check) = &described.check else {
+            return;
+        };
+        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+            return;
+        };
+        probe.attempt = (probe.attempt + 1) & crate::base::arena::GENERATION_MAX;
+        probe.started_ms = now;
+        let timeouts = &config.proxy(described.proxy).timeouts;
+        let limit = match (timeouts.check, timeouts.connect) {
+            (Some(_), Some(connect)) => connect,
+            (Some(limit), None) => limit,
+            (None, connect) => check.inter.min(connect.unwrap_or(check.inter)),
+        };
+        probe.due_ms = now + u64::from(limit);
+        let options = ConnectOptions { check: true };
+        let socket = match self.net.connect(&check.endpoint, options) {
+            Ok(socket) => socket,
+            Err(stop) => {
+                let errno = if let Stop::Failed(errno) = stop {
+                    errno
+                } else {
+                    0
+                };
+                return self.finish_probe(server, Status::L4Failed, Some(errno));
+            }
+        };
+        let watched = self
+            .net
+            .watch(&socket, Subject::Probe(server, probe.attempt).handle());
+        probe.socket = Some(socket);
+        self.wheel.promise(probe.timer, probe.due_ms);
+        if watched.is_err() {
+            self.finish_probe(server, Status::SocketError, None);
+        }
+    }
+
+    /// An edge on a probe's socket: its connect has ended.
+    pub(crate) fn on_probe_ready(&mut self, server: ServerId, attempt: u32, ready: Readiness) {
+        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+            return;
+        };
+        let Some(socket) = &probe.socket else { return };
+        let told = Readiness(Readiness::WRITABLE.0 | Readiness::ERROR.0);
+        if probe.attempt != attempt || !ready.has(told) {
+            return;
+        }
+        match self.net.connect_result(socket) {
+            Ok(()) => self.finish_probe(server, Status::L4Ok, None),
+            Err(Stop::Blocked) => {}
+            Err(Stop::Failed(errno)) => self.finish_probe(server, Status::L4Failed, Some(errno)),
+            Err(Stop::Closed) => self.finish_probe(server, Status::L4Failed, None),
+        }
+    }
+
+    /// A probe has ended: its result, what follows from it, and when to look again.
+    fn finish_probe(&mut self, server: ServerId, status: Status, errno: Option<i32>) {
+        let config = self.config;
+        let now = self.now.ms;
+        let index = server.0 as usize;
+        let spread = self.spread(server);
+        let Some(Some(probe)) = self.probes.get_mut(index) else {
+            return;
+        };
+        if let Some(socket) = probe.socket.take() {
+            self.net.abort(socket);
+        }
+        let info = errno.map(words_of).unwrap_or_default();
+        probe.report.set(
+            status,
+            0,
+            now.saturating_sub(probe.started_ms),
+            info.as_bytes(),
+        );
+        let verdict = if status.passed() {
+            Verdict::Passed
+        } else {
+            Verdict::Failed
+        };
+        let outcome = probe.state.on_result(verdict, now, spread);
+        probe.due_ms = outcome.due_ms;
+        self.wheel.promise(probe.timer, probe.due_ms);
+        self.servers[index].health.value = probe.state.value();
+        let described = config.server(server);
+        let proxy = config.proxy(described.proxy);
+        let mut reason = Vec::new();
+        write_reason(&mut reason, &probe.report);
+        let told = proxy.log_options.health_checks;
+        if told && outcome.moved {
+            let mut line = Vec::new();
+            let names = (
+                proxy.name.as_str(),
+                described.name.as_str(),
+                described.backup,
+            );
+            let drained = self.servers[index].is_drained();
+            write_health_line(&mut line, names, verdict, &reason, &probe.state, drained);
+            let line = String::from_utf8_lossy(&line);
+            ::log::warn!("{line}");
+            self.journal
+                .message(config, proxy, Level::Notice, &line, self.now);
+        }
+        let cause = if told {
+            Cause::Untold
+        } else {
+            Cause::Check(&reason)
+        };
+        let record = &mut self.servers[index];
+        let change = match outcome.transition {
+            Transition::WentDown => record.go_down(now),
+            Transition::CameUp => record.come_up(now),
+            Transition::Stopping => record.begin_stopping(now),
+            Transition::Resumed => record.come_up(now),
+            Transition::None => None,
+        };
+        if let Some(change) = change {
+            self.tell_change(server, change, cause);
+        }
+    }
+
+    /// `spread-checks`: a share of the interval, by chance that is the same in every run.
+    fn spread(&self, server: ServerId) -> i64 {
+        let percent = i64::from(self.config.global.spread_checks);
+        let Some(check) = self
+            .config
+            .server(server)
+            .check
+            .as_ref()
+            .filter(|_| percent > 0)
+        else {
+            return 0;
+        };
+        let mixed = (self.now.ms ^ (u64::from(server.0) << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let share = (mixed >> 40) as i64 % 1000 - 500;
+        i64::from(check.inter) * percent * share / 50_000
+    }
+
+    /// Carries out what the runtime socket asked for.
+    pub(crate) fn wish(&mut self, server: ServerId, wish: Wish) {
+        use crate::balance::server::Admin;
+        let now = self.now.ms;
+        let record = &mut self.servers[server.0 as usize];
+        let before = record.admin;
+        let changes = match wish {
+            Wish::Mode(mode) => record.set_mode(mode, true, now),
+            Wish::Disable => [record.add_admin(Admin::FORCED_MAINT, now), None],
+            Wish::Enable => [record.clear_admin(Admin::FORCED_MAINT, true, now), None],
+            Wish::Weight(weight) => {
+                record.weight = weight;
+                self.refresh_weight(server);
+                return;
+            }
+            Wish::Health(op) => {
+                let change = match op {
+                    Op::Stopped => record.go_down(now),
+                    Op::Stopping => record.begin_stopping(now),
+                    Op::Starting | Op::Running => record.come_up(now),
+                };
+                let up = op != Op::Stopped;
+                if let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) {
+                    probe.state.force(up);
+                    self.servers[server.0 as usize].health.value = probe.state.value();
+                }
+                if let Some(change) = change {
+                    self.tell_change(server, change, Cause::Cli);
+                }
+                return;
+            }
+        };
+        let after = self.servers[server.0 as usize].admin;
+        self.follow_maintenance(server, before.any(Admin::MAINT), after.any(Admin::MAINT));
+        for change in changes.into_iter().flatten() {
+            self.tell_change(server, change, Cause::Untold);
+        }
+        self.refresh_weight(server);
+    }
+
+    /// Checks rest while their server is in maintenance.
+    fn follow_maintenance(&mut self, server: ServerId, before: bool, after: bool) {
+        let now = self.now.ms;
+        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+            return;
+        };
+        if !before && after {
+            probe.state.pause();
+            if let Some(socket) = probe.socket.take() {
+                self.net.abort(socket);
+            }
+            self.wheel.disarm(probe.timer);
+        } else if before && !after {
+            probe.state.resume();
+            probe.due_ms = now;
+            self.wheel.promise(probe.timer, now);
+        } else {
+            return;
+        }
+        self.servers[server.0 as usize].health.value = probe.state.value();
+    }
+
+    /// The order of service learns a server's weight.
+    fn refresh_weight(&mut self, server: ServerId) {
+        let proxy = self.config.proxy(self.config.server(server).proxy);
+        let weight = self.servers[server.0 as usize].effective_weight();
+        let index = server.0 - proxy.servers.start;
+        self.proxies[proxy.id.0 as usize]
+            .group
+            .set_weight(index, weight);
+        if weight > 0 {
+            self.note_freed(proxy.id);
+        }
+    }
+
+    /// Tells a server's change to the order of service, stderr and the log.
+    fn tell_change(&mut self, server: ServerId, change: Change, cause: Cause<'_>) {
+        let config = self.config;
+        let now = self.now;
+        let described = config.server(server);
+        let proxy = config.proxy(described.proxy);
+        self.refresh_weight(server);
+        let record = &self.servers[server.0 as usize];
+        let own = &self.servers[proxy.servers.start as usize..proxy.servers.end as usize];
+        let active = own.iter().filter(|s| s.usable() && !s.backup).count() as u32;
+        let backup = own.iter().filter(|s| s.usable() && s.backup).count() as u32;
+        let story = Story {
+            backend: &proxy.name,
+            name: &described.name,
+            server: record,
+            cause,
+            via: None,
+            counts: Counts {
+                active,
+                backup,
+                sessions: self.server_stats[server.0 as usize].scur,
+                requeued: 0,
+                queued: self.proxy_stats[proxy.id.0 as usize].queued,
+            },
+        };
+        let level = if change.alert {
+            Level::Alert
+        } else {
+            Level::Notice
+        };
+        let kept = change.drain_kept.then_some(News::DrainKept);
+        for news in [Some(change.news), kept].into_iter().flatten() {
+            let mut line = Vec::new();
+            write_news(&mut line, news, &story);
+            let line = String::from_utf8_lossy(&line);
+            ::log::warn!("{line}");
+            self.journal.message(config, proxy, level, &line, now);
+        }
+        let alive = record.alive();
+        if !alive {
+            self.close_idle_of(server);
+        }
+        let stats = &mut self.proxy_stats[proxy.id.0 as usize];
+        let was_down = stats.is_down;
+        stats.is_down = active + backup == 0;
+        if stats.is_down && !was_down {
+            stats.last_change_ms = now.ms;
+            stats.times_down += 1;
+            let word = if proxy.is_frontend {
+                "proxy"
+            } else {
+                "backend"
+            };
+            let mut line = Vec::new();
+            write_none_left(&mut line, word, &proxy.name, true);
+            ::log::error!("{}", String::from_utf8_lossy(&line));
+            line.clear();
+            write_none_left(&mut line, word, &proxy.name, false);
+            let line = String::from_utf8_lossy(&line);
+            self.journal
+                .message(config, proxy, Level::Emerg, &line, now);
+        } else if was_down && !stats.is_down {
+            stats.down_ms += now.ms.saturating_sub(stats.last_change_ms);
+            stats.last_change_ms = now.ms;
+        }
+    }
+
+    /// Ends all checks (soft stop).
+    pub(crate) fn stop_checks(&mut self) {
+        for probe in self.probes.iter_mut().flatten() {
+            if let Some(socket) = probe.socket.take() {
+                self.net.abort(socket);
+            }
+            self.wheel.disarm(probe.timer);
+        }
+    }
+}

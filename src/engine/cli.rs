@@ -1,1 +1,275 @@
-//! (being written)
+//! Runtime connections: bytes in, commands to the [`Service`], bytes out.
+//!
+//! One line is one or several commands parted by `;`. Without `prompt` the connection closes after the
+//! commands of what came in one go have been answered, as HAProxy's does; with it, each line is
+//! followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
+//! slow reader costs one answer and no more. Changes are applied between two commands.
+
+use super::accept::ListenerKind;
+use super::service::{Caller, Outcome, Service, SeverityOutput};
+use super::{Engine, Subject};
+use crate::base::arena::Key;
+use crate::base::wheel::TimerId;
+use crate::net::{Net, Readiness, Socket, Stop};
+
+/// The longest input that is kept while its line is not whole, bytes (`tune.bufsize`'s default).
+const INPUT_MAX: usize = 16_384;
+
+/// One runtime connection.
+#[derive(Debug)]
+pub struct Cli {
+    socket: Socket,
+    ready: Readiness,
+    timer: TimerId,
+    active_ms: u64,
+    listener: u32,
+    caller: Caller,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    sent: usize,
+    /// The client has ended its side.
+    ended: bool,
+    /// A whole line has been answered: without `prompt` that was all.
+    answered: bool,
+    quit: bool,
+}
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// A connection came in on a stats socket.
+    pub(crate) fn accepted_cli(&mut self, position: usize, socket: Socket) {
+        let now = self.now.ms;
+        let Some(described) = self.config.global.stats_sockets.get(position) else {
+            return self.net.close(socket);
+        };
+        let listener = self
+            .listeners
+            .iter()
+            .position(|l| matches!(l.kind, ListenerKind::Stats(at) if at == position))
+            .unwrap_or_default() as u32;
+        let caller = Caller {
+            level: described.level,
+            interactive: false,
+            severity_output: SeverityOutput::None,
+            socket: position,
+            timeout_ms: self.config.global.stats_timeout,
+        };
+        let wheel = &mut self.wheel;
+        let mut waiting = Some(socket);
+        let key = self.clis.insert_with_key(|key| Cli {
+            socket: waiting.take().unwrap_or_else(|| Socket::from_raw(-1)),
+            ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
+            timer: wheel.add(Subject::Cli(key).handle()),
+            active_ms: now,
+            listener,
+            caller,
+            input: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            ended: false,
+            answered: false,
+            quit: false,
+        });
+        if let Some(socket) = waiting {
+            self.net.close(socket);
+        }
+        let Some(key) = key else { return };
+        let watched = match self.clis.get(key) {
+            Some(cli) => self.net.watch(&cli.socket, Subject::Cli(key).handle()),
+            None => return,
+        };
+        if watched.is_err() {
+            return self.close_cli(key);
+        }
+        self.drive_cli(key);
+    }
+
+    /// An edge on a runtime connection.
+    pub(crate) fn on_cli_ready(&mut self, key: Key<Cli>, readiness: Readiness) {
+        if let Some(cli) = self.clis.get_mut(key) {
+            cli.ready.add(readiness);
+            self.drive_cli(key);
+        }
+    }
+
+    /// A runtime connection has been silent for its time.
+    pub(crate) fn on_cli_timer(&mut self, key: Key<Cli>) {
+        let Some(cli) = self.clis.get(key) else {
+            return;
+        };
+        let due = cli.active_ms + u64::from(cli.caller.timeout_ms);
+        if due > self.now.ms {
+            self.wheel.promise(cli.timer, due);
+        } else {
+            self.close_cli(key);
+        }
+    }
+
+    fn drive_cli(&mut self, key: Key<Cli>) {
+        loop {
+            if !self.flush_cli(key) {
+                return;
+            }
+            let Some(cli) = self.clis.get_mut(key) else {
+                return;
+            };
+            if cli.quit {
+                return self.close_cli(key);
+            }
+            if let Some(end) = cli.input.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = cli.input.drain(..=end).collect();
+                self.run_line(key, line.strip_suffix(b"\n").unwrap_or(&line));
+                continue;
+            }
+            let Some(cli) = self.clis.get_mut(key) else {
+                return;
+            };
+            if cli.answered && !cli.caller.interactive {
+                return self.close_cli(key);
+            }
+            if cli.ended || cli.input.len() > INPUT_MAX {
+                return self.close_cli(key);
+            }
+            if !cli.ready.has(Readiness::READABLE) {
+                break;
+            }
+            let mut bytes = [0; 4096];
+            match self.net.recv(&cli.socket, &mut bytes) {
+                Ok(n) => {
+                    cli.active_ms = self.now.ms;
+                    cli.input
+                        .extend_from_slice(bytes.get(..n).unwrap_or_default());
+                }
+                Err(Stop::Blocked) => cli.ready.clear(Readiness::READABLE),
+                Err(Stop::Closed) => {
+                    cli.ready.clear(Readiness::READABLE);
+                    cli.ended = true;
+                }
+                Err(Stop::Failed(_)) => return self.close_cli(key),
+            }
+        }
+        self.promise_cli(key);
+    }
+
+    fn promise_cli(&mut self, key: Key<Cli>) {
+        if let Some(cli) = self.clis.get(key) {
+            self.wheel
+                .promise(cli.timer, cli.active_ms + u64::from(cli.caller.timeout_ms));
+        }
+    }
+
+    /// Runs the commands of one line, each seeing what the ones before it changed.
+    fn run_line(&mut self, key: Key<Cli>, line: &[u8]) {
+        for command in split_commands(line) {
+            let Some(cli) = self.clis.get_mut(key) else {
+                return;
+            };
+            let mut caller = cli.caller.clone();
+            let mut output = std::mem::take(&mut cli.output);
+            let outcome = {
+                let view = super::view!(self);
+                self.service.run(&command, &mut caller, &view, &mut output)
+            };
+            if let Outcome::Apply(command) = outcome {
+                self.apply(command);
+            }
+            let Some(cli) = self.clis.get_mut(key) else {
+                return;
+            };
+            cli.caller = caller;
+            cli.output = output;
+            if outcome == Outcome::Quit {
+                cli.quit = true;
+                return;
+            }
+        }
+        if let Some(cli) = self.clis.get_mut(key) {
+            cli.answered = true;
+            if cli.caller.interactive {
+                cli.output.extend_from_slice(b"> ");
+            }
+        }
+    }
+
+    /// Sends what is unsent; true when nothing is left.
+    fn flush_cli(&mut self, key: Key<Cli>) -> bool {
+        let Some(cli) = self.clis.get_mut(key) else {
+            return false;
+        };
+        while cli.sent < cli.output.len() {
+            if !cli.ready.has(Readiness::WRITABLE) {
+                self.promise_cli(key);
+                return false;
+            }
+            let rest = cli.output.get(cli.sent..).unwrap_or_default();
+            match self.net.send(&cli.socket, rest, &[], false) {
+                Ok(n) => {
+                    cli.sent += n;
+                    cli.active_ms = self.now.ms;
+                }
+                Err(Stop::Blocked) => cli.ready.clear(Readiness::WRITABLE),
+                Err(_) => {
+                    self.close_cli(key);
+                    return false;
+                }
+            }
+        }
+        cli.output.clear();
+        cli.sent = 0;
+        true
+    }
+
+    fn close_cli(&mut self, key: Key<Cli>) {
+        let Some(cli) = self.clis.remove(key) else {
+            return;
+        };
+        self.wheel.remove(cli.timer);
+        self.net.close(cli.socket);
+        debug_assert!((cli.listener as usize) < self.listeners.len());
+        if self.accept_paused {
+            self.resume_accepting();
+        }
+    }
+}
+
+/// The commands of a line, parted by `;` (a backslash before it makes it an ordinary byte).
+fn split_commands(line: &[u8]) -> Vec<Vec<u8>> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut commands = vec![Vec::new()];
+    let mut bytes = line.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.peek() == Some(&b';') => {
+                bytes.next();
+                if let Some(last) = commands.last_mut() {
+                    last.push(b';');
+                }
+            }
+            b';' => commands.push(Vec::new()),
+            _ => {
+                if let Some(last) = commands.last_mut() {
+                    last.push(byte);
+                }
+            }
+        }
+    }
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_parted_by_semicolons() {
+        let split = |line: &str| -> Vec<String> {
+            split_commands(line.as_bytes())
+                .into_iter()
+                .map(|command| String::from_utf8(command).unwrap())
+                .collect()
+        };
+        assert_eq!(split("show info"), ["show info"]);
+        assert_eq!(split("a;b ; c"), ["a", "b ", " c"]);
+        assert_eq!(split(r"set x a\;b\r"), [r"set x a;b\r"]);
+        assert_eq!(split(""), [""]);
+    }
+}

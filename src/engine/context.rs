@@ -1,1 +1,344 @@
-//! (being written)
+//! What rules and log lines may read of a session, and the memory that one step works in.
+//!
+//! [`Facts`] is a session without its messages; [`Looking`] adds the heads that are at hand. Both
+//! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a step:
+//! nothing in it is needed after a wait.
+
+use super::service::Limits;
+use super::stats::{Counters, ProxyStats};
+use crate::balance::server::Server;
+use crate::base::addr::Address;
+use crate::base::clock::Now;
+use crate::config::model::{Config, ProxyId, ServerId};
+use crate::http::head::{Head, Limits as HeadLimits};
+use crate::http::rewrite::{Edits, Message};
+use crate::log::record::{NO_ID, Target, Txn};
+use crate::rules::Context;
+use crate::rules::fetch::Scratch;
+use crate::rules::format::{Field, Value};
+
+/// The memory of one step, reserved once.
+#[derive(Debug)]
+pub struct Bench {
+    /// The head just parsed.
+    pub head: Head,
+    /// What the rules change in it.
+    pub edits: Edits,
+    /// What evaluation remembers.
+    pub scratch: Scratch,
+    /// Where a head is rendered.
+    pub raw: Box<[u8]>,
+    /// What is sent before a body.
+    pub prefix: Vec<u8>,
+    /// Head and body of an answer that a rule makes.
+    pub answer: (Vec<u8>, Vec<u8>),
+    /// Short texts (an address, a name).
+    pub text: Vec<u8>,
+    /// The bounds of a head.
+    pub limits: HeadLimits,
+}
+
+impl Bench {
+    /// Memory for the sizes of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let global = &config.global;
+        let size = (global.buffer_size + global.max_rewrite.max(1024)) as usize;
+        Self {
+            head: Head::new(usize::from(global.max_headers)),
+            edits: Edits::new(usize::from(global.max_headers), size),
+            scratch: Scratch::default(),
+            raw: vec![0; size].into_boxed_slice(),
+            prefix: Vec::with_capacity(4096),
+            answer: (Vec::with_capacity(1024), Vec::with_capacity(1024)),
+            text: Vec::with_capacity(256),
+            limits: HeadLimits {
+                bytes_max: global.buffer_size.saturating_sub(global.max_rewrite),
+            },
+        }
+    }
+}
+
+/// A session without its messages.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) txn: &'a Txn,
+    pub(crate) requests: u32,
+    pub(crate) now: Now,
+    pub(crate) limits: &'a Limits,
+    pub(crate) proxy_stats: &'a [ProxyStats],
+    pub(crate) servers: &'a [Server],
+    pub(crate) server_stats: &'a [Counters],
+    pub(crate) letters: ([u8; 4], usize),
+}
+
+/// Borrows the [`Facts`] of a session from the engine's fields, so that others stay free.
+macro_rules! facts {
+    ($engine:ident, $session:expr, $requests:expr) => {
+        $crate::engine::context::Facts {
+            config: $engine.config,
+            txn: &$session.txn,
+            requests: $requests,
+            now: $engine.now,
+            limits: &$engine.limits,
+            proxy_stats: &$engine.proxy_stats,
+            servers: &$engine.servers,
+            server_stats: &$engine.server_stats,
+            letters: $crate::engine::journal::letters(&$session.txn),
+        }
+    };
+}
+pub(crate) use facts;
+
+impl<'a> Facts<'a> {
+    fn frontend(&self) -> &'a crate::config::model::Proxy {
+        self.config.proxy(ProxyId(self.txn.frontend))
+    }
+
+    fn backend(&self) -> &'a crate::config::model::Proxy {
+        let id = if self.txn.backend == NO_ID {
+            self.txn.frontend
+        } else {
+            self.txn.backend
+        };
+        self.config.proxy(ProxyId(id))
+    }
+
+    fn server(&self) -> Option<&'a crate::config::model::Server> {
+        match self.txn.target {
+            Target::Server(id) => Some(self.config.server(ServerId(id))),
+            _ => None,
+        }
+    }
+
+    fn front_of(&self, id: u32) -> Option<&'a Counters> {
+        self.proxy_stats.get(id as usize).map(|stats| &stats.front)
+    }
+
+    fn back_of(&self, id: u32) -> Option<&'a Counters> {
+        self.proxy_stats.get(id as usize).map(|stats| &stats.back)
+    }
+
+    fn servers_of(&self, id: u32) -> &'a [Server] {
+        let Some(proxy) = self.config.proxies.get(id as usize) else {
+            return &[];
+        };
+        self.servers
+            .get(proxy.servers.start as usize..proxy.servers.end as usize)
+            .unwrap_or_default()
+    }
+
+    fn usable(&self, id: u32) -> i64 {
+        let servers = self.servers_of(id);
+        let active = servers.iter().filter(|s| s.usable() && !s.backup).count();
+        let backup = servers.iter().filter(|s| s.usable() && s.backup).count();
+        (if active > 0 { active } else { backup }) as i64
+    }
+
+    fn slots(&self, id: u32) -> i64 {
+        let mut slots = 0;
+        for server in self.servers_of(id).iter().filter(|s| s.usable()) {
+            if server.maxconn == 0 {
+                return -1;
+            }
+            slots += i64::from(server.maxconn) - i64::from(server.served);
+        }
+        slots
+    }
+}
+
+fn known(value: Option<u32>) -> Value<'static> {
+    value.map_or(Value::Missing, |n| Value::Int(i64::from(n)))
+}
+
+fn text(bytes: &[u8]) -> Value<'_> {
+    if bytes.is_empty() {
+        Value::Missing
+    } else {
+        Value::Bytes(bytes)
+    }
+}
+
+fn flagged(n: i64, partial: bool) -> Value<'static> {
+    if partial {
+        Value::Partial(n)
+    } else {
+        Value::Int(n)
+    }
+}
+
+impl Context for Facts<'_> {
+    fn request(&self) -> Option<Message<'_>> {
+        None
+    }
+
+    fn response(&self) -> Option<Message<'_>> {
+        None
+    }
+
+    fn source(&self) -> Address {
+        self.txn.source
+    }
+
+    fn destination(&self) -> Address {
+        self.txn.destination
+    }
+
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn field(&self, field: Field) -> Value<'_> {
+        let txn = self.txn;
+        let offset = self.now.utc_offset_s;
+        match field {
+            Field::Client => Value::Address(txn.source),
+            Field::Frontend => Value::Address(txn.destination),
+            Field::BackendSource => Value::Address(txn.backend_source),
+            Field::Server => Value::Address(txn.server_address),
+            Field::FrontendName => Value::Bytes(self.frontend().name.as_bytes()),
+            Field::BackendName => Value::Bytes(self.backend().name.as_bytes()),
+            Field::ServerName => Value::Bytes(match txn.target {
+                Target::None => b"<NOSRV>",
+                Target::Stats => b"<STATS>",
+                Target::Prometheus => b"<PROMEX>",
+                Target::Server(id) => self.config.server(ServerId(id)).name.as_bytes(),
+            }),
+            Field::FrontendTransport => Value::Bytes(if txn.encrypted { b"~" } else { b"" }),
+            Field::Hostname => Value::Bytes(self.limits.node.as_bytes()),
+            Field::RequestLine => text(&txn.request_line),
+            Field::Status => Value::Int(if txn.status == 0 {
+                -1
+            } else {
+                i64::from(txn.status)
+            }),
+            Field::BytesRead => flagged(txn.bytes_read as i64, txn.early),
+            Field::BytesUploaded => Value::Int(txn.bytes_uploaded as i64),
+            Field::RequestCookie => text(&txn.request_cookie_text),
+            Field::ResponseCookie => text(&txn.response_cookie_text),
+            Field::UniqueId => text(&txn.unique_id),
+            Field::AcceptDate => Value::Date {
+                wall_ms: txn.accept_date_ms,
+                utc_offset_s: offset,
+            },
+            Field::RequestDate => Value::Date {
+                wall_ms: txn.request_date_ms,
+                utc_offset_s: offset,
+            },
+            Field::TimeHandshake => Value::Int(txn.timer_handshake()),
+            Field::TimeIdle => Value::Int(txn.timer_idle()),
+            Field::TimeRequest => Value::Int(txn.timer_request()),
+            Field::TimeQuery => Value::Int(txn.timer_total_request()),
+            Field::TimeQueue => Value::Int(txn.timer_queue()),
+            Field::TimeConnect => Value::Int(txn.timer_connect()),
+            Field::TimeResponse => Value::Int(txn.timer_response()),
+            Field::TimeData => Value::Int(txn.timer_data()),
+            Field::TimeActive => flagged(txn.timer_active(), txn.early),
+            Field::TimeTotal => flagged(txn.timer_total(), txn.early),
+            Field::TimeUser => flagged(txn.timer_user(), txn.early),
+            Field::Termination => {
+                Value::Bytes(self.letters.0.get(..self.letters.1).unwrap_or_default())
+            }
+            Field::ActiveConnections => Value::Int(i64::from(txn.counters.actconn)),
+            Field::FrontendConnections => Value::Int(i64::from(txn.counters.feconn)),
+            Field::BackendConnections => Value::Int(i64::from(txn.counters.beconn)),
+            Field::ServerConnections => Value::Int(i64::from(txn.counters.srv_conn)),
+            Field::Retries => flagged(i64::from(txn.retries), txn.redispatched),
+            Field::ServerQueue => Value::Int(i64::from(txn.counters.srv_queue)),
+            Field::BackendQueue => Value::Int(i64::from(txn.counters.backend_queue)),
+            Field::LogCounter => Value::Int(txn.log_count as i64),
+            Field::RequestCounter => Value::Int(txn.request_count as i64),
+            Field::Pid => Value::Int(i64::from(self.limits.pid)),
+            Field::RequestCaptures => Value::Int(txn.request_captures.len() as i64),
+            Field::RequestCapture(slot) => txn
+                .request_captures
+                .get(usize::from(slot))
+                .map_or(Value::Missing, Value::Bytes),
+            Field::ResponseCaptures => Value::Int(txn.response_captures.len() as i64),
+            Field::ResponseCapture(slot) => txn
+                .response_captures
+                .get(usize::from(slot))
+                .map_or(Value::Missing, Value::Bytes),
+            Field::ResponseVersion => match txn.response_minor {
+                Some(0) => Value::Bytes(b"HTTP/1.0"),
+                Some(_) => Value::Bytes(b"HTTP/1.1"),
+                None => Value::Missing,
+            },
+            Field::FrontendId => Value::Int(i64::from(self.frontend().number)),
+            Field::BackendId => Value::Int(i64::from(self.backend().number)),
+            Field::ServerId => known(self.server().map(|server| server.number)),
+            Field::DefaultBackend => match self.frontend().default_backend {
+                Some(id) => Value::Bytes(self.config.proxy(id).name.as_bytes()),
+                None => Value::Missing,
+            },
+            Field::ListenerId => known(
+                self.config
+                    .listeners
+                    .get(txn.listener as usize)
+                    .map(|l| l.number),
+            ),
+            Field::ListenerName => self
+                .config
+                .listeners
+                .get(txn.listener as usize)
+                .and_then(|l| l.name.as_ref())
+                .map_or(Value::Missing, |name| Value::Bytes(name.as_bytes())),
+            Field::FirstRequest => Value::Int(i64::from(self.requests <= 1)),
+            Field::ConnectionsOfFrontend(id) => known(self.front_of(id).map(|c| c.scur)),
+            Field::ConnectionsOfBackend(id) => known(self.back_of(id).map(|c| c.scur)),
+            Field::UsableServers(id) => Value::Int(self.usable(id)),
+            Field::ConnectionSlots(id) => Value::Int(self.slots(id)),
+            Field::Queue(id) => known(self.proxy_stats.get(id as usize).map(|p| p.queued)),
+            Field::BackendRate(id) => known(self.back_of(id).map(|c| c.rate.read(self.now.ms))),
+            Field::FrontendRate(id) => known(self.front_of(id).map(|c| c.rate.read(self.now.ms))),
+            Field::RequestRate(id) => {
+                known(self.front_of(id).map(|c| c.req_rate.read(self.now.ms)))
+            }
+            Field::ServerIsUp(id) => {
+                known(self.servers.get(id as usize).map(|s| u32::from(s.usable())))
+            }
+            Field::ConnectionsOfServer(id) => {
+                known(self.server_stats.get(id as usize).map(|c| c.scur))
+            }
+            Field::QueueOfServer(_) => Value::Int(0),
+            Field::WeightOfServer(id) => known(
+                self.servers
+                    .get(id as usize)
+                    .map(|s| u32::from(s.effective_weight())),
+            ),
+        }
+    }
+}
+
+/// A session with the heads that are at hand.
+pub struct Looking<'a> {
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) request: Option<Message<'a>>,
+    pub(crate) response: Option<Message<'a>>,
+}
+
+impl Context for Looking<'_> {
+    fn request(&self) -> Option<Message<'_>> {
+        self.request
+    }
+
+    fn response(&self) -> Option<Message<'_>> {
+        self.response
+    }
+
+    fn source(&self) -> Address {
+        self.facts.source()
+    }
+
+    fn destination(&self) -> Address {
+        self.facts.destination()
+    }
+
+    fn field(&self, field: Field) -> Value<'_> {
+        self.facts.field(field)
+    }
+
+    fn now(&self) -> Now {
+        self.facts.now
+    }
+}

@@ -1,11 +1,548 @@
 //! The loop: owns every record and socket, and drives each session through its life.
+//!
+//! One turn is: wait, act on edges, act on timers, end of turn (run list, freed slots, log lines).
+//! Every event of a session, whichever side it came from, ends in `drive(client)`; see
+//! [`session`]. Client and upstream records lie in different arenas, so that a step holds both at
+//! once and the borrow checker proves that it may.
+//!
+//! Invariants, checked by [`Engine::check_invariants`] in every simulated turn:
+//! a client in use by an upstream uses that upstream; buffers lent are buffers held; slots taken on
+//! servers are sessions that hold one; every record that waits has a timer no later than its
+//! deadline; a session that could go on is on the run list.
 
 pub mod accept;
+pub mod answer;
 pub mod checks;
 pub mod cli;
 pub mod context;
+pub mod deadline;
+pub mod exchange;
+pub mod journal;
 pub mod relay;
+pub mod request;
 pub mod service;
 pub mod session;
 pub mod stats;
 pub mod upstream;
+
+use crate::balance::pick::Group;
+use crate::balance::queue::{Queue, Waiters};
+use crate::balance::server::Server;
+use crate::base::arena::{Arena, Handle, Key};
+use crate::base::buffer::Pool;
+use crate::base::clock::Now;
+use crate::base::wheel::{TimerId, Wheel};
+use crate::config::model::{Config, ProxyId, ServerId};
+use crate::engine::accept::{Client, ListenerRecord};
+use crate::engine::checks::Probe;
+use crate::engine::cli::Cli;
+use crate::engine::context::Bench;
+use crate::engine::journal::Journal;
+use crate::engine::service::{Command, Limits, Service, View};
+use crate::engine::session::Sessions;
+use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
+use crate::engine::upstream::Upstream;
+use crate::net::{ListenerState, Net, Readiness, Signal};
+
+/// Steps of one session before others have their turn.
+pub const STEPS_PER_TURN_MAX: usize = 16;
+
+/// How often idle server connections are looked through, ms (`tune.pool-purge-delay`'s default).
+const PURGE_INTERVAL_MS: u64 = 5_000;
+
+/// What an opaque handle means. The kind is the high four bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A listener, by position: the configuration's, then the stats sockets.
+    Listener(u32),
+    /// A client connection.
+    Client(Key<Client>),
+    /// A server connection.
+    Upstream(Key<Upstream>),
+    /// The socket of a running probe of a server; the generation tells attempts apart.
+    Probe(ServerId, u32),
+    /// The timer of a server's checks.
+    ProbeTimer(ServerId),
+    /// A runtime connection.
+    Cli(Key<Cli>),
+    /// The timer of idle server connections.
+    Purge,
+    /// The timer of `hard-stop-after`.
+    HardStop,
+    /// The timer that lets a listener accept again after the system refused.
+    AcceptAgain,
+}
+
+impl Subject {
+    /// Packs it.
+    #[must_use]
+    pub fn handle(self) -> Handle {
+        match self {
+            Self::Listener(index) => Handle::new(1, 0, index),
+            Self::Client(key) => key.handle(2),
+            Self::Upstream(key) => key.handle(3),
+            Self::Probe(server, attempt) => Handle::new(4, attempt, server.0),
+            Self::ProbeTimer(server) => Handle::new(5, 0, server.0),
+            Self::Cli(key) => key.handle(6),
+            Self::Purge => Handle::new(7, 0, 0),
+            Self::HardStop => Handle::new(7, 0, 1),
+            Self::AcceptAgain => Handle::new(7, 0, 2),
+        }
+    }
+
+    /// Unpacks what [`Subject::handle`] packed.
+    #[must_use]
+    pub fn of(handle: Handle) -> Option<Self> {
+        Some(match handle.kind() {
+            1 => Self::Listener(handle.index()),
+            2 => Self::Client(Key::from_handle(handle)),
+            3 => Self::Upstream(Key::from_handle(handle)),
+            4 => Self::Probe(ServerId(handle.index()), handle.generation()),
+            5 => Self::ProbeTimer(ServerId(handle.index())),
+            6 => Self::Cli(Key::from_handle(handle)),
+            7 => match handle.index() {
+                0 => Self::Purge,
+                1 => Self::HardStop,
+                2 => Self::AcceptAgain,
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Borrows the [`View`] of the engine's fields, so that others stay free.
+macro_rules! view {
+    ($engine:ident) => {
+        $crate::engine::service::View {
+            config: $engine.config,
+            servers: &$engine.servers,
+            probes: &$engine.probes,
+            server_stats: &$engine.server_stats,
+            idle: &$engine.idle_counts,
+            proxy_stats: &$engine.proxy_stats,
+            listener_connections: &$engine.listener_connections,
+            process: &$engine.process,
+            limits: &$engine.limits,
+            now: $engine.now,
+            stopping: $engine.stopping,
+        }
+    };
+}
+pub(crate) use view;
+
+/// How the process shall end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was finished after a soft stop.
+    Done,
+    /// By this signal, at once.
+    Signal(i32),
+}
+
+/// The run-time half of a proxy.
+#[derive(Debug)]
+pub struct ProxyRecord {
+    /// Its servers' order of service.
+    pub group: Group,
+    /// Sessions that wait for a slot on any server.
+    pub queue: Queue,
+    /// `fullconn` worked out.
+    pub full_conn: u32,
+    /// `maxconn` worked out.
+    pub maxconn: u32,
+    /// Requests logged so far (`%lc`).
+    pub log_count: u64,
+}
+
+/// The engine. `N` is the door to the system, `S` the runtime socket's commands.
+pub struct Engine<'c, N: Net, S: Service> {
+    pub(crate) config: &'c Config,
+    pub(crate) net: N,
+    pub(crate) service: S,
+    pub(crate) limits: Limits,
+    pub(crate) now: Now,
+    pub(crate) clients: Arena<Client>,
+    pub(crate) sessions: Sessions,
+    pub(crate) upstreams: Arena<Upstream>,
+    pub(crate) clis: Arena<Cli>,
+    pub(crate) listeners: Vec<ListenerRecord>,
+    pub(crate) listener_connections: Vec<u32>,
+    pub(crate) proxies: Vec<ProxyRecord>,
+    pub(crate) proxy_stats: Vec<ProxyStats>,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) server_stats: Vec<Counters>,
+    pub(crate) idle: Vec<upstream::IdleList>,
+    pub(crate) idle_counts: Vec<u32>,
+    pub(crate) probes: Vec<Option<Probe>>,
+    pub(crate) process: ProcessStats,
+    pub(crate) journal: Journal,
+    pub(crate) bench: Bench,
+    pub(crate) pool: Pool,
+    pub(crate) wheel: Wheel,
+    pub(crate) run_list: Vec<Subject>,
+    running: Vec<Subject>,
+    ready: Vec<(Handle, Readiness)>,
+    fired: Vec<Handle>,
+    pub(crate) waiters: Waiters,
+    pub(crate) freed: Vec<ProxyId>,
+    pub(crate) accept_paused: bool,
+    purge_timer: TimerId,
+    hard_stop_timer: TimerId,
+    pub(crate) accept_timer: TimerId,
+    pub(crate) stopping: bool,
+    trimmed_ms: u64,
+    exit: Option<Exit>,
+}
+
+impl<'c, N: Net, S: Service> Engine<'c, N, S> {
+    /// An engine for a configuration whose listeners and log targets `net` already holds. `now` is
+    /// the time of the start.
+    pub fn new(config: &'c Config, net: N, service: S, limits: Limits, now: Now) -> Self {
+        let mut wheel = Wheel::new(now.ms);
+        let purge_timer = wheel.add(Subject::Purge.handle());
+        let hard_stop_timer = wheel.add(Subject::HardStop.handle());
+        let accept_timer = wheel.add(Subject::AcceptAgain.handle());
+        let maxconn = limits.maxconn as usize;
+        let buffer =
+            (config.global.buffer_size + config.global.max_rewrite.max(1024)) as usize + 64;
+        let servers: Vec<Server> = config
+            .servers
+            .iter()
+            .map(|s| upstream::record(s, now))
+            .collect();
+        let proxies = config
+            .proxies
+            .iter()
+            .map(|proxy| upstream::proxy_record(config, proxy, &servers, &limits))
+            .collect();
+        Self {
+            config,
+            net,
+            service,
+            now,
+            clients: Arena::new(maxconn),
+            sessions: Sessions::default(),
+            upstreams: Arena::new(maxconn.saturating_mul(2)),
+            clis: Arena::new(config.global.stats_maxconn as usize),
+            listeners: accept::records(config, &limits),
+            listener_connections: vec![0; config.listeners.len()],
+            proxies,
+            proxy_stats: vec![
+                ProxyStats {
+                    last_change_ms: now.ms,
+                    ..ProxyStats::default()
+                };
+                config.proxies.len()
+            ],
+            server_stats: vec![Counters::default(); servers.len()],
+            idle: servers
+                .iter()
+                .map(|_| upstream::IdleList::default())
+                .collect(),
+            idle_counts: vec![0; servers.len()],
+            probes: checks::probes(config, &mut wheel, now.ms),
+            servers,
+            process: ProcessStats::default(),
+            journal: Journal::new(config, &limits),
+            bench: Bench::new(config),
+            pool: Pool::new(buffer, maxconn.saturating_mul(5).saturating_add(16)),
+            wheel,
+            run_list: Vec::new(),
+            running: Vec::new(),
+            ready: Vec::with_capacity(512),
+            fired: Vec::new(),
+            waiters: Waiters::new(maxconn),
+            freed: Vec::new(),
+            accept_paused: false,
+            purge_timer,
+            hard_stop_timer,
+            accept_timer,
+            stopping: false,
+            trimmed_ms: now.ms,
+            exit: None,
+            limits,
+        }
+    }
+
+    /// One turn of the loop; `None` while the process lives.
+    pub fn turn(&mut self) -> Option<Exit> {
+        let until = if self.run_list.is_empty() {
+            self.wheel.next()
+        } else {
+            Some(0)
+        };
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.clear();
+        self.now = self.net.wait(until, &mut ready);
+        self.process.turns += 1;
+        while let Some(signal) = self.net.signal() {
+            self.on_signal(signal);
+        }
+        for (handle, readiness) in ready.drain(..) {
+            self.on_ready(handle, readiness);
+        }
+        self.ready = ready;
+        let mut fired = std::mem::take(&mut self.fired);
+        fired.clear();
+        self.wheel.advance(self.now.ms, &mut fired);
+        for handle in fired.drain(..) {
+            self.on_timer(handle);
+        }
+        self.fired = fired;
+        self.end_of_turn();
+        if self.exit.is_none() && self.stopping && self.clients.is_empty() {
+            self.exit = Some(Exit::Done);
+            self.journal.flush(&mut self.net, &mut self.process);
+        }
+        self.exit
+    }
+
+    /// The time of this turn.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// What the runtime socket may read.
+    pub fn view(&self) -> View<'_> {
+        view!(self)
+    }
+
+    /// Applies what a command asked for.
+    pub fn apply(&mut self, command: Command) {
+        match command {
+            Command::Server(server, wish) => self.wish(server, wish),
+            Command::PauseFrontend(proxy) => self.pause_frontend(proxy),
+            Command::ResumeFrontend(proxy) => self.resume_frontend(proxy),
+            Command::ClearCounters { all } => self.clear_counters(all),
+        }
+    }
+
+    fn on_ready(&mut self, handle: Handle, readiness: Readiness) {
+        match Subject::of(handle) {
+            Some(Subject::Client(key)) => {
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.ready.add(readiness);
+                    self.drive(key);
+                }
+            }
+            Some(Subject::Upstream(key)) => self.on_upstream_ready(key, readiness),
+            Some(Subject::Listener(index)) => self.accept(index),
+            Some(Subject::Probe(server, attempt)) => {
+                self.on_probe_ready(server, attempt, readiness);
+            }
+            Some(Subject::Cli(key)) => self.on_cli_ready(key, readiness),
+            Some(Subject::ProbeTimer(_))
+            | Some(Subject::Purge)
+            | Some(Subject::HardStop)
+            | Some(Subject::AcceptAgain)
+            | None => {}
+        }
+    }
+
+    fn on_timer(&mut self, handle: Handle) {
+        match Subject::of(handle) {
+            Some(Subject::Client(key)) => self.on_client_timer(key),
+            Some(Subject::ProbeTimer(server)) => self.on_probe_timer(server),
+            Some(Subject::Cli(key)) => self.on_cli_timer(key),
+            Some(Subject::Purge) => self.purge_idle(),
+            Some(Subject::HardStop) => self.exit = Some(Exit::Done),
+            Some(Subject::AcceptAgain) => self.resume_accepting(),
+            Some(Subject::Upstream(_))
+            | Some(Subject::Listener(_))
+            | Some(Subject::Probe(..))
+            | None => {}
+        }
+    }
+
+    /// What is done once a turn, after all events: sessions that had more to do, queued sessions for
+    /// which a slot came free, log lines in one go.
+    fn end_of_turn(&mut self) {
+        std::mem::swap(&mut self.run_list, &mut self.running);
+        let mut running = std::mem::take(&mut self.running);
+        for subject in running.drain(..) {
+            match subject {
+                Subject::Client(key) => {
+                    if let Some(client) = self.clients.get_mut(key) {
+                        client.on_run_list = false;
+                        self.drive(key);
+                    }
+                }
+                Subject::Listener(index) => self.accept(index),
+                Subject::Cli(key) => self.on_cli_ready(key, Readiness::default()),
+                _ => {}
+            }
+        }
+        self.running = running;
+        self.serve_queues();
+        self.journal.flush(&mut self.net, &mut self.process);
+        if self.now.ms.saturating_sub(self.trimmed_ms) >= 1_000 {
+            self.trimmed_ms = self.now.ms;
+            self.pool.trim();
+        }
+    }
+
+    /// Puts a session on the run list, once.
+    pub(crate) fn run_again(&mut self, key: Key<Client>) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !client.on_run_list
+        {
+            client.on_run_list = true;
+            self.run_list.push(Subject::Client(key));
+        }
+    }
+
+    /// Makes sure that idle server connections are looked through.
+    pub(crate) fn promise_purge(&mut self) {
+        self.wheel
+            .promise(self.purge_timer, self.now.ms + PURGE_INTERVAL_MS);
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::SoftStop => self.soft_stop(),
+            Signal::Stop(number) => self.exit = Some(Exit::Signal(number)),
+            Signal::DumpStates => self.dump_states(),
+            Signal::Pause => self.for_each_frontend(Self::pause_frontend),
+            Signal::Resume => self.for_each_frontend(Self::resume_frontend),
+            Signal::DumpPools => {
+                ::log::warn!(
+                    "Buffers: {} lent, {} free, {} bytes each; clients: {}; server connections: {}",
+                    self.pool.lent(),
+                    self.pool.free(),
+                    self.pool.buffer_size(),
+                    self.clients.len(),
+                    self.upstreams.len(),
+                );
+            }
+        }
+    }
+
+    fn for_each_frontend(&mut self, act: impl Fn(&mut Self, ProxyId)) {
+        for proxy in &self.config.proxies {
+            if proxy.is_frontend && !proxy.disabled {
+                act(self, proxy.id);
+            }
+        }
+    }
+
+    /// `SIGUSR1`: listeners close, idle clients are let go, what runs is finished.
+    fn soft_stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        for index in 0..self.listeners.len() {
+            self.net.listener(index as u32, ListenerState::Closed);
+        }
+        for proxy in &self.config.proxies {
+            let stats = &mut self.proxy_stats[proxy.id.0 as usize];
+            stats.stopped = true;
+            let text = format!(
+                "Proxy {} stopped (cumulated conns: FE: {}, BE: {}).",
+                proxy.name, stats.front.conn_tot, stats.back.stot
+            );
+            ::log::warn!("{text}");
+            self.journal.message(
+                self.config,
+                proxy,
+                crate::log::syslog::Level::Warning,
+                &text,
+                self.now,
+            );
+        }
+        self.stop_checks();
+        let idle: Vec<Key<Client>> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.is_idle())
+            .map(|(key, _)| key)
+            .collect();
+        for key in idle {
+            self.close_idle_client(key);
+        }
+        if let Some(after) = self.config.global.hard_stop_after {
+            self.wheel
+                .promise(self.hard_stop_timer, self.now.ms + u64::from(after));
+        }
+    }
+
+    /// `SIGHUP`: every server's state on stderr and in the proxies' logs.
+    fn dump_states(&mut self) {
+        use crate::log::syslog::Level;
+        ::log::warn!("SIGHUP received, dumping servers states.");
+        for proxy in &self.config.proxies {
+            let stats = self.proxy_stats[proxy.id.0 as usize];
+            let (mut active, mut backup) = (0, 0);
+            for server in self.config.servers_of(proxy) {
+                let index = server.id.0 as usize;
+                let record = &self.servers[index];
+                if record.usable() {
+                    if server.backup {
+                        backup += 1
+                    } else {
+                        active += 1
+                    }
+                }
+                let counters = &self.server_stats[index];
+                let text = format!(
+                    "SIGHUP: Server {}/{} is {}. Conn: {} act, {} pend, {} tot.",
+                    proxy.name,
+                    server.name,
+                    if record.alive() { "UP" } else { "DOWN" },
+                    counters.scur,
+                    0,
+                    counters.stot,
+                );
+                ::log::warn!("{text}");
+                self.journal
+                    .message(self.config, proxy, Level::Notice, &text, self.now);
+            }
+            let connections = format!(
+                "Conn: act(FE+BE): {}+{}, {} pend ({} unass), tot(FE+BE): {}+{}.",
+                stats.front.scur,
+                stats.back.scur,
+                stats.queued,
+                stats.queued,
+                stats.front.conn_tot,
+                stats.back.stot,
+            );
+            let text = if !proxy.is_backend || proxy.servers.is_empty() {
+                format!("SIGHUP: Proxy {} has no servers. {connections}", proxy.name)
+            } else if active + backup == 0 {
+                format!("SIGHUP: Proxy {} is DOWN. {connections}", proxy.name)
+            } else {
+                format!(
+                    "SIGHUP: Proxy {} has {active} active servers and {backup} backup servers available. {connections}",
+                    proxy.name
+                )
+            };
+            ::log::warn!("{text}");
+            self.journal
+                .message(self.config, proxy, Level::Notice, &text, self.now);
+        }
+    }
+
+    fn clear_counters(&mut self, all: bool) {
+        let clear = |counters: &mut Counters| {
+            if all {
+                *counters = Counters {
+                    scur: counters.scur,
+                    smax: counters.scur,
+                    ..Counters::default()
+                };
+            } else {
+                counters.smax = counters.scur;
+                counters.qmax = 0;
+                counters.rate.max = 0;
+                counters.conn_rate.max = 0;
+                counters.req_rate.max = 0;
+            }
+        };
+        for stats in &mut self.proxy_stats {
+            clear(&mut stats.front);
+            clear(&mut stats.back);
+        }
+        self.server_stats.iter_mut().for_each(clear);
+    }
+}

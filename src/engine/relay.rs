@@ -1,1 +1,462 @@
-//! (being written)
+//! Moves bytes one way: from one socket, through one pipe, to the other socket.
+//!
+//! A [`Pipe`] knows how the body ends as it comes in ([`Source`]) and whether it leaves in chunks of
+//! our own. Chunked bodies are decoded in place and cut anew, so that nothing of the sender's chunk
+//! lines ever reaches the other side. What the receiver does not take waits in at most two buffers,
+//! and nothing more is received until they are empty: that is the back-pressure, and the bound of a
+//! session's memory.
+//!
+//! Must never: receive without readiness, forward a byte before it was understood, or copy a body
+//! that left in one piece.
+
+use crate::base::buffer::{Buffer, Pool};
+use crate::http::chunked::{Chunked, size_line};
+use crate::http::head::Refusal;
+use crate::net::{Net, Readiness, Socket, Stop};
+
+/// Room behind a full receive: for a head that grew by rewriting, and for what is written after a
+/// chunk (CRLF, zero chunk, CRLF).
+pub const BUFFER_RESERVE: usize = 1024 + 64;
+
+/// How many blocks one call moves before others have their turn.
+const BLOCKS_PER_TURN_MAX: usize = 8;
+
+/// How the body ends as it comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The head has not come, or everything has.
+    #[default]
+    Done,
+    /// So many bytes are still to come.
+    Length(u64),
+    /// In chunks.
+    Chunked(Chunked),
+    /// When the sender closes.
+    UntilClose,
+}
+
+/// One direction of a session.
+#[derive(Debug, Default)]
+pub struct Pipe {
+    /// Received and not yet understood: a partial head, a body that must wait, the next request.
+    pub input: Option<Buffer>,
+    /// Understood and not yet sent, in order.
+    pub output: [Option<Buffer>; 2],
+    /// How the body ends.
+    pub source: Source,
+    /// The body leaves in chunks.
+    pub rechunk: bool,
+    /// The receiving side has been told that nothing more comes (tunnels).
+    pub shut: bool,
+    /// Body bytes understood so far.
+    pub moved: u64,
+}
+
+impl Pipe {
+    /// Nothing waits to be sent.
+    pub fn is_flushed(&self) -> bool {
+        self.output[0].is_none()
+    }
+
+    /// All has come and all has been sent.
+    pub fn is_finished(&self) -> bool {
+        self.source == Source::Done && self.is_flushed()
+    }
+
+    /// Gives every buffer back and forgets the message.
+    pub fn reset(&mut self, pool: &mut Pool) {
+        for buffer in self.output.iter_mut().chain([&mut self.input]) {
+            if let Some(buffer) = buffer.take() {
+                pool.give_back(buffer);
+            }
+        }
+        *self = Self::default();
+    }
+
+    /// Forgets what waits to be sent.
+    pub fn reset_output(&mut self, pool: &mut Pool) {
+        for buffer in &mut self.output {
+            if let Some(buffer) = buffer.take() {
+                pool.give_back(buffer);
+            }
+        }
+    }
+
+    /// Queues a buffer behind what already waits.
+    pub fn push(&mut self, buffer: Buffer, pool: &mut Pool) {
+        if buffer.is_empty() {
+            pool.give_back(buffer);
+            return;
+        }
+        let slot = usize::from(self.output[0].is_some());
+        debug_assert!(self.output[slot].is_none(), "a third block to send");
+        self.output[slot] = Some(buffer);
+    }
+
+    /// Queues bytes behind what already waits; false when they fit nowhere.
+    #[must_use]
+    pub fn queue(&mut self, bytes: &[u8], pool: &mut Pool) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        let Some(mut buffer) = pool.lend() else {
+            return false;
+        };
+        let fits = buffer.extend(bytes) == bytes.len();
+        self.push(buffer, pool);
+        fits
+    }
+}
+
+/// One socket and what is known of its readiness.
+#[derive(Debug)]
+pub struct End<'a> {
+    /// The socket.
+    pub socket: &'a Socket,
+    /// Its remembered edges.
+    pub ready: &'a mut Readiness,
+}
+
+/// Why [`pump`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    /// The sender has nothing to read.
+    Starved,
+    /// The receiver takes no more.
+    Blocked,
+    /// The message has been moved to its end.
+    Done,
+    /// The sender closed before the end of its message.
+    CutShort,
+    /// The sender's connection broke.
+    SenderFailed(i32),
+    /// The receiver's connection broke.
+    ReceiverFailed(i32),
+    /// The sender's body cannot be understood.
+    Refused(Refusal),
+    /// No buffer is left.
+    NoBuffer,
+    /// Enough for one turn: there may be more to do at once.
+    Spent,
+}
+
+/// What sending came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Everything left.
+    All,
+    /// The rest waits in the pipe.
+    Part,
+    /// The connection broke.
+    Failed(i32),
+    /// No buffer is left to keep the rest in.
+    NoBuffer,
+}
+
+/// Receives into the free part of a buffer and keeps the readiness bit true to what is known: a
+/// short receive means that the socket is drained, unless its end is already announced.
+///
+/// # Errors
+/// As [`Net::recv`].
+pub fn receive<N: Net>(
+    net: &mut N,
+    from: &mut End<'_>,
+    buffer: &mut Buffer,
+) -> Result<usize, Stop> {
+    let room = buffer.writable().len().saturating_sub(BUFFER_RESERVE);
+    let room = if room == 0 {
+        buffer.compact();
+        buffer.writable().len().saturating_sub(BUFFER_RESERVE)
+    } else {
+        room
+    };
+    if room == 0 {
+        return Err(Stop::Blocked);
+    }
+    let into = buffer.writable().get_mut(..room).unwrap_or_default();
+    let result = net.recv(from.socket, into);
+    match result {
+        Ok(n) => {
+            buffer.filled(n);
+            if n < room
+                && !from
+                    .ready
+                    .has(Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0))
+            {
+                from.ready.clear(Readiness::READABLE);
+            }
+        }
+        Err(Stop::Blocked) => from.ready.clear(Readiness::READABLE),
+        Err(_) => {}
+    }
+    result
+}
+
+/// Sends what waits in the pipe.
+pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut Pipe) -> Sent {
+    while let Some(first) = &pipe.output[0] {
+        if !to.ready.has(Readiness::WRITABLE) {
+            return Sent::Part;
+        }
+        let second = pipe.output[1].as_ref().map_or(&[][..], Buffer::readable);
+        let total = first.len() + second.len();
+        match net.send(to.socket, first.readable(), second, false) {
+            Ok(n) => {
+                if n < total {
+                    to.ready.clear(Readiness::WRITABLE);
+                }
+                let mut left = n;
+                while let Some(mut buffer) = pipe.output[0].take() {
+                    let used = left.min(buffer.len());
+                    buffer.consume(used);
+                    left -= used;
+                    if buffer.is_empty() {
+                        pool.give_back(buffer);
+                        pipe.output[0] = pipe.output[1].take();
+                    } else {
+                        pipe.output[0] = Some(buffer);
+                        break;
+                    }
+                }
+            }
+            Err(Stop::Blocked) => {
+                to.ready.clear(Readiness::WRITABLE);
+                return Sent::Part;
+            }
+            Err(Stop::Closed) => return Sent::Failed(0),
+            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+        }
+    }
+    Sent::All
+}
+
+/// Sends `head` and then the readable part of `body`, at once when nothing waits before them; what
+/// the socket does not take waits in the pipe. `body` is given back or kept.
+pub fn deliver<N: Net>(
+    net: &mut N,
+    pool: &mut Pool,
+    to: &mut End<'_>,
+    pipe: &mut Pipe,
+    head: &[u8],
+    mut body: Buffer,
+) -> Sent {
+    let total = head.len() + body.len();
+    let mut sent = 0;
+    if pipe.is_flushed() && total > 0 && to.ready.has(Readiness::WRITABLE) {
+        match net.send(to.socket, head, body.readable(), false) {
+            Ok(n) => sent = n,
+            Err(Stop::Blocked) => {}
+            Err(stop) => {
+                pool.give_back(body);
+                return Sent::Failed(if let Stop::Failed(errno) = stop {
+                    errno
+                } else {
+                    0
+                });
+            }
+        }
+        if sent < total {
+            to.ready.clear(Readiness::WRITABLE);
+        }
+    }
+    let head_left = head.get(sent.min(head.len())..).unwrap_or_default();
+    body.consume(sent.saturating_sub(head.len()));
+    let fits = pipe.queue(head_left, pool);
+    pipe.push(body, pool);
+    match (fits, sent == total) {
+        (false, _) => Sent::NoBuffer,
+        (true, true) => Sent::All,
+        (true, false) => Sent::Part,
+    }
+}
+
+/// What one block of input comes to: `prefix` has been appended to, and the readable part of the
+/// buffer that was cut down to the body bytes to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The message ended in this block.
+    pub done: bool,
+}
+
+/// Understands the bytes of `buffer` as the next part of a body. Afterwards `buffer` holds what is to
+/// be sent after `prefix` (to which a chunk's size line may have been appended) and `pipe.input` what
+/// lies behind the message's end.
+///
+/// # Errors
+/// A body that cannot be understood: nothing of the block may be sent.
+pub fn understand(
+    pipe: &mut Pipe,
+    pool: &mut Pool,
+    buffer: &mut Buffer,
+    prefix: &mut Vec<u8>,
+) -> Result<Block, Pumped> {
+    let available = buffer.len();
+    match &mut pipe.source {
+        Source::Done => Ok(Block { done: true }),
+        Source::UntilClose => {
+            pipe.moved += available as u64;
+            if pipe.rechunk && available > 0 {
+                chunk_around(buffer, prefix);
+            }
+            Ok(Block { done: false })
+        }
+        Source::Length(left) => {
+            let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(available);
+            *left -= taken as u64;
+            pipe.moved += taken as u64;
+            let done = *left == 0;
+            if done {
+                pipe.source = Source::Done;
+            }
+            if taken < available {
+                keep_surplus(pipe, pool, buffer, taken)?;
+            }
+            Ok(Block { done })
+        }
+        Source::Chunked(decoder) => {
+            let decoded = decoder
+                .decode(buffer.readable_mut())
+                .map_err(Pumped::Refused)?;
+            if decoded.done {
+                pipe.source = Source::Done;
+            }
+            pipe.moved += decoded.data.len() as u64;
+            if decoded.consumed < available {
+                keep_surplus(pipe, pool, buffer, decoded.consumed)?;
+            }
+            recut(pipe.rechunk, buffer, prefix, &decoded);
+            Ok(Block { done: decoded.done })
+        }
+    }
+}
+
+/// Moves what lies behind the first `taken` readable bytes to `pipe.input`.
+fn keep_surplus(
+    pipe: &mut Pipe,
+    pool: &mut Pool,
+    buffer: &mut Buffer,
+    taken: usize,
+) -> Result<(), Pumped> {
+    let mut rest = pool.lend().ok_or(Pumped::NoBuffer)?;
+    let surplus = buffer.readable().get(taken..).unwrap_or_default();
+    let copied = rest.extend(surplus);
+    debug_assert_eq!(copied, surplus.len());
+    buffer.truncate(taken);
+    debug_assert!(pipe.input.is_none(), "input that was not understood first");
+    pipe.input = Some(rest);
+    Ok(())
+}
+
+/// Makes one chunk of the readable part: size line in `prefix`, CRLF behind.
+fn chunk_around(buffer: &mut Buffer, prefix: &mut Vec<u8>) {
+    prefix.extend_from_slice(size_line(buffer.len(), &mut [0; 20]));
+    let copied = buffer.extend(b"\r\n");
+    debug_assert_eq!(copied, 2, "receives leave room behind");
+}
+
+/// Leaves in `buffer` (and `prefix`) what is sent for a decoded block: one chunk with the data, and
+/// the zero chunk with trailers when the end has come.
+fn recut(
+    rechunk: bool,
+    buffer: &mut Buffer,
+    prefix: &mut Vec<u8>,
+    decoded: &crate::http::chunked::Decoded,
+) {
+    let data = decoded.data.len();
+    let trailer = if rechunk { decoded.trailer.len() } else { 0 };
+    buffer.consume(decoded.data.start as usize);
+    if !rechunk {
+        buffer.truncate(data);
+        return;
+    }
+    if data > 0 {
+        prefix.extend_from_slice(size_line(data, &mut [0; 20]));
+    }
+    if !decoded.last && trailer == 0 && !decoded.done {
+        buffer.truncate(data);
+        if data > 0 {
+            let copied = buffer.extend(b"\r\n");
+            debug_assert_eq!(copied, 2, "receives leave room behind");
+        }
+        return;
+    }
+    // The end of a message: trailer bytes stand right behind the data, so what goes between them is
+    // put in by way of `prefix`, which costs one copy of this last block.
+    let bytes = buffer.readable();
+    prefix.extend_from_slice(bytes.get(..data).unwrap_or_default());
+    if data > 0 {
+        prefix.extend_from_slice(b"\r\n");
+    }
+    if decoded.last {
+        prefix.extend_from_slice(b"0\r\n");
+    }
+    prefix.extend_from_slice(bytes.get(data..data + trailer).unwrap_or_default());
+    if decoded.done {
+        prefix.extend_from_slice(b"\r\n");
+    }
+    buffer.clear();
+}
+
+/// Moves body bytes until something stops it. `scratch` is empty before and after.
+pub fn pump<N: Net>(
+    net: &mut N,
+    pool: &mut Pool,
+    scratch: &mut Vec<u8>,
+    mut from: End<'_>,
+    mut to: End<'_>,
+    pipe: &mut Pipe,
+) -> Pumped {
+    for _ in 0..BLOCKS_PER_TURN_MAX {
+        match flush(net, pool, &mut to, pipe) {
+            Sent::All => {}
+            Sent::Part => return Pumped::Blocked,
+            Sent::Failed(errno) => return Pumped::ReceiverFailed(errno),
+            Sent::NoBuffer => return Pumped::NoBuffer,
+        }
+        if pipe.source == Source::Done {
+            return Pumped::Done;
+        }
+        let mut buffer = match pipe.input.take() {
+            Some(waiting) => waiting,
+            None => {
+                if !from.ready.has(Readiness::READABLE) {
+                    return Pumped::Starved;
+                }
+                let Some(mut buffer) = pool.lend() else {
+                    return Pumped::NoBuffer;
+                };
+                match receive(net, &mut from, &mut buffer) {
+                    Ok(_) => buffer,
+                    Err(stop) => {
+                        pool.give_back(buffer);
+                        match stop {
+                            Stop::Blocked => return Pumped::Starved,
+                            Stop::Closed if pipe.source == Source::UntilClose => {
+                                pipe.source = Source::Done;
+                                if pipe.rechunk && !pipe.queue(b"0\r\n\r\n", pool) {
+                                    return Pumped::NoBuffer;
+                                }
+                                continue;
+                            }
+                            Stop::Closed => return Pumped::CutShort,
+                            Stop::Failed(errno) => return Pumped::SenderFailed(errno),
+                        }
+                    }
+                }
+            }
+        };
+        scratch.clear();
+        if let Err(why) = understand(pipe, pool, &mut buffer, scratch) {
+            pool.give_back(buffer);
+            return why;
+        }
+        let sent = deliver(net, pool, &mut to, pipe, scratch, buffer);
+        match sent {
+            Sent::All => {}
+            Sent::Part => return Pumped::Blocked,
+            Sent::Failed(errno) => return Pumped::ReceiverFailed(errno),
+            Sent::NoBuffer => return Pumped::NoBuffer,
+        }
+    }
+    Pumped::Spent
+}

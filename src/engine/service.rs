@@ -6,8 +6,8 @@
 
 use crate::balance::server::Server;
 use crate::base::clock::Now;
-use crate::check::state::Check;
 use crate::config::model::{AccessLevel, Config, ProxyId, ServerId};
+use crate::engine::checks::{Probe, Wish};
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 
 /// The state of one runtime connection that commands see and change.
@@ -45,7 +45,7 @@ pub struct View<'a> {
     /// Run-time records, by server id.
     pub servers: &'a [Server],
     /// Health checks, by server id; `None` where a server has none.
-    pub checks: &'a [Option<Check>],
+    pub probes: &'a [Option<Probe>],
     /// Counters, by server id.
     pub server_stats: &'a [Counters],
     /// Idle connections, by server id.
@@ -88,15 +88,9 @@ pub struct Limits {
 /// A change that a command asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `disable server`, `set server B/S state maint`.
-    Maintenance(ServerId),
-    /// `set server B/S state drain`.
-    Drain(ServerId),
-    /// `enable server`, `set server B/S state ready`.
-    Ready(ServerId),
-    /// `set server B/S weight N`, `set weight`: the absolute user weight, 0 to 256.
-    Weight(ServerId, u16),
-    /// `disable frontend`: connections wait.
+    /// `disable|enable server`, `set server B/S state|weight|health`, `set weight`.
+    Server(ServerId, Wish),
+    /// `disable frontend`: new connections are refused.
     PauseFrontend(ProxyId),
     /// `enable frontend`.
     ResumeFrontend(ProxyId),

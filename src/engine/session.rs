@@ -1,1 +1,489 @@
-//! (being written)
+//! The life of a request, in the order it happens.
+//!
+//! `drive` is one `match` on the phase; each arm calls one named step, and each step says what comes
+//! next ([`Flow`]). Whatever event woke a session, and from whichever side, it comes through here.
+//! Steps call the pure parts for decisions and the door for effects, directly.
+//!
+//! ```text
+//! Request ─ parsed, rules, server chosen ─┬─ Exchange ── Finish ── Request (kept alive)
+//!    │                                    ├─ Connect ─┘     └───── Linger / gone
+//!    │                                    └─ Queued ── Connect
+//!    └─ refused, denied, redirected ───────── Answer ── Finish
+//! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
+//! ```
+//!
+//! A session may look left at the configuration and at the parsed head; it never calls back. The one
+//! loop is retry, in [`upstream`](super::upstream).
+
+use super::accept::Client;
+use super::relay::{End, Pipe, Sent, Source, flush, receive};
+use super::service::Service;
+use super::upstream::Upstream;
+use super::{Engine, STEPS_PER_TURN_MAX};
+use crate::balance::queue::Ticket;
+use crate::base::arena::Key;
+use crate::config::model::{ProxyId, ServerId};
+use crate::http::exchange::{Ending, Exchange, RequestState, ResponseState};
+use crate::http::framing::Body;
+use crate::http::head::Progress;
+use crate::log::record::{NO_ID, Txn};
+use crate::log::termination::Termination;
+use crate::net::{Net, Readiness, Stop};
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Waiting for a request head, or reading one.
+    Request,
+    /// Waiting for a slot on a server.
+    Queued,
+    /// Connecting to a server, or waiting to try again.
+    Connect,
+    /// Request and answer are on their way.
+    Exchange,
+    /// Bytes only, both ways.
+    Tunnel,
+    /// Sending an answer of our own.
+    Answer,
+    /// Over: log, then keep-alive or close.
+    Finish,
+    /// Answered and half-closed: what the client still sends is thrown away, so that our close does
+    /// not become a reset that destroys the answer on its way.
+    Linger,
+}
+
+/// What comes after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next step, at once.
+    Again,
+    /// Nothing before the next event.
+    Wait,
+    /// The session ends here, and this is why.
+    Close(Termination),
+    /// The records are gone already.
+    Gone,
+}
+
+/// Index of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionId(u32);
+
+/// One request under way, or one TCP session.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) txn: Txn,
+    pub(crate) exchange: Exchange,
+    /// Client to server.
+    pub(crate) request: Pipe,
+    /// Server to client.
+    pub(crate) response: Pipe,
+    pub(crate) upstream: Option<Key<Upstream>>,
+    pub(crate) backend: Option<ProxyId>,
+    pub(crate) server: Option<ServerId>,
+    /// It is counted among the server's sessions.
+    pub(crate) holds_slot: bool,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) retries_left: u32,
+    /// When the next attempt to connect may be made; 0 means at once.
+    pub(crate) retry_at_ms: u64,
+    /// When the phase it waits in began.
+    pub(crate) waiting_since_ms: u64,
+    pub(crate) progress: Progress,
+    /// `request.input` (or `response.input`) holds bytes that no parser has seen.
+    pub(crate) unparsed_request: bool,
+    pub(crate) unparsed_answer: bool,
+    /// The head as sent, for one more try when a reused connection turns out to be dead.
+    pub(crate) replay: Vec<u8>,
+    /// The connection in use has served others before.
+    pub(crate) on_reused: bool,
+    pub(crate) logged: bool,
+}
+
+impl Session {
+    fn new() -> Self {
+        Self {
+            txn: Txn::new(),
+            exchange: Exchange::new(),
+            request: Pipe::default(),
+            response: Pipe::default(),
+            upstream: None,
+            backend: None,
+            server: None,
+            holds_slot: false,
+            ticket: None,
+            retries_left: 0,
+            retry_at_ms: 0,
+            waiting_since_ms: 0,
+            progress: Progress::default(),
+            unparsed_request: false,
+            unparsed_answer: false,
+            replay: Vec::new(),
+            on_reused: false,
+            logged: false,
+        }
+    }
+
+    /// Forgets the exchange that is over; the log record and the pipes are the caller's to reset.
+    pub(crate) fn renew(&mut self) {
+        self.exchange = Exchange::new();
+        self.upstream = None;
+        self.backend = None;
+        self.server = None;
+        self.ticket = None;
+        self.retry_at_ms = 0;
+        self.progress = Progress::default();
+        self.unparsed_request = false;
+        self.unparsed_answer = false;
+        self.replay.clear();
+        self.on_reused = false;
+        self.logged = false;
+    }
+}
+
+/// The sessions under way. Records are reused with their storage, so that a request allocates
+/// nothing once as many sessions as now have been there at once.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    slots: Vec<Session>,
+    free: Vec<u32>,
+}
+
+impl Sessions {
+    /// Takes a fresh record.
+    pub(crate) fn take(&mut self) -> SessionId {
+        if let Some(index) = self.free.pop() {
+            return SessionId(index);
+        }
+        self.slots.push(Session::new());
+        self.free.reserve(self.slots.len());
+        SessionId((self.slots.len() - 1) as u32)
+    }
+
+    /// Gives a record back.
+    pub(crate) fn release(&mut self, id: SessionId) {
+        debug_assert!(
+            !self.free.contains(&id.0) || self.free.len() > 64,
+            "released twice"
+        );
+        self.free.push(id.0);
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.slots.get(id.0 as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.slots.get_mut(id.0 as usize)
+    }
+
+    /// How many are under way.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// None is under way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Opens a client and its session for a step, borrowing only their two arenas.
+macro_rules! open {
+    ($engine:ident, $key:expr => $client:ident, $session:ident, else $otherwise:expr) => {
+        let Some($client) = $engine.clients.get_mut($key) else {
+            return $otherwise;
+        };
+        let Some($session) = $client.session.and_then(|id| $engine.sessions.get_mut(id)) else {
+            return $otherwise;
+        };
+    };
+}
+pub(crate) use open;
+
+impl<'c, N: Net, S: Service> Engine<'c, N, S> {
+    /// The life of a request, in the order it happens.
+    pub(crate) fn drive(&mut self, key: Key<Client>) {
+        for _ in 0..STEPS_PER_TURN_MAX {
+            let Some(client) = self.clients.get(key) else {
+                return;
+            };
+            let given_up = self.given_up(client);
+            let flow = match client.phase {
+                _ if given_up.is_some() => self.abandon(key, given_up),
+                Phase::Request => self.read_request(key),
+                Phase::Queued => Flow::Wait,
+                Phase::Connect => self.reach_server(key),
+                Phase::Exchange => self.relay(key),
+                Phase::Tunnel => self.tunnel(key),
+                Phase::Answer => self.send_answer(key),
+                Phase::Finish => self.finish(key),
+                Phase::Linger => self.linger(key),
+            };
+            match flow {
+                Flow::Again => {}
+                Flow::Wait => return self.promise_wake(key),
+                Flow::Close(why) => return self.close(key, why),
+                Flow::Gone => return,
+            }
+        }
+        // Budget spent: others first, then us, before the next sleep.
+        self.run_again(key);
+    }
+
+    /// `option abortonclose`: how the log tells of a client that left while its request waited.
+    fn given_up(&self, client: &Client) -> Option<Termination> {
+        let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
+        if !client.ready.has(gone) {
+            return None;
+        }
+        let session = self.sessions.get(client.session?)?;
+        let why = match client.phase {
+            Phase::Queued => Termination::CLIENT_IN_QUEUE,
+            Phase::Connect => Termination::CLIENT_IN_CONNECT,
+            Phase::Exchange
+                if session.exchange.response() == ResponseState::Idle
+                    && session.request.source == Source::Done
+                    && session.response.is_flushed() =>
+            {
+                Termination::CLIENT_IN_HEADERS
+            }
+            _ => return None,
+        };
+        let asked = |proxy: ProxyId| self.config.proxy(proxy).abort_on_close;
+        // Both sides must have it, as in HAProxy 2.6.
+        (asked(client.frontend) && session.backend.is_some_and(asked)).then_some(why)
+    }
+
+    fn abandon(&mut self, key: Key<Client>, why: Option<Termination>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let why = why.unwrap_or_default();
+        let (frontend, backend) = (client.frontend, session.backend);
+        let http = session.txn.http;
+        self.proxy_stats[frontend.0 as usize].front.cli_abrt += 1;
+        if let Some(backend) = backend {
+            self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
+        }
+        if http {
+            session.exchange.close_client();
+            return self.answer_status(key, 400, why);
+        }
+        Flow::Close(why)
+    }
+
+    /// Sends what is left of an answer of our own.
+    pub(crate) fn send_answer(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let mut to = End {
+            socket: &client.socket,
+            ready: &mut client.ready,
+        };
+        match flush(
+            &mut self.net,
+            &mut self.pool,
+            &mut to,
+            &mut session.response,
+        ) {
+            Sent::All => {
+                client.phase = Phase::Finish;
+                Flow::Again
+            }
+            Sent::Part => Flow::Wait,
+            Sent::Failed(_) => Flow::Close(session.txn.termination),
+            Sent::NoBuffer => Flow::Close(Termination::RESOURCE_IN_CONNECT),
+        }
+    }
+
+    /// All is sent: the log line, the server's slot and connection, and then the next request or the
+    /// end.
+    pub(crate) fn finish(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let ending = if session.txn.http && session.exchange.is_over() {
+            session.exchange.ending()
+        } else {
+            Ending::CloseBoth
+        };
+        let reusable = matches!(ending, Ending::KeepBoth | Ending::CloseClient);
+        let unread = session.txn.http && session.exchange.request() != RequestState::Done;
+        let frontend = client.frontend;
+        self.end_session(key, reusable);
+        let Some(client) = self.clients.get_mut(key) else {
+            return Flow::Gone;
+        };
+        let keep = matches!(ending, Ending::KeepBoth | Ending::CloseServer) && !self.stopping;
+        if keep {
+            return self.next_request(key);
+        }
+        debug_assert_eq!(client.frontend, frontend);
+        self.release_session(key);
+        let Some(client) = self.clients.get_mut(key) else {
+            return Flow::Gone;
+        };
+        if unread {
+            self.net.shutdown_write(&client.socket);
+            client.phase = Phase::Linger;
+            client.active_ms = self.now.ms;
+            return Flow::Again;
+        }
+        self.remove_client(key);
+        Flow::Gone
+    }
+
+    /// The client connection waits for its next request, which may have come already.
+    pub(crate) fn next_request(&mut self, key: Key<Client>) -> Flow {
+        let now = self.now;
+        open!(self, key => client, session, else Flow::Gone);
+        client.phase = Phase::Request;
+        client.since_ms = now.ms;
+        client.since_wall_ms = now.wall_ms;
+        client.active_ms = now.ms;
+        if let Some(next) = session.request.input.take() {
+            session.request.reset(&mut self.pool);
+            session.response.reset(&mut self.pool);
+            session.renew();
+            session.txn.next_request(now.ms, now.wall_ms);
+            session.request.input = Some(next);
+            session.unparsed_request = true;
+            return Flow::Again;
+        }
+        self.release_session(key);
+        let Some(client) = self.clients.get(key) else {
+            return Flow::Gone;
+        };
+        if client.ready.has(Readiness::READABLE) {
+            Flow::Again
+        } else {
+            Flow::Wait
+        }
+    }
+
+    /// Reads and forgets until the client has closed, or has had time enough.
+    pub(crate) fn linger(&mut self, key: Key<Client>) -> Flow {
+        let Some(client) = self.clients.get_mut(key) else {
+            return Flow::Gone;
+        };
+        if !client.ready.has(Readiness::READABLE) {
+            return Flow::Wait;
+        }
+        let Some(mut buffer) = self.pool.lend() else {
+            self.remove_client(key);
+            return Flow::Gone;
+        };
+        let mut from = client.end();
+        let result = receive(&mut self.net, &mut from, &mut buffer);
+        self.pool.give_back(buffer);
+        match result {
+            Ok(_) => Flow::Again,
+            Err(Stop::Blocked) => Flow::Wait,
+            Err(_) => {
+                self.remove_client(key);
+                Flow::Gone
+            }
+        }
+    }
+
+    /// Ends a session out of order: log line, server connection, client connection.
+    pub(crate) fn close(&mut self, key: Key<Client>, why: Termination) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        if let Some(session) = client.session.and_then(|id| self.sessions.get_mut(id)) {
+            if session.txn.termination.is_normal() {
+                session.txn.termination = why;
+            }
+            self.end_session(key, false);
+            self.release_session(key);
+        }
+        self.remove_client(key);
+    }
+
+    /// Lets an idle client go (soft stop).
+    pub(crate) fn close_idle_client(&mut self, key: Key<Client>) {
+        self.remove_client(key);
+    }
+
+    /// The session's accounts: log line, counters, slot, server connection.
+    pub(crate) fn end_session(&mut self, key: Key<Client>, reusable: bool) {
+        let now = self.now.ms;
+        self.settle_counters(key, true);
+        self.log_session(key);
+        open!(self, key => client, session, else ());
+        let http = session.txn.http;
+        let reusable = reusable && session.response.input.is_none();
+        let server = session.server;
+        if let Some(backend) = session.backend {
+            let stats = &mut self.proxy_stats[backend.0 as usize].back;
+            stats.leave();
+            stats.bin += session.txn.bytes_uploaded;
+            stats.bout += session.txn.bytes_read;
+            add_times(stats, &session.txn);
+        }
+        if let Some(server) = server {
+            let stats = &mut self.server_stats[server.0 as usize];
+            stats.bin += session.txn.bytes_uploaded;
+            stats.bout += session.txn.bytes_read;
+            add_times(stats, &session.txn);
+        }
+        let front = &mut self.proxy_stats[client.frontend.0 as usize].front;
+        front.bin += session.txn.bytes_uploaded;
+        front.bout += session.txn.bytes_read;
+        self.process.bytes_out += session.txn.bytes_read;
+        let bytes = u32::try_from(session.txn.bytes_read).unwrap_or(u32::MAX);
+        self.process.bytes_out_rate.add(now, bytes);
+        self.leave_queue(key);
+        if reusable && http {
+            self.park_upstream(key);
+        } else {
+            self.drop_upstream(key);
+        }
+        self.free_slot(key);
+        open!(self, key => _client, session, else ());
+        session.backend = None;
+    }
+
+    /// Gives the session's record and buffers back.
+    pub(crate) fn release_session(&mut self, key: Key<Client>) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Some(id) = client.session.take() else {
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.request.reset(&mut self.pool);
+            session.response.reset(&mut self.pool);
+            debug_assert!(session.upstream.is_none() && !session.holds_slot);
+        }
+        self.sessions.release(id);
+    }
+}
+
+/// What of the log record belongs to the connection.
+pub(crate) fn begin_record(txn: &mut Txn, client: &Client) {
+    txn.accept_date_ms = client.since_wall_ms;
+    txn.marks.accepted = client.since_ms as i64;
+    txn.marks.handshaken = client.since_ms as i64;
+    txn.source = client.source;
+    txn.frontend = client.frontend.0;
+    txn.listener = client.listener;
+    txn.backend = NO_ID;
+}
+
+/// How a body that comes in ends.
+pub(crate) fn source_of(body: Body) -> Source {
+    match body {
+        Body::None => Source::Done,
+        Body::Length(length) => Source::Length(length),
+        Body::Chunked => Source::Chunked(crate::http::chunked::Chunked::default()),
+        Body::UntilClose | Body::Tunnel => Source::UntilClose,
+    }
+}
+
+fn add_times(stats: &mut super::stats::Counters, txn: &Txn) {
+    stats.qtime.add(txn.timer_queue());
+    stats.ctime.add(txn.timer_connect());
+    stats.rtime.add(txn.timer_response());
+    stats.ttime.add(txn.timer_total());
+}

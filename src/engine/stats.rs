@@ -190,6 +190,8 @@ pub struct ProxyStats {
     pub queued: u32,
     /// When the backend last went up or down, monotonic ms.
     pub last_change_ms: u64,
+    /// No server of the backend is usable.
+    pub is_down: bool,
     /// Times the backend went down.
     pub times_down: u64,
     /// Total time down, ms, the current one not included.

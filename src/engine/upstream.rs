@@ -1,1 +1,800 @@
-//! (being written)
+//! Towards servers: choosing one, connecting, trying again, keeping connections for reuse.
+//!
+//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its server's
+//! idle list, last in first out, and `user` is empty. The one loop of a request's life is here: a
+//! failed attempt is made again, on the same server after a pause or, with `option redispatch`, on
+//! another (configuration.txt 4.2 "retries", "option redispatch"). A request on a reused connection
+//! that died before any byte of an answer is sent once more when its method allows; else the client's
+//! connection is closed without an answer, so that the client may repeat it (RFC 9110 §9.2.2).
+
+use super::accept::Client;
+use super::checks::place;
+use super::relay::{End, Sent, deliver};
+use super::service::{Limits, Service};
+use super::session::{Flow, Phase, open};
+use super::{Engine, ProxyRecord, Subject};
+use crate::balance::pick::{Group, Picked};
+use crate::balance::queue::Queue;
+use crate::balance::server::{Initial, Server};
+use crate::base::arena::Key;
+use crate::base::buffer::Buffer;
+use crate::base::clock::Now;
+use crate::config::model::{Config, Proxy, ProxyId, Redispatch, Reuse, ServerId};
+use crate::http::head::Refusal;
+use crate::log::record::Target;
+use crate::log::termination::Termination;
+use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
+
+/// The pause before the next attempt on the same server, ms; `timeout connect`, if shorter.
+const RETRY_PAUSE_MS: u32 = 1_000;
+
+/// One server connection.
+#[derive(Debug)]
+pub struct Upstream {
+    pub(crate) socket: Socket,
+    pub(crate) ready: Readiness,
+    pub(crate) server: ServerId,
+    /// The client whose session uses it; none while it is idle.
+    pub(crate) user: Option<Key<Client>>,
+    /// Requests it has carried.
+    pub(crate) uses: u32,
+    /// When it fell idle, monotonic ms.
+    pub(crate) idle_since_ms: u64,
+    pub(crate) connected: bool,
+}
+
+impl Upstream {
+    /// Its socket, as the relay takes it.
+    pub(crate) fn end(&mut self) -> End<'_> {
+        End {
+            socket: &self.socket,
+            ready: &mut self.ready,
+        }
+    }
+}
+
+/// The idle connections of a server.
+#[derive(Debug, Default)]
+pub struct IdleList {
+    /// Those that have served more than one client connection.
+    proven: Vec<Key<Upstream>>,
+    /// The others.
+    fresh: Vec<Key<Upstream>>,
+}
+
+impl IdleList {
+    fn remove(&mut self, key: Key<Upstream>) -> bool {
+        for list in [&mut self.proven, &mut self.fresh] {
+            // The one that closes is mostly among the oldest.
+            if let Some(at) = list.iter().position(|known| *known == key) {
+                list.remove(at);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The run-time record of a configured server.
+pub(crate) fn record(server: &crate::config::model::Server, now: Now) -> Server {
+    let check = server.check.as_ref();
+    let initial = Initial {
+        weight: server.weight,
+        backup: server.backup,
+        disabled: server.disabled,
+        maxconn: server.maxconn,
+        checked: check.is_some(),
+        rise: check.map_or(2, |check| check.rise),
+        fall: check.map_or(3, |check| check.fall),
+    };
+    Server::new(&initial, now.ms)
+}
+
+/// The run-time record of a proxy.
+pub(crate) fn proxy_record(
+    config: &Config,
+    proxy: &Proxy,
+    servers: &[Server],
+    limits: &Limits,
+) -> ProxyRecord {
+    let own = &servers[proxy.servers.start as usize..proxy.servers.end as usize];
+    let fronts: u32 = config
+        .proxies
+        .iter()
+        .filter(|front| front.is_frontend)
+        .map(|front| front.maxconn.unwrap_or(limits.maxconn))
+        .fold(0, u32::saturating_add);
+    ProxyRecord {
+        group: Group::new(
+            proxy.algorithm,
+            &own.iter().map(place).collect::<Vec<_>>(),
+            proxy.all_backups,
+        ),
+        queue: Queue::new(),
+        full_conn: proxy.full_conn.unwrap_or((fronts / 10).max(1)),
+        maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
+        log_count: 0,
+    }
+}
+
+/// What looking for a server came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Assigned {
+    /// One was chosen, and the session holds a slot on it.
+    Server,
+    /// All are full: the session waits.
+    Queued,
+    /// None is usable.
+    None,
+}
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// Finds a server for the request whose head lies in `bench.prefix`, with `body` behind it, and
+    /// sends both at once when a connection is at hand; else they wait in the pipe.
+    pub(crate) fn dispatch(&mut self, key: Key<Client>, body: Option<Buffer>) -> Flow {
+        let Some(body) = body.or_else(|| self.pool.lend()) else {
+            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+        };
+        let assigned = self.assign(key, None);
+        match assigned {
+            Assigned::None => {
+                self.pool.give_back(body);
+                return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
+            }
+            Assigned::Server if self.take_idle(key) => return self.send_head(key, body),
+            Assigned::Server | Assigned::Queued => {}
+        }
+        open!(self, key => client, session, else Flow::Gone);
+        if !session.request.queue(&self.bench.prefix, &mut self.pool) {
+            self.pool.give_back(body);
+            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+        }
+        session.request.push(body, &mut self.pool);
+        if assigned == Assigned::Queued {
+            client.phase = Phase::Queued;
+            return Flow::Wait;
+        }
+        client.phase = Phase::Connect;
+        Flow::Again
+    }
+
+    /// Sends a rendered head, and what came of the body, over the connection just taken.
+    fn send_head(&mut self, key: Key<Client>, body: Buffer) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let Some(upstream) = session.upstream.and_then(|key| self.upstreams.get_mut(key)) else {
+            self.pool.give_back(body);
+            return Flow::Close(Termination::SERVER_IN_CONNECT);
+        };
+        client.phase = Phase::Exchange;
+        client.active_ms = self.now.ms;
+        let sent = deliver(
+            &mut self.net,
+            &mut self.pool,
+            &mut upstream.end(),
+            &mut session.request,
+            &self.bench.prefix,
+            body,
+        );
+        match sent {
+            Sent::All | Sent::Part => {}
+            Sent::Failed(_) => return self.server_lost(key, false),
+            Sent::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
+        }
+        // An answer cannot be here yet: unless there is a body to send, wait for the server's edge.
+        if session.request.is_finished() && !upstream.ready.has(Readiness::READABLE) {
+            return Flow::Wait;
+        }
+        Flow::Again
+    }
+
+    /// Chooses a server and takes a slot on it, or a place in the queue. `avoid` is left out unless
+    /// it is the only one.
+    fn assign(&mut self, key: Key<Client>, avoid: Option<ServerId>) -> Assigned {
+        let config = self.config;
+        open!(self, key => _client, session, else Assigned::None);
+        let Some(backend) = session.backend.map(|id| config.proxy(id)) else {
+            return Assigned::None;
+        };
+        let record = &mut self.proxies[backend.id.0 as usize];
+        let base = backend.servers.start;
+        let own = &self.servers[base as usize..backend.servers.end as usize];
+        let avoid = avoid.map(|server| server.0 - base);
+        // Whoever waits already has the older right to a slot.
+        let picked = match record.queue.is_empty() || record.group.is_empty() {
+            true => record.group.pick(avoid, |index| is_full(own, index)),
+            false => Picked::AllFull,
+        };
+        let index = match picked {
+            Picked::Server(index) => index,
+            Picked::AllFull => return self.enter_queue(key, backend.id),
+            Picked::None => {
+                self.proxy_stats[backend.id.0 as usize].back.econ += 1;
+                return Assigned::None;
+            }
+        };
+        self.give_slot(key, ServerId(base + index));
+        Assigned::Server
+    }
+
+    /// All servers are full: the session waits for one.
+    fn enter_queue(&mut self, key: Key<Client>, backend: ProxyId) -> Assigned {
+        let record = &mut self.proxies[backend.0 as usize];
+        open!(self, key => _client, session, else Assigned::None);
+        let handle = Subject::Client(key).handle();
+        session.ticket = self.waiters.push(&mut record.queue, handle);
+        session.waiting_since_ms = self.now.ms;
+        session.txn.target = Target::None;
+        let stats = &mut self.proxy_stats[backend.0 as usize];
+        stats.queued = record.queue.len();
+        stats.back.qmax = stats.back.qmax.max(stats.queued);
+        if session.ticket.is_some() {
+            Assigned::Queued
+        } else {
+            Assigned::None
+        }
+    }
+
+    /// The session holds a slot on this server from now on.
+    fn give_slot(&mut self, key: Key<Client>, server: ServerId) {
+        let now = self.now.ms;
+        let config = self.config;
+        open!(self, key => _client, session, else ());
+        debug_assert!(!session.holds_slot, "two slots for one session");
+        session.server = Some(server);
+        session.holds_slot = true;
+        session.txn.target = Target::Server(server.0);
+        session.txn.server_address = config.server(server).endpoint.address();
+        if session.txn.marks.dequeued < 0 {
+            session.txn.marks.dequeued = now as i64;
+        }
+        self.servers[server.0 as usize].served += 1;
+        let stats = &mut self.server_stats[server.0 as usize];
+        stats.enter(now);
+        stats.lbtot += 1;
+        stats.lastsess = Some(now);
+        if let Some(backend) = session.backend {
+            let back = &mut self.proxy_stats[backend.0 as usize].back;
+            back.lbtot += 1;
+            back.lastsess = Some(now);
+        }
+    }
+
+    /// Gives the session's slot back; somebody may be waiting for it.
+    pub(crate) fn free_slot(&mut self, key: Key<Client>) {
+        open!(self, key => _client, session, else ());
+        let Some(server) = session.server.filter(|_| session.holds_slot) else {
+            return;
+        };
+        session.holds_slot = false;
+        let record = &mut self.servers[server.0 as usize];
+        debug_assert!(record.served > 0, "a slot given back twice");
+        record.served = record.served.saturating_sub(1);
+        self.server_stats[server.0 as usize].leave();
+        self.note_freed(self.config.server(server).proxy);
+    }
+
+    /// A slot of this backend may have come free.
+    pub(crate) fn note_freed(&mut self, backend: ProxyId) {
+        if !self.proxies[backend.0 as usize].queue.is_empty() && !self.freed.contains(&backend) {
+            self.freed.push(backend);
+        }
+    }
+
+    /// Gives freed slots to those who wait, in order.
+    pub(crate) fn serve_queues(&mut self) {
+        while let Some(backend) = self.freed.pop() {
+            loop {
+                let proxy = self.config.proxy(backend);
+                let base = proxy.servers.start;
+                let own = &self.servers[base as usize..proxy.servers.end as usize];
+                let record = &mut self.proxies[backend.0 as usize];
+                if record.queue.is_empty() {
+                    break;
+                }
+                let picked = record.group.pick(None, |index| is_full(own, index));
+                let Picked::Server(index) = picked else {
+                    break;
+                };
+                let Some(left) = self.waiters.pop(&mut record.queue) else {
+                    break;
+                };
+                self.proxy_stats[backend.0 as usize].queued = record.queue.len();
+                let Some(Subject::Client(key)) = Subject::of(left.handle) else {
+                    continue;
+                };
+                self.leave_with_slot(key, left.position, ServerId(base + index));
+            }
+        }
+    }
+
+    fn leave_with_slot(&mut self, key: Key<Client>, position: u32, server: ServerId) {
+        open!(self, key => client, session, else ());
+        session.ticket = None;
+        session.txn.counters.backend_queue = position;
+        client.phase = Phase::Connect;
+        self.give_slot(key, server);
+        self.drive(key);
+    }
+
+    /// Takes a waiting session out of its queue.
+    pub(crate) fn leave_queue(&mut self, key: Key<Client>) {
+        open!(self, key => _client, session, else ());
+        let (Some(ticket), Some(backend)) = (session.ticket.take(), session.backend) else {
+            return;
+        };
+        let record = &mut self.proxies[backend.0 as usize];
+        if let Some(left) = self.waiters.remove(&mut record.queue, ticket) {
+            session.txn.counters.backend_queue = left.position;
+        }
+        self.proxy_stats[backend.0 as usize].queued = record.queue.len();
+    }
+
+    /// The wait in the queue has ended without a server.
+    pub(crate) fn mark_dequeued(&mut self, key: Key<Client>) {
+        let now = self.now.ms;
+        open!(self, key => _client, session, else ());
+        session.txn.marks.dequeued = now as i64;
+    }
+
+    /// Connects: an idle connection, or a new one, or again after a pause.
+    pub(crate) fn reach_server(&mut self, key: Key<Client>) -> Flow {
+        let now = self.now.ms;
+        open!(self, key => _client, session, else Flow::Gone);
+        if let Some(upstream) = session.upstream {
+            return self.check_connect(key, upstream);
+        }
+        if session.retry_at_ms > now {
+            return Flow::Wait;
+        }
+        session.retry_at_ms = 0;
+        if session.server.is_none() {
+            match self.assign(key, None) {
+                Assigned::Server => {}
+                Assigned::Queued => {
+                    if let Some(client) = self.clients.get_mut(key) {
+                        client.phase = Phase::Queued;
+                    }
+                    return Flow::Wait;
+                }
+                Assigned::None => return self.no_server(key),
+            }
+        } else if session.txn.http && self.take_idle(key) {
+            if let Some(client) = self.clients.get_mut(key) {
+                client.phase = Phase::Exchange;
+            }
+            return Flow::Again;
+        }
+        self.open_upstream(key)
+    }
+
+    fn no_server(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => _client, session, else Flow::Gone);
+        if session.txn.http {
+            return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
+        }
+        Flow::Close(Termination::SERVER_IN_CONNECT)
+    }
+
+    fn open_upstream(&mut self, key: Key<Client>) -> Flow {
+        let config = self.config;
+        open!(self, key => client, session, else Flow::Gone);
+        let Some(server) = session.server else {
+            return self.no_server(key);
+        };
+        let described = config.server(server);
+        session.waiting_since_ms = self.now.ms;
+        client.active_ms = self.now.ms;
+        let endpoint = match described.port_offset {
+            None => None,
+            Some(offset) => {
+                if session.txn.destination.is_none() {
+                    session.txn.destination = self.net.local_address(&client.socket);
+                }
+                let port = i32::from(session.txn.destination.port()) + offset;
+                Some(described.endpoint.with_port(port as u16))
+            }
+        };
+        let endpoint = endpoint.as_ref().unwrap_or(&described.endpoint);
+        let socket = match self.net.connect(endpoint, ConnectOptions::default()) {
+            Ok(socket) => socket,
+            Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
+            Err(_) => return self.connect_failed(key, Some(0)),
+        };
+        let record = Upstream {
+            socket,
+            ready: Readiness::default(),
+            server,
+            user: Some(key),
+            uses: 0,
+            idle_since_ms: 0,
+            connected: false,
+        };
+        let upstream = match self.upstreams.insert(record) {
+            Ok(upstream) => upstream,
+            Err(record) => {
+                self.net.close(record.socket);
+                return self.connect_failed(key, Some(0));
+            }
+        };
+        session.upstream = Some(upstream);
+        session.on_reused = false;
+        let watched = match self.upstreams.get(upstream) {
+            Some(record) => self
+                .net
+                .watch(&record.socket, Subject::Upstream(upstream).handle()),
+            None => Err(Stop::Closed),
+        };
+        if watched.is_err() {
+            self.drop_upstream(key);
+            return self.connect_failed(key, Some(0));
+        }
+        Flow::Wait
+    }
+
+    /// Whether a connect has ended, and how.
+    fn check_connect(&mut self, key: Key<Client>, upstream: Key<Upstream>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let Some(record) = self.upstreams.get_mut(upstream) else {
+            session.upstream = None;
+            return Flow::Again;
+        };
+        let told = Readiness(Readiness::WRITABLE.0 | Readiness::ERROR.0);
+        if !record.connected {
+            if !record.ready.has(told) {
+                return Flow::Wait;
+            }
+            match self.net.connect_result(&record.socket) {
+                Ok(()) => {}
+                Err(Stop::Blocked) => {
+                    record.ready.clear(told);
+                    return Flow::Wait;
+                }
+                Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
+                Err(Stop::Closed) => return self.connect_failed(key, Some(0)),
+            }
+            record.connected = true;
+            record.ready.add(Readiness::WRITABLE);
+        }
+        record.uses += 1;
+        let server = record.server;
+        client.active_ms = self.now.ms;
+        let http = session.txn.http;
+        client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
+        session.txn.marks.connected = self.now.ms as i64;
+        let early = self.config.proxy(client.frontend).log_options.log_asap;
+        if self.config.proxy(client.frontend).needs_destination {
+            session.txn.backend_source = self.net.local_address(&record.socket);
+        }
+        self.server_stats[server.0 as usize].connect += 1;
+        if let Some(backend) = session.backend {
+            self.proxy_stats[backend.0 as usize].back.connect += 1;
+        }
+        if !http && early {
+            self.log_early(key);
+        }
+        Flow::Again
+    }
+
+    /// An attempt failed (`None`: it took too long). Again, elsewhere, or 503.
+    pub(crate) fn connect_failed(&mut self, key: Key<Client>, errno: Option<i32>) -> Flow {
+        let config = self.config;
+        self.drop_upstream(key);
+        open!(self, key => client, session, else Flow::Gone);
+        let (Some(server), Some(backend)) = (session.server, session.backend) else {
+            return self.no_server(key);
+        };
+        let proxy = config.proxy(backend);
+        client.phase = Phase::Connect;
+        if session.retries_left == 0 {
+            self.server_stats[server.0 as usize].econ += 1;
+            self.proxy_stats[backend.0 as usize].back.econ += 1;
+            let why = match errno {
+                Some(_) => Termination::SERVER_IN_CONNECT,
+                None => Termination::SERVER_TIMEOUT_IN_CONNECT,
+            };
+            if session.txn.http {
+                return self.answer_status(key, 503, why);
+            }
+            return Flow::Close(why);
+        }
+        session.retries_left -= 1;
+        session.txn.retries += 1;
+        self.server_stats[server.0 as usize].wretr += 1;
+        self.proxy_stats[backend.0 as usize].back.wretr += 1;
+        if self.may_redispatch(key, proxy) && self.redispatch(key, server, backend) {
+            return Flow::Again;
+        }
+        open!(self, key => client, session, else Flow::Gone);
+        if session.server.is_none() {
+            // Every server is full or gone since: the queue, or the end.
+            return match client.phase {
+                Phase::Queued => Flow::Wait,
+                _ => Flow::Again,
+            };
+        }
+        let pause = RETRY_PAUSE_MS.min(proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS));
+        session.retry_at_ms = match errno {
+            Some(_) => self.now.ms + u64::from(pause),
+            None => 0,
+        };
+        if errno.is_some() {
+            Flow::Wait
+        } else {
+            Flow::Again
+        }
+    }
+
+    /// Whether this attempt may go to another server: with several usable ones under round robin at
+    /// once, else at the attempts that `option redispatch N` names.
+    fn may_redispatch(&mut self, key: Key<Client>, proxy: &Proxy) -> bool {
+        let several = self.usable_of(proxy) > 1;
+        open!(self, key => _client, session, else false);
+        match proxy.redispatch {
+            Redispatch::Off => false,
+            Redispatch::Every(_) if several => true,
+            Redispatch::Every(0) => false,
+            Redispatch::Every(n) if n > 0 => i32::from(session.txn.retries) % n == 0,
+            Redispatch::Every(n) => {
+                session.retries_left as i32 % -n == 0 || session.retries_left == 0
+            }
+        }
+    }
+
+    fn usable_of(&self, proxy: &Proxy) -> usize {
+        self.servers[proxy.servers.start as usize..proxy.servers.end as usize]
+            .iter()
+            .filter(|server| server.usable() && !server.backup)
+            .count()
+    }
+
+    fn redispatch(&mut self, key: Key<Client>, old: ServerId, backend: ProxyId) -> bool {
+        self.free_slot(key);
+        open!(self, key => _client, session, else false);
+        session.server = None;
+        match self.assign(key, Some(old)) {
+            Assigned::Server => {}
+            Assigned::Queued => {
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.phase = Phase::Queued;
+                }
+                return false;
+            }
+            Assigned::None => return false,
+        }
+        open!(self, key => _client, session, else false);
+        if session.server == Some(old) {
+            return false;
+        }
+        session.txn.redispatched = true;
+        self.server_stats[old.0 as usize].wredis += 1;
+        self.proxy_stats[backend.0 as usize].back.wredis += 1;
+        true
+    }
+
+    /// The server closed or broke before an answer's head was whole.
+    pub(crate) fn server_lost(&mut self, key: Key<Client>, any_byte: bool) -> Flow {
+        open!(self, key => _client, session, else Flow::Gone);
+        let reused = session.on_reused && !any_byte;
+        if reused && !session.replay.is_empty() {
+            let replay = std::mem::take(&mut session.replay);
+            self.drop_upstream(key);
+            open!(self, key => client, session, else Flow::Gone);
+            session.request.reset_output(&mut self.pool);
+            let queued = session.request.queue(&replay, &mut self.pool);
+            session.replay = replay;
+            session.replay.clear();
+            session.on_reused = false;
+            if !queued {
+                return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+            }
+            client.phase = Phase::Connect;
+            return self.open_upstream(key);
+        }
+        session.exchange.on_server_lost();
+        if let Some(server) = session.server {
+            self.server_stats[server.0 as usize].eresp += u64::from(!reused);
+        }
+        if let Some(backend) = session.backend {
+            self.proxy_stats[backend.0 as usize].back.eresp += u64::from(!reused);
+        }
+        if reused {
+            session.txn.status = 0;
+            return Flow::Close(Termination::SERVER_IN_HEADERS);
+        }
+        self.answer_status(key, 502, Termination::SERVER_IN_HEADERS)
+    }
+
+    /// An answer that cannot be passed on.
+    pub(crate) fn bad_answer(
+        &mut self,
+        key: Key<Client>,
+        refusal: Refusal,
+        buffer: Buffer,
+    ) -> Flow {
+        self.pool.give_back(buffer);
+        ::log::debug!(
+            "answer refused at byte {}: {}",
+            refusal.position,
+            refusal.reason
+        );
+        open!(self, key => _client, session, else Flow::Gone);
+        session.exchange.on_server_lost();
+        if let Some(server) = session.server {
+            self.server_stats[server.0 as usize].eresp += 1;
+        }
+        if let Some(backend) = session.backend {
+            self.proxy_stats[backend.0 as usize].back.eresp += 1;
+        }
+        self.answer_status(key, 502, Termination::PROXY_IN_HEADERS)
+    }
+
+    /// Takes an idle connection of the session's server, as `http-reuse` allows.
+    fn take_idle(&mut self, key: Key<Client>) -> bool {
+        let config = self.config;
+        open!(self, key => client, session, else false);
+        let (Some(server), Some(backend)) = (session.server, session.backend) else {
+            return false;
+        };
+        let list = &mut self.idle[server.0 as usize];
+        let first = client.requests <= 1;
+        let found = loop {
+            let found = match config.proxy(backend).reuse {
+                Reuse::Never => client.kept.take(),
+                Reuse::Safe | Reuse::Aggressive if first => list.proven.pop(),
+                Reuse::Safe | Reuse::Aggressive | Reuse::Always => {
+                    list.proven.pop().or_else(|| list.fresh.pop())
+                }
+            };
+            let Some(found) = found else { return false };
+            match self.upstreams.get(found) {
+                Some(record) if record.server == server && record.user.is_none() => break found,
+                Some(record) if record.user.is_none() => {
+                    // A kept connection to another server: this session will not come back to it.
+                    let old = record.server;
+                    self.idle_counts[old.0 as usize] -= 1;
+                    if let Some(record) = self.upstreams.remove(found) {
+                        self.net.close(record.socket);
+                    }
+                }
+                _ => {}
+            }
+        };
+        self.idle_counts[server.0 as usize] -= 1;
+        if let Some(record) = self.upstreams.get_mut(found) {
+            record.user = Some(key);
+            record.uses += 1;
+        }
+        session.upstream = Some(found);
+        session.on_reused = true;
+        session.txn.marks.connected = self.now.ms as i64;
+        self.server_stats[server.0 as usize].reuse += 1;
+        self.proxy_stats[backend.0 as usize].back.reuse += 1;
+        true
+    }
+
+    /// Leaves the session's server connection to whoever comes next.
+    pub(crate) fn park_upstream(&mut self, key: Key<Client>) {
+        let config = self.config;
+        open!(self, key => client, session, else ());
+        let Some(found) = session.upstream.take() else {
+            return;
+        };
+        let Some(record) = self.upstreams.get_mut(found) else {
+            return;
+        };
+        let told = Readiness::READABLE.0 | Readiness::READ_CLOSED.0 | Readiness::ERROR.0;
+        let server = record.server;
+        if record.ready.has(Readiness(told))
+            || self.stopping
+            || !self.servers[server.0 as usize].alive()
+        {
+            if let Some(record) = self.upstreams.remove(found) {
+                self.net.close(record.socket);
+            }
+            return;
+        }
+        record.user = None;
+        record.idle_since_ms = self.now.ms;
+        self.idle_counts[server.0 as usize] += 1;
+        let backend = session.backend.unwrap_or(client.frontend);
+        if config.proxy(backend).reuse == Reuse::Never {
+            client.kept = Some(found);
+            return;
+        }
+        let list = &mut self.idle[server.0 as usize];
+        if record.uses > 1 {
+            list.proven.push(found);
+        } else {
+            list.fresh.push(found);
+        }
+        self.promise_purge();
+    }
+
+    /// Closes the session's server connection, if it has one.
+    pub(crate) fn drop_upstream(&mut self, key: Key<Client>) {
+        open!(self, key => _client, session, else ());
+        let Some(upstream) = session.upstream.take() else {
+            return;
+        };
+        if let Some(record) = self.upstreams.remove(upstream) {
+            self.net.close(record.socket);
+        }
+    }
+
+    /// An edge on a server connection: its session goes on, or an idle one has ended.
+    pub(crate) fn on_upstream_ready(&mut self, key: Key<Upstream>, readiness: Readiness) {
+        let Some(record) = self.upstreams.get_mut(key) else {
+            return;
+        };
+        record.ready.add(readiness);
+        if let Some(user) = record.user {
+            return self.drive(user);
+        }
+        let told = Readiness::READABLE.0 | Readiness::READ_CLOSED.0 | Readiness::ERROR.0;
+        if record.ready.has(Readiness(told)) {
+            self.close_idle(key);
+        }
+    }
+
+    /// Closes a connection that nobody uses.
+    fn close_idle(&mut self, key: Key<Upstream>) {
+        let Some(record) = self.upstreams.remove(key) else {
+            return;
+        };
+        debug_assert!(record.user.is_none());
+        let server = record.server.0 as usize;
+        self.idle[server].remove(key);
+        self.idle_counts[server] -= 1;
+        self.net.close(record.socket);
+    }
+
+    /// Closes the connection that a client without reuse has kept for itself.
+    pub(crate) fn close_kept(&mut self, kept: Option<Key<Upstream>>) {
+        if let Some(key) = kept
+            && self.upstreams.contains(key)
+        {
+            self.close_idle(key);
+        }
+    }
+
+    /// Closes half of each server's connections that nobody has wanted since the last look
+    /// (configuration.txt 5.2 "pool-purge-delay").
+    pub(crate) fn purge_idle(&mut self) {
+        let before = self.now.ms.saturating_sub(super::PURGE_INTERVAL_MS);
+        let mut any = false;
+        for server in 0..self.idle.len() {
+            let list = &self.idle[server];
+            let stale: Vec<Key<Upstream>> = list
+                .fresh
+                .iter()
+                .chain(&list.proven)
+                .copied()
+                .filter(|key| {
+                    self.upstreams
+                        .get(*key)
+                        .is_some_and(|u| u.idle_since_ms <= before)
+                })
+                .collect();
+            for key in stale.iter().take(stale.len().div_ceil(2)) {
+                self.close_idle(*key);
+            }
+            any |= self.idle_counts[server] > 0;
+        }
+        if any {
+            self.promise_purge();
+        }
+    }
+
+    /// Closes every idle connection of a server that went down.
+    pub(crate) fn close_idle_of(&mut self, server: ServerId) {
+        let list = std::mem::take(&mut self.idle[server.0 as usize]);
+        for key in list.fresh.into_iter().chain(list.proven) {
+            self.close_idle(key);
+        }
+    }
+}
+
+/// Whether a server of a backend takes no more sessions.
+fn is_full(own: &[Server], index: u32) -> bool {
+    own.get(index as usize).is_none_or(Server::is_full)
+}

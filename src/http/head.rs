@@ -1,12 +1,23 @@
 //! Finds the end of a message head in growing input and turns it into offset spans.
 //!
 //! This file decides when a head is complete, whether it is well formed, and where its parts
-//! lie. It owns the rule that keeps parsing linear for input that comes byte by byte: every line
-//! is looked at once, by `Progress`, and httparse runs at most twice for one head.
+//! lie. It owns the rule that keeps parsing linear for input that comes byte by byte: a head that
+//! is there at once is parsed at once; otherwise `Progress` walks it line by line, looks at every
+//! byte once, refuses a bad line as soon as its line end is there, and lets httparse run a second
+//! and last time when the blank line has come.
+//! HAProxy reads more than httparse does (folded fields, tabs and several blanks in the start
+//! line, any `HTTP/d.d`), and less in targets (no `#`, nothing over 0x7f). So the start line is
+//! read by `start_line.rs`, folds become blanks in place at equal length, and httparse splits
+//! the field lines.
 //! It must never copy names or values, allocate after warm-up, or decide about bodies
 //! (`framing.rs`) or forwarding (`rewrite.rs`).
-//! Rejected: running httparse at every read (quadratic), and a parser of our own for field lines
-//! (httparse has SIMD and years of fuzzing).
+//! Rejected: running httparse at every read (quadratic), a field-line parser of our own (httparse
+//! has SIMD and years of fuzzing), and letting NUL and other controls through in values as
+//! HAProxy does (RFC 9110 §5.5 calls them dangerous, and nothing honest sends them).
+
+use std::ops::Range;
+
+use super::start_line::{StartLine, check_hosts};
 
 /// A range of offsets into the buffer that holds a message head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,10 +41,16 @@ impl Span {
 
     /// The bytes of the span, or nothing when `bytes` is shorter than the span says.
     #[must_use]
+    #[inline]
     pub fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        bytes
-            .get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
+        bytes.get(self.range()).unwrap_or_default()
+    }
+
+    /// The span as a range of indices.
+    #[must_use]
+    #[inline]
+    pub fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 
     /// Length in bytes.
@@ -73,6 +90,25 @@ pub enum Method {
     /// Any other token, forwarded as it is.
     #[default]
     Other,
+}
+
+impl Method {
+    /// The method written as `text`.
+    #[must_use]
+    pub fn from_bytes(text: &[u8]) -> Self {
+        match text {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"DELETE" => Self::Delete,
+            b"CONNECT" => Self::Connect,
+            b"OPTIONS" => Self::Options,
+            b"TRACE" => Self::Trace,
+            b"PATCH" => Self::Patch,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Field names that some part of the proxy looks for; all others are `Other`.
@@ -118,6 +154,52 @@ pub enum Name {
     SecWebSocketAccept,
     /// `Authorization`
     Authorization,
+    /// `User-Agent`
+    UserAgent,
+    /// `Referer`
+    Referer,
+    /// `Content-Type`
+    ContentType,
+    /// `Cache-Control`
+    CacheControl,
+    /// `Location`
+    Location,
+}
+
+impl Name {
+    /// The well-known name spelt `name` in any case, or `Other`.
+    /// The length picks at most a few candidates; no hashing.
+    #[must_use]
+    pub fn from_bytes(name: &[u8]) -> Self {
+        let first = name.first().map_or(0, |byte| byte | 0x20);
+        let is = |text: &[u8]| text.first() == Some(&first) && name.eq_ignore_ascii_case(text);
+        match name.len() {
+            2 if is(b"te") => Self::Te,
+            4 if is(b"host") => Self::Host,
+            4 if is(b"date") => Self::Date,
+            6 if is(b"cookie") => Self::Cookie,
+            6 if is(b"expect") => Self::Expect,
+            6 if is(b"server") => Self::Server,
+            7 if is(b"upgrade") => Self::Upgrade,
+            7 if is(b"referer") => Self::Referer,
+            7 if is(b"trailer") => Self::Trailer,
+            8 if is(b"location") => Self::Location,
+            10 if is(b"connection") => Self::Connection,
+            10 if is(b"user-agent") => Self::UserAgent,
+            10 if is(b"keep-alive") => Self::KeepAlive,
+            10 if is(b"set-cookie") => Self::SetCookie,
+            12 if is(b"content-type") => Self::ContentType,
+            13 if is(b"cache-control") => Self::CacheControl,
+            13 if is(b"authorization") => Self::Authorization,
+            14 if is(b"content-length") => Self::ContentLength,
+            15 if is(b"x-forwarded-for") => Self::XForwardedFor,
+            16 if is(b"proxy-connection") => Self::ProxyConnection,
+            17 if is(b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(b"sec-websocket-key") => Self::SecWebSocketKey,
+            20 if is(b"sec-websocket-accept") => Self::SecWebSocketAccept,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// One field line: name and trimmed value.
@@ -136,58 +218,107 @@ pub struct Field {
 pub struct Head {
     /// Bytes of the whole head: leading empty lines and the closing blank line included.
     pub len: u32,
-    /// The start line without its line end (after normalisation; see `logged_line`).
+    /// The start line as it stands in the buffer, without its line end.
     pub line: Span,
-    /// Minor version: 0, or 1 for everything from HTTP/1.1 on.
+    /// Minor version: 0 for HTTP/1.0, 1 for everything from HTTP/1.1 on.
     pub minor: u8,
     /// The method of a request.
     pub method: Method,
     /// Where the method stands.
     pub method_span: Span,
-    /// The request target as received.
+    /// The request target; of an absolute one, a default port was taken away.
     pub target: Span,
     /// The status of an answer, 100 to 999; 0 in a request.
     pub status: u16,
     /// The reason phrase of an answer, possibly empty.
     pub reason: Span,
-    /// The field lines in order; at most the capacity given to `new`.
+    /// The version as written, such as `HTTP/1.1`.
+    pub version: Span,
+    /// The field lines in order. A repeated `Host` that says the same is left out.
     pub fields: Vec<Field>,
+    fields_max: usize,
+    present: u64,
+    /// The request line with single blanks, when the received one has others.
+    pub(super) logged: Vec<u8>,
 }
 
 impl Head {
-    /// A head with room for `max_fields` field lines (`tune.http.maxhdr`, 101 by default).
+    /// A head with room for `maxhdr` (`tune.http.maxhdr`, 101 by default) entries. As in HAProxy
+    /// the last entry closes the list, so one field line less than that is accepted.
     #[must_use]
-    pub fn new(max_fields: usize) -> Self {
+    pub fn new(maxhdr: usize) -> Self {
+        let fields_max = maxhdr.saturating_sub(1);
         Self {
-            fields: Vec::with_capacity(max_fields),
+            fields: Vec::with_capacity(fields_max),
+            fields_max,
+            logged: Vec::with_capacity(256),
             ..Self::default()
         }
     }
 
-    /// The start line as received, for the log: before tabs became blanks and so on.
+    /// The request line for the log: as received, but with one blank between its parts, as
+    /// HAProxy logs it.
     #[must_use]
     pub fn logged_line<'a>(&'a self, bytes: &'a [u8]) -> &'a [u8] {
-        self.line.of(bytes)
+        if self.logged.is_empty() {
+            self.line.of(bytes)
+        } else {
+            &self.logged
+        }
     }
 
     /// The first field of that well-known name.
     #[must_use]
     pub fn field(&self, known: Name) -> Option<&Field> {
+        if !self.has(known) {
+            return None;
+        }
         self.fields.iter().find(|field| field.known == known)
     }
 
     /// Whether a field of that well-known name is there.
     #[must_use]
+    #[inline]
     pub fn has(&self, known: Name) -> bool {
-        self.field(known).is_some()
+        self.present & (1 << known as u8) != 0
+    }
+
+    fn clear(&mut self) {
+        self.fields.clear();
+        self.logged.clear();
+        self.present = 0;
+        self.len = 0;
+        self.status = 0;
+        self.method = Method::Other;
+        self.method_span = Span::default();
+        self.target = Span::default();
+        self.reason = Span::default();
     }
 }
 
 /// What a connection remembers between two looks at a head that is still growing.
-/// Start each message with `Progress::default()`; the bytes already there must not change.
+/// Start each message with `Progress::default()`; the bytes already shown must not change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// Bytes already searched for line ends.
     searched: u32,
+    /// Where the line that is still open begins.
+    line_start: u32,
+    /// Field lines complete so far, folds not counted.
+    fields: u16,
+    stage: Stage,
+    folded: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Only empty lines so far, or part of the start line.
+    #[default]
+    StartLine,
+    /// The start line is complete; no field line is.
+    FirstField,
+    /// A field line is complete.
+    Fields,
 }
 
 /// What a look at the input found.
@@ -212,6 +343,16 @@ pub struct Refusal {
     pub reason: &'static str,
 }
 
+impl Refusal {
+    pub(super) fn new(status: u16, position: usize, reason: &'static str) -> Self {
+        Self {
+            status,
+            position: u32::try_from(position).unwrap_or(u32::MAX),
+            reason,
+        }
+    }
+}
+
 /// The bounds of a head.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -219,15 +360,24 @@ pub struct Limits {
     pub bytes_max: u32,
 }
 
-/// Parses a request head at the front of `bytes`.
+impl Default for Limits {
+    /// HAProxy's defaults: 16384 less 1024.
+    fn default() -> Self {
+        Self {
+            bytes_max: 16384 - 1024,
+        }
+    }
+}
+
+/// Parses a request head at the front of `bytes` (RFC 9112 §2, §3, §5). On `Complete` the head
+/// may have been changed in place at equal length: folds became blanks.
 pub fn request(
     bytes: &mut [u8],
     progress: &mut Progress,
     head: &mut Head,
     limits: &Limits,
 ) -> Parsed {
-    let _ = (bytes, progress, head, limits);
-    Parsed::Partial
+    parse(Kind::Request, bytes, progress, head, limits)
 }
 
 /// Parses the head of a server's answer (also a 1xx) at the front of `bytes`.
@@ -237,6 +387,364 @@ pub fn response(
     head: &mut Head,
     limits: &Limits,
 ) -> Parsed {
-    let _ = (bytes, progress, head, limits);
-    Parsed::Partial
+    parse(Kind::Response, bytes, progress, head, limits)
 }
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Request,
+    Response,
+}
+
+impl Kind {
+    pub(super) fn refuse(self, position: usize, reason: &'static str) -> Refusal {
+        Refusal::new(
+            if self == Self::Request { 400 } else { 502 },
+            position,
+            reason,
+        )
+    }
+}
+
+fn parse(
+    kind: Kind,
+    bytes: &mut [u8],
+    progress: &mut Progress,
+    head: &mut Head,
+    limits: &Limits,
+) -> Parsed {
+    let fresh = progress.searched == 0;
+    if fresh && let Some(done) = parse_at_once(kind, bytes, head, limits) {
+        return done;
+    }
+    match walk(kind, bytes, progress, head.fields_max, limits) {
+        Err(refusal) => Parsed::Refused(refusal),
+        Ok(None) => Parsed::Partial,
+        Ok(Some(end)) => {
+            if progress.folded {
+                unfold(&mut bytes[..end]);
+            }
+            match parse_complete(kind, bytes, head, limits) {
+                Ok(true) => Parsed::Complete,
+                Ok(false) => Parsed::Refused(kind.refuse(end, "field lines do not end")),
+                Err(refusal) => Parsed::Refused(refusal),
+            }
+        }
+    }
+}
+
+/// The usual case: the whole head is there and needs no change. `None` sends the caller on to
+/// the walk, which knows better why a line is bad or that it is only folded.
+fn parse_at_once(kind: Kind, bytes: &mut [u8], head: &mut Head, limits: &Limits) -> Option<Parsed> {
+    match parse_complete(kind, bytes, head, limits) {
+        Ok(true) => Some(Parsed::Complete),
+        Ok(false) => None,
+        Err(refusal) if refusal.reason == BAD_FIELD_LINE => None,
+        Err(refusal) => Some(Parsed::Refused(refusal)),
+    }
+}
+
+const BAD_FIELD_LINE: &str = "bad field line";
+
+/// Looks at the lines that became complete since the last call; says where the head ends.
+fn walk(
+    kind: Kind,
+    bytes: &[u8],
+    progress: &mut Progress,
+    fields_max: usize,
+    limits: &Limits,
+) -> Result<Option<usize>, Refusal> {
+    let limit = limits.bytes_max as usize;
+    let mut from = progress.searched as usize;
+    loop {
+        let window = bytes.get(from..bytes.len().min(limit)).unwrap_or_default();
+        let Some(offset) = window.iter().position(|&byte| byte == b'\n') else {
+            break;
+        };
+        let end = from + offset;
+        let start = progress.line_start as usize;
+        let line = bytes.get(start..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        from = end + 1;
+        progress.searched = from as u32;
+        progress.line_start = from as u32;
+        match progress.stage {
+            Stage::StartLine if line.is_empty() => {}
+            Stage::StartLine => {
+                StartLine::read(kind, line, start)?;
+                progress.stage = Stage::FirstField;
+            }
+            _ if line.is_empty() => return Ok(Some(from)),
+            stage => {
+                if check_field_line(kind, line, start, stage == Stage::FirstField)? {
+                    progress.folded = true;
+                } else {
+                    progress.fields = progress.fields.saturating_add(1);
+                }
+                if usize::from(progress.fields) > fields_max {
+                    return Err(kind.refuse(start, "too many fields"));
+                }
+                progress.stage = Stage::Fields;
+            }
+        }
+    }
+    if bytes.len() >= limit {
+        return Err(kind.refuse(limit, "head too large"));
+    }
+    if progress.stage == Stage::StartLine {
+        check_open_start_line(kind, bytes, progress.line_start as usize, from)?;
+    }
+    progress.searched = bytes.len() as u32;
+    Ok(None)
+}
+
+/// Refuses what can never become a start line, so that a TLS hello or line noise is answered at
+/// once and not after `timeout http-request`. `from` is the first byte not looked at before.
+fn check_open_start_line(
+    kind: Kind,
+    bytes: &[u8],
+    start: usize,
+    from: usize,
+) -> Result<(), Refusal> {
+    let line = bytes.get(start..).unwrap_or_default();
+    if kind == Kind::Response {
+        let expected = b"HTTP/";
+        let there = line.len().min(expected.len());
+        // A lone CR may be the first half of an empty line.
+        let good = line.get(..there) == expected.get(..there) || line == b"\r";
+        return if good {
+            Ok(())
+        } else {
+            Err(kind.refuse(start, "not an HTTP/1 answer"))
+        };
+    }
+    if let Some(&first) = line.first()
+        && !is_token(first)
+        && line != b"\r"
+    {
+        return Err(kind.refuse(start, "bad method"));
+    }
+    // The byte before may have been a CR that was still open.
+    for (index, &byte) in bytes
+        .iter()
+        .enumerate()
+        .skip(start.max(from.saturating_sub(1)))
+    {
+        let open_cr = byte == b'\r' && index + 1 == bytes.len();
+        if !(byte == b'\t' || (0x20..0x7f).contains(&byte) || open_cr) {
+            return Err(kind.refuse(index, "bad byte in the request line"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks one field line; true says that it continues the line before (obs-fold).
+fn check_field_line(kind: Kind, line: &[u8], start: usize, first: bool) -> Result<bool, Refusal> {
+    let folded = matches!(line.first(), Some(b' ' | b'\t'));
+    let value_at = if folded {
+        if first {
+            return Err(kind.refuse(start, "blank before the first field name"));
+        }
+        0
+    } else {
+        let name = line.iter().take_while(|&&byte| is_token(byte)).count();
+        if name == 0 || line.get(name) != Some(&b':') {
+            return Err(kind.refuse(start + name, "bad field name"));
+        }
+        name + 1
+    };
+    let value = line.get(value_at..).unwrap_or_default();
+    match value.iter().position(|&byte| !is_value(byte)) {
+        Some(at) => Err(kind.refuse(start + value_at + at, "bad byte in a field value")),
+        None => Ok(folded),
+    }
+}
+
+/// Turns the line ends before folded lines into blanks (RFC 9112 §5.2).
+fn unfold(head: &mut [u8]) {
+    for at in 0..head.len().saturating_sub(1) {
+        if head[at] == b'\n' && matches!(head[at + 1], b' ' | b'\t') {
+            head[at] = b' ';
+            if at > 0 && head[at - 1] == b'\r' {
+                head[at - 1] = b' ';
+            }
+        }
+    }
+}
+
+/// Parses a head that may be complete: true, and `head` is filled; false, more is needed.
+fn parse_complete(
+    kind: Kind,
+    bytes: &mut [u8],
+    head: &mut Head,
+    limits: &Limits,
+) -> Result<bool, Refusal> {
+    head.clear();
+    let limit = bytes.len().min(limits.bytes_max as usize);
+    let window = bytes.get(..limit).unwrap_or_default();
+    let Some(start) = skip_empty_lines(window) else {
+        return Ok(false);
+    };
+    let Some(offset) = window
+        .get(start..)
+        .and_then(|rest| rest.iter().position(|&b| b == b'\n'))
+    else {
+        return Ok(false);
+    };
+    let line_end = start + offset;
+    let line = window.get(start..line_end).unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    head.line = Span::new(start, start + line.len());
+    StartLine::read(kind, line, start)?.store(head, line, start);
+    let Some(end) = read_fields(kind, window, line_end + 1, head)? else {
+        return Ok(false);
+    };
+    head.len = end as u32;
+    if kind == Kind::Request {
+        check_hosts(bytes, head)?;
+    }
+    Ok(true)
+}
+
+/// Where the start line begins (RFC 9112 §2.2 lets a server skip empty lines before it).
+fn skip_empty_lines(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match bytes.get(at..)? {
+            [b'\r', b'\n', ..] => at += 2,
+            [b'\n', ..] => at += 1,
+            [] | [b'\r'] => return None,
+            _ => return Some(at),
+        }
+    }
+}
+
+/// Lets httparse split the field lines from `from` on; returns the end of the head.
+/// Small arrays first: clearing a large one costs more than parsing a usual head.
+fn read_fields(
+    kind: Kind,
+    window: &[u8],
+    from: usize,
+    head: &mut Head,
+) -> Result<Option<usize>, Refusal> {
+    if let Some(done) = read_fields_into::<24>(kind, window, from, head) {
+        return done;
+    }
+    let more = match head.fields_max {
+        ..=128 => read_many_fields::<128>(kind, window, from, head),
+        _ => read_many_fields::<32767>(kind, window, from, head),
+    };
+    more.unwrap_or_else(|| Err(kind.refuse(from, "too many fields")))
+}
+
+/// Apart, so that the usual call does not pay for the stack of the large arrays.
+#[cold]
+#[inline(never)]
+fn read_many_fields<const ROOM: usize>(
+    kind: Kind,
+    window: &[u8],
+    from: usize,
+    head: &mut Head,
+) -> Option<Result<Option<usize>, Refusal>> {
+    read_fields_into::<ROOM>(kind, window, from, head)
+}
+
+#[inline]
+fn read_fields_into<const ROOM: usize>(
+    kind: Kind,
+    window: &[u8],
+    from: usize,
+    head: &mut Head,
+) -> Option<Result<Option<usize>, Refusal>> {
+    let mut room = [httparse::EMPTY_HEADER; ROOM];
+    let rest = window.get(from..).unwrap_or_default();
+    let (len, lines) = match httparse::parse_headers(rest, &mut room) {
+        Ok(httparse::Status::Complete(found)) => found,
+        Ok(httparse::Status::Partial) => return Some(Ok(None)),
+        Err(httparse::Error::TooManyHeaders) => return None,
+        Err(_) => return Some(Err(kind.refuse(from, BAD_FIELD_LINE))),
+    };
+    if lines.len() > head.fields_max {
+        return Some(Err(kind.refuse(from, "too many fields")));
+    }
+    let base = window.as_ptr() as usize;
+    for line in lines {
+        let name = line.name.as_bytes();
+        let name_at = name.as_ptr() as usize - base;
+        // httparse hands out an empty value as a slice of its own, not of the input.
+        let value_at = if line.value.is_empty() {
+            name_at + name.len() + 1
+        } else {
+            line.value.as_ptr() as usize - base
+        };
+        let known = Name::from_bytes(name);
+        head.present |= 1 << known as u8;
+        head.fields.push(Field {
+            name: Span::new(name_at, name_at + name.len()),
+            value: Span::new(value_at, value_at + line.value.len()),
+            known,
+        });
+    }
+    Some(Ok(Some(from + len)))
+}
+
+const TOKEN: u8 = 1;
+const TARGET: u8 = 2;
+const VALUE: u8 = 4;
+
+/// What each byte may be part of: a token (RFC 9110 §5.6.2), a target (visible ASCII but `#`),
+/// a field value or reason (everything but controls; tab is allowed).
+static CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let is_alphanumeric = (byte as u8).is_ascii_alphanumeric();
+        let is_mark = matches!(
+            byte as u8,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        );
+        if is_alphanumeric || is_mark {
+            table[byte] |= TOKEN;
+        }
+        if byte > 0x20 && byte < 0x7f && byte as u8 != b'#' {
+            table[byte] |= TARGET;
+        }
+        if byte as u8 == b'\t' || (byte >= 0x20 && byte != 0x7f) {
+            table[byte] |= VALUE;
+        }
+        byte += 1;
+    }
+    table
+};
+
+#[inline]
+pub(super) fn is_token(byte: u8) -> bool {
+    CLASS[byte as usize] & TOKEN != 0
+}
+
+#[inline]
+pub(super) fn is_target(byte: u8) -> bool {
+    CLASS[byte as usize] & TARGET != 0
+}
+
+#[inline]
+pub(super) fn is_value(byte: u8) -> bool {
+    CLASS[byte as usize] & VALUE != 0
+}
+
+#[cfg(test)]
+#[path = "head_tests.rs"]
+mod tests;

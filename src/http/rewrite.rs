@@ -1,6 +1,21 @@
 //! Edits to a head, the view through them, and rendering the outgoing head in one pass.
+//!
+//! Rules never touch received bytes. They leave edits (`Editor`), later rules look through the
+//! edits made so far (`Message`), and at the end `render` writes the outgoing head once. `Edits`
+//! is owned once by the engine, has a bounded text arena and allocates nothing after warm-up.
+//! This file also decides what happens to hop-by-hop fields: `close` and `keep-alive` leave
+//! Connection, other tokens stay, and exactly one framing field goes out (`Announce`), at the
+//! place of the first one that came. Everything else passes as the sender spelt it.
+//! It must never decide lengths or persistence (`framing.rs`, `exchange.rs`).
+//! Rejected: editing the receive buffer (growing a field would move the body), and a list of
+//! small strings (allocates).
 
-use super::head::{Field, Head, Method, Name, Span};
+use std::ops::Range;
+
+pub use super::exchange::Persistence;
+pub use super::framing::Announce;
+use super::framing::elements;
+use super::head::{Head, Method, Name, Span};
 
 /// An edit or an outgoing head did not fit its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,28 +24,148 @@ pub struct Overflow;
 /// Changes asked for by rules, not yet applied. Owned once by the engine, cleared per message.
 #[derive(Debug, Default)]
 pub struct Edits {
+    /// All new text; the other members point into it.
     text: Vec<u8>,
+    text_max: usize,
+    /// One bit for each received field.
+    removed: Vec<u64>,
+    /// New values of received fields, by index; seldom more than one or two.
+    replaced: Vec<(u32, Span)>,
+    added: Vec<Added>,
+    added_max: usize,
+    method: Option<(Method, Span)>,
+    target: Option<Span>,
+    status: Option<u16>,
+    reason: Option<Span>,
+    /// Copies of old values that may lie in `text` themselves.
+    scratch: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Added {
+    name: Span,
+    value: Span,
+    known: Name,
 }
 
 impl Edits {
-    /// Room for `fields_max` field lines and `text_max` bytes of new text.
+    /// Room for `fields_max` received and as many new field lines, and `text_max` bytes of new
+    /// text (`tune.bufsize` is a good bound: more could not be sent).
     #[must_use]
     pub fn new(fields_max: usize, text_max: usize) -> Self {
-        let _ = fields_max;
         Self {
             text: Vec::with_capacity(text_max),
+            text_max,
+            removed: vec![0; fields_max.div_ceil(64)],
+            replaced: Vec::with_capacity(8),
+            added: Vec::with_capacity(16),
+            added_max: fields_max,
+            scratch: Vec::with_capacity(1024),
+            ..Self::default()
         }
     }
 
     /// Forgets all edits and keeps the room.
     pub fn clear(&mut self) {
+        if self.is_empty() {
+            return;
+        }
         self.text.clear();
+        self.removed.fill(0);
+        self.replaced.clear();
+        self.added.clear();
+        self.method = None;
+        self.target = None;
+        self.status = None;
+        self.reason = None;
     }
 
     /// Whether nothing was edited.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
+            && self.status.is_none()
+            && self.replaced.is_empty()
+            && self.added.is_empty()
+            && self.method.is_none()
+            && self.target.is_none()
+            && self.removed.iter().all(|&word| word == 0)
+    }
+
+    fn is_removed(&self, index: usize) -> bool {
+        self.removed
+            .get(index / 64)
+            .is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+
+    fn remove(&mut self, index: usize) {
+        if let Some(word) = self.removed.get_mut(index / 64) {
+            *word |= 1 << (index % 64);
+        }
+    }
+
+    fn replacement(&self, index: usize) -> Option<Span> {
+        let found = self.replaced.iter().find(|(at, _)| *at as usize == index);
+        found.map(|&(_, value)| value)
+    }
+
+    fn replace(&mut self, index: usize, value: Span) {
+        match self
+            .replaced
+            .iter_mut()
+            .find(|(at, _)| *at as usize == index)
+        {
+            Some(entry) => entry.1 = value,
+            None => self.replaced.push((index as u32, value)),
+        }
+    }
+
+    /// Appends the parts to the arena as one text.
+    fn store(&mut self, parts: &[&[u8]]) -> Result<Span, Overflow> {
+        let start = self.text.len();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        if !self.has_room(len) {
+            return Err(Overflow);
+        }
+        for part in parts {
+            self.text.extend_from_slice(part);
+        }
+        self.disarm(start);
+        Ok(Span::new(start, start + len))
+    }
+
+    /// Turns line ends and NUL in new text into blanks (RFC 9110 §5.5): a rule that copies
+    /// decoded input into a head must not be able to add lines to it.
+    fn disarm(&mut self, start: usize) {
+        for byte in self.text.iter_mut().skip(start) {
+            if matches!(*byte, b'\r' | b'\n' | 0) {
+                *byte = b' ';
+            }
+        }
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        self.text.len() + len <= self.text_max
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Overflow> {
+        if self.added.len() >= self.added_max {
+            return Err(Overflow);
+        }
+        let both = self.store(&[name, value])?;
+        let middle = both.start + name.len() as u32;
+        self.added.push(Added {
+            name: Span {
+                start: both.start,
+                end: middle,
+            },
+            value: Span {
+                start: middle,
+                end: both.end,
+            },
+            known: Name::from_bytes(name),
+        });
+        Ok(())
     }
 }
 
@@ -51,73 +186,194 @@ impl<'a> Message<'a> {
     pub fn new(bytes: &'a [u8], head: &'a Head, edits: &'a Edits) -> Self {
         Self { bytes, head, edits }
     }
+
     /// The method.
     #[must_use]
     pub fn method(&self) -> Method {
-        self.head.method
+        self.edits
+            .method
+            .map_or(self.head.method, |(method, _)| method)
     }
+
     /// The method as text.
     #[must_use]
     pub fn method_text(&self) -> &'a [u8] {
-        self.head.method_span.of(self.bytes)
+        match self.edits.method {
+            Some((_, text)) => text.of(&self.edits.text),
+            None => self.head.method_span.of(self.bytes),
+        }
     }
+
     /// The whole target.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
-        self.head.target.of(self.bytes)
+        match self.edits.target {
+            Some(target) => target.of(&self.edits.text),
+            None => self.head.target.of(self.bytes),
+        }
     }
-    /// The path: from the first slash after the authority up to `?`. None for `*` and
-    /// authority-form.
+
+    /// The path: from the first slash after the authority up to `?`. None for `*`, for CONNECT
+    /// and for an absolute target that ends with its authority.
     #[must_use]
     pub fn path(&self) -> Option<&'a [u8]> {
-        None
+        self.pathq().map(|pathq| split_query(pathq).0)
     }
-    /// What follows `?`, or nothing.
+
+    /// What follows the first `?`; none without `?`.
     #[must_use]
-    pub fn query(&self) -> &'a [u8] {
-        b""
+    pub fn query(&self) -> Option<&'a [u8]> {
+        self.pathq().and_then(|pathq| split_query(pathq).1)
     }
+
     /// Path and query together.
     #[must_use]
     pub fn pathq(&self) -> Option<&'a [u8]> {
-        None
+        if self.method() == Method::Connect {
+            return None;
+        }
+        let target = self.target();
+        target
+            .get(path_start(target)..)
+            .filter(|pathq| !pathq.is_empty())
     }
-    /// Minor version.
+
+    /// Minor version as received.
     #[must_use]
     pub fn minor(&self) -> u8 {
         self.head.minor
     }
-    /// Status of an answer.
+
+    /// Status of an answer; 0 for a request.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.head.status
+        self.edits.status.unwrap_or(self.head.status)
     }
+
     /// Reason phrase of an answer.
     #[must_use]
     pub fn reason(&self) -> &'a [u8] {
-        self.head.reason.of(self.bytes)
+        match (self.edits.reason, self.edits.status) {
+            (Some(reason), _) => reason.of(&self.edits.text),
+            (None, Some(status)) => super::reply::reason(status).as_bytes(),
+            (None, None) => self.head.reason.of(self.bytes),
+        }
     }
-    /// All fields that are left, in order, added ones last.
+
+    /// All fields that are left, in order, added ones last: name, value, well-known name.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8], Name)> + use<'a> {
-        let bytes = self.bytes;
-        self.head
+        let Self { bytes, head, edits } = *self;
+        let received = head
             .fields
             .iter()
-            .map(move |field: &Field| (field.name.of(bytes), field.value.of(bytes), field.known))
+            .enumerate()
+            .filter_map(move |(index, field)| {
+                if edits.is_removed(index) {
+                    return None;
+                }
+                let value = match edits.replacement(index) {
+                    Some(value) => value.of(&edits.text),
+                    None => field.value.of(bytes),
+                };
+                Some((field.name.of(bytes), value, field.known))
+            });
+        let added = edits.added.iter().map(move |added| {
+            (
+                added.name.of(&edits.text),
+                added.value.of(&edits.text),
+                added.known,
+            )
+        });
+        received.chain(added)
     }
-    /// Values of the fields of that name (any case), whole lines: HAProxy's `fhdr()`.
+
+    /// Whole values of the fields of that name in any case: HAProxy's `fhdr()`.
     pub fn header<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.fields()
             .filter(move |field| field.0.eq_ignore_ascii_case(name))
             .map(|field| field.1)
     }
-    /// Elements of the fields of that name, split at commas outside quotes: HAProxy's `hdr()`.
+
+    /// The value of the first field of a well-known name.
+    #[must_use]
+    pub fn known(&self, name: Name) -> Option<&'a [u8]> {
+        self.fields()
+            .find(|field| field.2 == name)
+            .map(|field| field.1)
+    }
+
+    /// Elements of the fields of that name, split at commas outside quotes and trimmed:
+    /// HAProxy's `hdr()`. An empty field has one empty element. HAProxy splits every name, also
+    /// Date and Cookie, and so does this.
     pub fn values<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.header(name)
+            .flat_map(|value| Elements { rest: Some(value) })
     }
 }
 
-/// A message and its edits, open for another edit. Every method sees the earlier edits.
+/// The comma-separated elements of one value. An open quote swallows the rest, as in HAProxy.
+struct Elements<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest.take()?;
+        let end = element_end(rest);
+        self.rest = rest.get(end + 1..);
+        Some(rest.get(..end).unwrap_or_default().trim_ascii())
+    }
+}
+
+/// Offset of the first comma outside quotes, or the length.
+fn element_end(value: &[u8]) -> usize {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, &byte) in value.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return at,
+            _ => {}
+        }
+    }
+    value.len()
+}
+
+/// Where the path begins; the length of the target if it has none.
+fn path_start(target: &[u8]) -> usize {
+    match target {
+        [b'/', ..] => 0,
+        [b'*', ..] => target.len(),
+        // Without scheme and slash it can only be a path that a rule set so.
+        _ => authority(target).map_or(0, |authority| authority.end as usize),
+    }
+}
+
+/// The authority of an absolute target.
+fn authority(target: &[u8]) -> Option<Span> {
+    let colon = target.iter().position(|&byte| byte == b':')?;
+    let rest = target.get(colon..)?.strip_prefix(b"://")?;
+    let end = rest
+        .iter()
+        .position(|&byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(rest.len());
+    Some(Span::new(colon + 3, colon + 3 + end))
+}
+
+fn split_query(pathq: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match pathq.iter().position(|&byte| byte == b'?') {
+        Some(at) => (pathq.get(..at).unwrap_or_default(), pathq.get(at + 1..)),
+        None => (pathq, None),
+    }
+}
+
+/// A message and its edits, open for another edit. Every method sees the earlier edits, and a
+/// failed one leaves the message as it was (of several values the earlier ones may have been
+/// changed). HAProxy answers 500 when a rewrite does not fit.
 #[derive(Debug)]
 pub struct Editor<'a> {
     /// The buffer the head was parsed from.
@@ -138,141 +394,294 @@ impl Editor<'_> {
             edits: self.edits,
         }
     }
-    /// Replaces the path; authority and query stay.
+
+    /// Replaces the path; authority and query stay (`http-request set-path`, `replace-path`).
     ///
     /// # Errors
-    /// `Overflow` when the text arena is full; nothing was changed then. So for all below.
+    /// `Overflow` when there is no room.
     pub fn set_path(&mut self, path: &[u8]) -> Result<(), Overflow> {
-        let _ = path;
-        Ok(())
+        self.splice_target(
+            |target| {
+                let start = path_start(target);
+                let end = start + split_query(target.get(start..).unwrap_or_default()).0.len();
+                Some(start..end)
+            },
+            [path, b""],
+        )
     }
-    /// Replaces what follows `?`; an empty query drops the `?`.
+
+    /// Replaces what follows `?`, and adds the `?` if there was none (`set-query`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn set_query(&mut self, query: &[u8]) -> Result<(), Overflow> {
-        let _ = query;
-        Ok(())
+        self.splice_target(
+            |target| {
+                let start = path_start(target);
+                let path = split_query(target.get(start..).unwrap_or_default()).0;
+                Some(start + path.len()..target.len())
+            },
+            [b"?", query],
+        )
     }
-    /// Replaces path and query; the authority stays.
+
+    /// Replaces path and query; the authority stays (`set-pathq`, `replace-pathq`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn set_pathq(&mut self, pathq: &[u8]) -> Result<(), Overflow> {
-        let _ = pathq;
-        Ok(())
+        self.splice_target(
+            |target| Some(path_start(target)..target.len()),
+            [pathq, b""],
+        )
     }
-    /// Replaces the whole target.
+
+    /// Replaces the whole target; the authority of an absolute one goes into a Host that is
+    /// there (`set-uri`, `replace-uri`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn set_uri(&mut self, uri: &[u8]) -> Result<(), Overflow> {
-        let _ = uri;
+        let target = self.edits.store(&[uri])?;
+        self.edits.target = Some(target);
+        if let Some(authority) = authority(uri) {
+            let host = Span {
+                start: target.start + authority.start,
+                end: target.start + authority.end,
+            };
+            let field = self
+                .head
+                .fields
+                .iter()
+                .position(|field| field.known == Name::Host);
+            if let Some(index) = field {
+                self.edits.replace(index, host);
+            }
+        }
         Ok(())
     }
-    /// Replaces the method.
+
+    /// Replaces the method (`set-method`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn set_method(&mut self, method: &[u8]) -> Result<(), Overflow> {
-        let _ = method;
+        let text = self.edits.store(&[method])?;
+        self.edits.method = Some((Method::from_bytes(method), text));
         Ok(())
     }
-    /// Replaces status and, unless `None`, the reason (the standard phrase when `None`).
+
+    /// Replaces status and reason; without a reason the standard phrase (`set-status`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn set_status(&mut self, status: u16, reason: Option<&[u8]>) -> Result<(), Overflow> {
-        let _ = (status, reason);
+        let reason = reason
+            .map(|reason| self.edits.store(&[reason]))
+            .transpose()?;
+        self.edits.status = Some(status);
+        self.edits.reason = reason;
         Ok(())
     }
-    /// Appends a field.
+
+    /// Appends a field (`add-header`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Overflow> {
-        let _ = (name, value);
-        Ok(())
+        self.edits.add(name, value)
     }
-    /// Removes every field whose name the matcher takes; says how many.
-    pub fn del_header(&mut self, matches: impl FnMut(&[u8]) -> bool) -> usize {
-        let _ = matches;
-        0
+
+    /// Removes every field whose name the matcher takes; says how many (`del-header`).
+    pub fn del_header(&mut self, mut matches: impl FnMut(&[u8]) -> bool) -> usize {
+        let mut count = 0;
+        for (index, field) in self.head.fields.iter().enumerate() {
+            if !self.edits.is_removed(index) && matches(field.name.of(self.bytes)) {
+                self.edits.remove(index);
+                count += 1;
+            }
+        }
+        let Edits { text, added, .. } = &mut *self.edits;
+        let before = added.len();
+        added.retain(|added| !matches(added.name.of(text)));
+        count + before - added.len()
     }
-    /// Removes all fields of that name and appends one.
+
+    /// Removes all fields of that name and appends one (`set-header`). A new Host also goes into
+    /// an absolute target, or the two would differ.
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Overflow> {
-        let _ = (name, value);
-        Ok(())
+        if self.head.status == 0 && name.eq_ignore_ascii_case(b"host") {
+            let range = |target: &[u8]| {
+                let authority = authority(target)?;
+                let text = authority.of(target);
+                let userinfo = text
+                    .iter()
+                    .rposition(|&byte| byte == b'@')
+                    .map_or(0, |at| at + 1);
+                Some(authority.start as usize + userinfo..authority.end as usize)
+            };
+            self.splice_target(range, [value, b""])?;
+        }
+        if !self.edits.has_room(name.len() + value.len()) {
+            return Err(Overflow);
+        }
+        self.del_header(|found| found.eq_ignore_ascii_case(name));
+        self.edits.add(name, value)
     }
-    /// Calls `change` for each whole value of the fields of that name; it writes the new value
-    /// into the arena's end and returns true, or returns false to leave the value.
+
+    /// Calls `change` for each whole value of the fields of that name: it appends the new value
+    /// to the given arena and returns true, or returns false to leave the value
+    /// (`replace-header`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn replace_header(
         &mut self,
         name: &[u8],
         change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
     ) -> Result<(), Overflow> {
-        let _ = (name, change);
-        Ok(())
+        self.each_value(name, change)
     }
-    /// Like `replace_header` for each comma-separated element.
+
+    /// Like `replace_header` for each comma-separated element; unchanged elements keep their
+    /// blanks (`replace-value`).
     ///
     /// # Errors
-    /// `Overflow`.
+    /// `Overflow` when there is no room.
     pub fn replace_value(
         &mut self,
         name: &[u8],
-        change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
+        mut change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
     ) -> Result<(), Overflow> {
-        let _ = (name, change);
+        self.each_value(name, |value, text| {
+            let mut changed = false;
+            let mut at = 0;
+            loop {
+                let rest = value.get(at..).unwrap_or_default();
+                let end = element_end(rest);
+                let element = rest.get(..end).unwrap_or_default();
+                if change(element.trim_ascii(), text) {
+                    changed = true;
+                } else {
+                    text.extend_from_slice(element);
+                }
+                at += end + 1;
+                if at > value.len() {
+                    return changed;
+                }
+                text.push(b',');
+            }
+        })
+    }
+
+    fn each_value(
+        &mut self,
+        name: &[u8],
+        mut change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
+    ) -> Result<(), Overflow> {
+        for (index, field) in self.head.fields.iter().enumerate() {
+            let is_meant = field.name.of(self.bytes).eq_ignore_ascii_case(name);
+            if !is_meant || self.edits.is_removed(index) {
+                continue;
+            }
+            let replacement = self.edits.replacement(index);
+            self.edits.scratch.clear();
+            match replacement {
+                Some(old) => self
+                    .edits
+                    .scratch
+                    .extend_from_slice(old.of(&self.edits.text)),
+                None => self
+                    .edits
+                    .scratch
+                    .extend_from_slice(field.value.of(self.bytes)),
+            }
+            if let Some(value) = self.edits.change_scratch(&mut change)? {
+                self.edits.replace(index, value);
+            }
+        }
+        for index in 0..self.edits.added.len() {
+            let Edits {
+                text,
+                added,
+                scratch,
+                ..
+            } = &mut *self.edits;
+            let Some(entry) = added.get(index) else { break };
+            if !entry.name.of(text).eq_ignore_ascii_case(name) {
+                continue;
+            }
+            scratch.clear();
+            scratch.extend_from_slice(entry.value.of(text));
+            if let Some(value) = self.edits.change_scratch(&mut change)?
+                && let Some(entry) = self.edits.added.get_mut(index)
+            {
+                entry.value = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the range of the target that `range` names; without one nothing happens, as for
+    /// the path of `*` and of CONNECT.
+    fn splice_target(
+        &mut self,
+        range: impl FnOnce(&[u8]) -> Option<Range<usize>>,
+        new: [&[u8]; 2],
+    ) -> Result<(), Overflow> {
+        let message = self.message();
+        if message.method() == Method::Connect || message.target().starts_with(b"*") {
+            return Ok(());
+        }
+        // The old target may lie in the arena that grows, so it is read from a copy.
+        let mut old = std::mem::take(&mut self.edits.scratch);
+        old.clear();
+        old.extend_from_slice(self.message().target());
+        let stored = range(&old).map(|range| {
+            let before = old.get(..range.start).unwrap_or_default();
+            let after = old.get(range.end..).unwrap_or_default();
+            self.edits.store(&[before, new[0], new[1], after])
+        });
+        self.edits.scratch = old;
+        if let Some(target) = stored.transpose()? {
+            self.edits.target = Some(target);
+        }
         Ok(())
     }
 }
 
-/// What `render` appends as `connection:`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Persistence {
-    /// Nothing is said.
-    #[default]
-    Unsaid,
-    /// `connection: close`
-    Close,
-    /// `connection: keep-alive`
-    KeepAlive,
-}
-
-/// How the body is announced in an outgoing head.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Announce {
-    /// Framing fields as received (Content-Length written once).
-    #[default]
-    AsReceived,
-    /// Content-Length is left out, Transfer-Encoding stays (`Framing::drop_length`).
-    DropLength,
-    /// Exactly one `Content-Length`.
-    Length(u64),
-    /// Exactly one `Transfer-Encoding: chunked`.
-    Chunked,
-    /// No framing field (body until close, or none).
-    Nothing,
+impl Edits {
+    /// Lets `change` write a new value for the one in `scratch`.
+    fn change_scratch(
+        &mut self,
+        change: &mut impl FnMut(&[u8], &mut Vec<u8>) -> bool,
+    ) -> Result<Option<Span>, Overflow> {
+        let start = self.text.len();
+        let changed = change(&self.scratch, &mut self.text);
+        if changed && self.has_room(0) {
+            self.disarm(start);
+            return Ok(Some(Span::new(start, self.text.len())));
+        }
+        self.text.truncate(start);
+        if changed { Err(Overflow) } else { Ok(None) }
+    }
 }
 
 /// How a head leaves.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
-    /// The minor version to write: the sender's for requests, 1 for answers.
+    /// The minor version to write: the sender's. The answer of an HTTP/1.0 server that is sent
+    /// on with chunks must say 1.
     pub minor: u8,
-    /// How the body is announced.
+    /// The one framing field (`Framing::announce`).
     pub announce: Announce,
-    /// The `connection:` field to append.
+    /// The `connection` field to append.
     pub persistence: Persistence,
-    /// An upgrade or CONNECT head: the `upgrade` token of Connection stays.
-    pub upgrade: bool,
+    /// Leaves out `Upgrade` (`Framing::drop_upgrade`).
+    pub drop_upgrade: bool,
 }
 
 /// Writes the outgoing head, closing blank line included; returns its length.
@@ -280,6 +689,134 @@ pub struct Outgoing {
 /// # Errors
 /// `Overflow` when `out` is too small; what is in `out` then is meaningless.
 pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize, Overflow> {
-    let _ = (message, how, out, Span::default());
-    Ok(0)
+    let mut to = Writer {
+        out,
+        len: 0,
+        overflowed: false,
+    };
+    let version: &[u8] = if how.minor == 0 {
+        b"HTTP/1.0"
+    } else {
+        b"HTTP/1.1"
+    };
+    let status = message.status();
+    if status == 0 {
+        to.put(message.method_text());
+        to.put(b" ");
+        to.put(message.target());
+        to.put(b" ");
+        to.put(version);
+    } else {
+        to.put(version);
+        to.put(b" ");
+        to.put_number(u64::from(status));
+        to.put(b" ");
+        to.put(message.reason());
+    }
+    to.put(b"\r\n");
+    let mut announced = how.announce == Announce::Nothing;
+    for (name, value, known) in message.fields() {
+        match known {
+            Name::ContentLength | Name::TransferEncoding => {
+                if !announced {
+                    to.put_announce(how.announce);
+                    announced = true;
+                }
+            }
+            Name::Connection => to.put_connection(name, value),
+            Name::Upgrade if how.drop_upgrade => {}
+            _ => to.put_field(name, value),
+        }
+    }
+    if !announced {
+        to.put_announce(how.announce);
+    }
+    to.put(how.persistence.tail());
+    if to.overflowed {
+        Err(Overflow)
+    } else {
+        Ok(to.len)
+    }
 }
+
+/// Appends to a slice and remembers if something did not fit.
+struct Writer<'a> {
+    out: &'a mut [u8],
+    len: usize,
+    overflowed: bool,
+}
+
+impl Writer<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        match self.out.get_mut(self.len..self.len + bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.overflowed = true,
+        }
+    }
+
+    fn put_field(&mut self, name: &[u8], value: &[u8]) {
+        self.put(name);
+        self.put(b": ");
+        self.put(value);
+        self.put(b"\r\n");
+    }
+
+    fn put_number(&mut self, number: u64) {
+        let mut digits = [0; 20];
+        self.put(decimal(number, &mut digits));
+    }
+
+    fn put_announce(&mut self, announce: Announce) {
+        match announce {
+            Announce::Nothing => {}
+            Announce::Chunked => self.put(b"Transfer-Encoding: chunked\r\n"),
+            Announce::Length(length) => {
+                self.put(b"Content-Length: ");
+                self.put_number(length);
+                self.put(b"\r\n");
+            }
+        }
+    }
+
+    /// Writes what is left of a Connection field without `close` and `keep-alive`, which speak
+    /// of the sender's connection only; nothing if nothing is left.
+    fn put_connection(&mut self, name: &[u8], value: &[u8]) {
+        let is_ours = |token: &&[u8]| {
+            token.is_empty()
+                || token.eq_ignore_ascii_case(b"close")
+                || token.eq_ignore_ascii_case(b"keep-alive")
+        };
+        let mut first = true;
+        for token in elements(value).filter(|token| !is_ours(token)) {
+            self.put(if first { name } else { b"" });
+            self.put(if first { b": " } else { b", " });
+            self.put(token);
+            first = false;
+        }
+        if !first {
+            self.put(b"\r\n");
+        }
+    }
+}
+
+/// The decimal digits of a number.
+pub(super) fn decimal(number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "rewrite_tests.rs"]
+mod tests;

@@ -1,1 +1,522 @@
-//! (being written)
+//! Binding listeners, before privileges are dropped.
+//!
+//! Takes plain descriptions, because `net` knows no configuration, and gives descriptors that
+//! `os::Os` takes over. All descriptions are tried, so that a start reports every address that is
+//! taken and not only the first; whoever calls decides that one failure ends the start.
+//!
+//! A unix socket is bound under a temporary name, gets its owner and mode, listens, and is renamed
+//! over what stood there once everything else is bound too: no moment exists in which a client
+//! finds no socket or one with the wrong mode, and a start that fails leaves the old process
+//! reachable. Its file stays behind at the end, as HAProxy's does: a new process may own it by
+//! then.
+//!
+//! Nothing here is on the request path. Rejected: HAProxy's hard link as a way back, which the late
+//! rename makes needless.
+
+// Sockets with options before `bind` have no safe door in `std`.
+#![allow(unsafe_code)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use crate::base::addr::{Address, Endpoint};
+use crate::net::sockaddr::{self, SockAddr};
+
+/// What shall listen, and how.
+#[derive(Clone, Debug)]
+pub struct ListenerSpec {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// `fd@N`: this inherited descriptor instead of a new socket.
+    pub inherited: Option<i32>,
+    /// Connections that may wait in the kernel.
+    pub backlog: u32,
+    /// `mode`: permissions of a unix socket's file.
+    pub mode: Option<u32>,
+    /// `uid`: owner of a unix socket's file.
+    pub uid: Option<u32>,
+    /// `gid`: group of a unix socket's file.
+    pub gid: Option<u32>,
+    /// `v6only` (true) or `v4v6` (false, also when absent): whether `[::]` takes IPv4 too.
+    pub v6_only: Option<bool>,
+    /// `interface`: only packets that arrive there.
+    pub interface: Option<String>,
+}
+
+impl ListenerSpec {
+    /// A listener at an endpoint, without any extra.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, backlog: u32) -> Self {
+        Self {
+            endpoint,
+            inherited: None,
+            backlog,
+            mode: None,
+            uid: None,
+            gid: None,
+            v6_only: None,
+            interface: None,
+        }
+    }
+}
+
+/// A descriptor that listens, non-blocking and closed on exec.
+#[derive(Debug)]
+pub struct BoundListener {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// Where it listens in fact: the port is the kernel's choice when it was 0.
+    pub endpoint: Endpoint,
+    /// Connections that may wait in the kernel, for listening again.
+    pub backlog: u32,
+    /// What did not work and does not hinder: the interface is missing.
+    pub warning: Option<String>,
+}
+
+/// Why a listener could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindFailure {
+    /// Position in the list that was given.
+    pub index: usize,
+    /// HAProxy's words, such as `cannot bind socket (Address already in use) for [127.0.0.1:80]`;
+    /// they follow `Binding [FILE:LINE] for frontend NAME: `.
+    pub text: String,
+}
+
+/// The system's text for an error, such as `Address already in use`.
+#[must_use]
+pub fn error_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// Binds and listens on all, or tells every failure.
+///
+/// # Errors
+/// One entry for each listener that could not be made, in the order given. Files of unix sockets
+/// are as they were before then.
+pub fn bind_all(specs: &[ListenerSpec]) -> Result<Vec<BoundListener>, Vec<BindFailure>> {
+    let mut bound = Vec::with_capacity(specs.len());
+    let mut failures = Vec::new();
+    let mut renames = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        match bind(index, spec, &mut renames) {
+            Ok(listener) => bound.push(listener),
+            Err(text) => failures.push(BindFailure { index, text }),
+        }
+    }
+    if failures.is_empty() {
+        for Rename { index, from, to } in &renames {
+            if let Err(why) = fs::rename(from, to) {
+                let why = error_text(&why);
+                let text = format!("cannot rename UNIX socket ({why}) [{}]", to.display());
+                failures.push(BindFailure {
+                    index: *index,
+                    text,
+                });
+            }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(bound);
+    }
+    for Rename { from, .. } in &renames {
+        // Gone already when it was renamed before another one failed.
+        drop(fs::remove_file(from));
+    }
+    Err(failures)
+}
+
+/// The last step of a unix socket.
+struct Rename {
+    /// Position of the listener whose file it is.
+    index: usize,
+    from: PathBuf,
+    to: PathBuf,
+}
+
+/// Makes one listener; errors are texts for [`BindFailure`].
+fn bind(
+    index: usize,
+    spec: &ListenerSpec,
+    renames: &mut Vec<Rename>,
+) -> Result<BoundListener, String> {
+    if let Some(descriptor) = spec.inherited {
+        return inherit(descriptor, spec.backlog);
+    }
+    match &spec.endpoint {
+        Endpoint::Inet(_) => bind_inet(spec),
+        Endpoint::Unix(path) => bind_unix(index, spec, path, renames),
+        Endpoint::Abstract(_) => bind_abstract(spec),
+    }
+}
+
+fn bind_inet(spec: &ListenerSpec) -> Result<BoundListener, String> {
+    let place = spec.endpoint.address();
+    let fail = |what: &str, why: io::Error| inet_failure(what, &why, place);
+    let address = SockAddr::new(&spec.endpoint).map_err(|why| fail("cannot bind socket", why))?;
+    let socket = open(&address).map_err(|why| fail("cannot create receiving socket", why))?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1);
+    // Lets a new process bind before the old one ends.
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1);
+    if address.family() == libc::AF_INET6 {
+        let only = i32::from(spec.v6_only == Some(true));
+        set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only);
+    }
+    let warning = spec.interface.as_deref().and_then(|interface| {
+        let why = bind_to_interface(&socket, interface).err()?;
+        let what = format!("cannot bind receiver to device '{interface}'");
+        Some(inet_failure(&what, &why, place))
+    });
+    bind_socket(&socket, &address).map_err(|why| fail("cannot bind socket", why))?;
+    // Accepted sockets have it from here, without a call each.
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    listen(&socket, spec.backlog).map_err(|why| fail("cannot listen to socket", why))?;
+    let local = sockaddr::local(socket.as_raw_fd())
+        .ok()
+        .and_then(|local| local.endpoint());
+    let endpoint = local.unwrap_or_else(|| spec.endpoint.clone());
+    Ok(BoundListener {
+        socket,
+        endpoint,
+        backlog: spec.backlog,
+        warning,
+    })
+}
+
+fn inet_failure(what: &str, why: &io::Error, place: Address) -> String {
+    format!("{what} ({}) for [{place}]", error_text(why))
+}
+
+fn bind_unix(
+    index: usize,
+    spec: &ListenerSpec,
+    path: &[u8],
+    renames: &mut Vec<Rename>,
+) -> Result<BoundListener, String> {
+    let to = PathBuf::from(OsString::from_vec(path.to_vec()));
+    let fail = |what: &str, why: io::Error| unix_failure(what, &why, &to);
+    let what = "cannot bind UNIX socket";
+    if fs::symlink_metadata(&to).is_ok_and(|of| of.is_dir()) {
+        let why = io::Error::from_raw_os_error(libc::EISDIR);
+        return Err(fail(what, why));
+    }
+    let mut name = path.to_vec();
+    name.extend_from_slice(format!(".{}.tmp", std::process::id()).as_bytes());
+    let from = PathBuf::from(OsString::from_vec(name.clone()));
+    // A process of the same number may have left one.
+    drop(fs::remove_file(&from));
+    let address = SockAddr::new(&Endpoint::Unix(name.into())).map_err(|why| fail(what, why))?;
+    let socket = open(&address).map_err(|why| fail("cannot create receiving socket", why))?;
+    bind_socket(&socket, &address).map_err(|why| fail(what, why))?;
+    // From here on a failure removes the temporary file: it is in the list.
+    renames.push(Rename {
+        index,
+        from: from.clone(),
+        to: to.clone(),
+    });
+    if spec.uid.is_some() || spec.gid.is_some() {
+        let what = "cannot change UNIX socket ownership";
+        chown(&from, spec.uid, spec.gid).map_err(|why| fail(what, why))?;
+    }
+    if let Some(mode) = spec.mode {
+        let what = "cannot change UNIX socket permissions";
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(&from, mode).map_err(|why| fail(what, why))?;
+    }
+    listen(&socket, spec.backlog).map_err(|why| fail("cannot listen to socket", why))?;
+    Ok(BoundListener {
+        socket,
+        endpoint: spec.endpoint.clone(),
+        backlog: spec.backlog,
+        warning: None,
+    })
+}
+
+fn unix_failure(what: &str, why: &io::Error, path: &Path) -> String {
+    format!("{what} ({}) [{}]", error_text(why), path.display())
+}
+
+fn bind_abstract(spec: &ListenerSpec) -> Result<BoundListener, String> {
+    // HAProxy prints no name here; ours is more use.
+    let place = spec.endpoint.to_string();
+    let fail = |what: &str, why: io::Error| format!("{what} ({}) [{place}]", error_text(&why));
+    let what = "cannot bind UNIX socket";
+    let address = SockAddr::new(&spec.endpoint).map_err(|why| fail(what, why))?;
+    let socket = open(&address).map_err(|why| fail("cannot create receiving socket", why))?;
+    bind_socket(&socket, &address).map_err(|why| fail(what, why))?;
+    listen(&socket, spec.backlog).map_err(|why| fail("cannot listen to socket", why))?;
+    Ok(BoundListener {
+        socket,
+        endpoint: spec.endpoint.clone(),
+        backlog: spec.backlog,
+        warning: None,
+    })
+}
+
+/// Takes a listening or bound stream socket over that the process was started with.
+fn inherit(descriptor: i32, backlog: u32) -> Result<BoundListener, String> {
+    let fail = |why: io::Error| {
+        format!(
+            "cannot use file descriptor '{descriptor}' : {}.",
+            error_text(&why)
+        )
+    };
+    let wrong = |number: i32| fail(io::Error::from_raw_os_error(number));
+    let local = sockaddr::local(descriptor).map_err(fail)?;
+    let endpoint = local.endpoint().ok_or_else(|| wrong(libc::EAFNOSUPPORT))?;
+    if option(descriptor, libc::SO_TYPE).map_err(fail)? != libc::SOCK_STREAM {
+        return Err(wrong(libc::EPROTOTYPE));
+    }
+    // SAFETY: it is an open socket, as just seen, and the configuration says that it is ours.
+    let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    // SAFETY: no pointer is passed.
+    unsafe {
+        let flags = libc::fcntl(descriptor, libc::F_GETFL);
+        libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK);
+        libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
+    }
+    if local.family() != libc::AF_UNIX {
+        set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    }
+    if option(descriptor, libc::SO_ACCEPTCONN).map_err(fail)? == 0 {
+        listen(&socket, backlog).map_err(fail)?;
+    }
+    Ok(BoundListener {
+        socket,
+        endpoint,
+        backlog,
+        warning: None,
+    })
+}
+
+/// A new stream socket of an address' family.
+fn open(address: &SockAddr) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointer is passed.
+    let descriptor = done(unsafe { libc::socket(address.family(), kind, 0) })?;
+    // SAFETY: just opened, and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn bind_socket(socket: &OwnedFd, address: &SockAddr) -> io::Result<()> {
+    // SAFETY: the pointer and the length are those of `address`.
+    done(unsafe { libc::bind(socket.as_raw_fd(), address.as_ptr(), address.length()) }).map(drop)
+}
+
+fn listen(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    // SAFETY: no pointer is passed.
+    done(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
+fn bind_to_interface(socket: &OwnedFd, interface: &str) -> io::Result<()> {
+    let (name, length) = (
+        interface.as_ptr().cast(),
+        interface.len() as libc::socklen_t,
+    );
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
+    // SAFETY: the pointer is valid for the length given.
+    done(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, name, length) }).map(drop)
+}
+
+/// Sets an option that the kernel has; without it the listener still serves.
+fn set(socket: &OwnedFd, level: i32, name: i32, value: i32) {
+    let length = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the pointer is valid for the length given.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            length,
+        )
+    };
+}
+
+/// An option of `SOL_SOCKET` that is a number.
+fn option(descriptor: i32, name: i32) -> io::Result<i32> {
+    let (mut value, mut length) = (0i32, size_of::<i32>() as libc::socklen_t);
+    // SAFETY: both pointers are valid for the call, and `length` says how much room there is.
+    done(unsafe {
+        libc::getsockopt(
+            descriptor,
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(value)
+}
+
+/// The result of a system call that says -1.
+fn done(code: i32) -> io::Result<i32> {
+    if code < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::os::fd::IntoRawFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    fn inet(address: &str) -> ListenerSpec {
+        ListenerSpec::new(Endpoint::Inet(address.parse().unwrap()), 16)
+    }
+
+    fn unix(path: &Path) -> ListenerSpec {
+        let path = path.as_os_str().to_owned().into_vec();
+        ListenerSpec::new(Endpoint::Unix(path.into()), 16)
+    }
+
+    fn texts(specs: &[ListenerSpec]) -> Vec<(usize, String)> {
+        let failures = bind_all(specs).unwrap_err();
+        failures
+            .into_iter()
+            .map(|failure| (failure.index, failure.text))
+            .collect()
+    }
+
+    #[test]
+    fn every_taken_address_is_reported() {
+        // Without SO_REUSEPORT, so that nobody else can bind it.
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = taken.local_addr().unwrap();
+        let specs = [
+            inet(&at.to_string()),
+            inet("127.0.0.1:0"),
+            inet("203.0.113.7:1"),
+        ];
+        assert_eq!(
+            texts(&specs),
+            [
+                (
+                    0,
+                    format!("cannot bind socket (Address already in use) for [{at}]")
+                ),
+                (
+                    2,
+                    "cannot bind socket (Cannot assign requested address) for [203.0.113.7:1]"
+                        .into()
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_kernels_port_is_told() {
+        let bound = bind_all(&[inet("127.0.0.1:0")]).unwrap();
+        let Endpoint::Inet(at) = &bound[0].endpoint else {
+            panic!()
+        };
+        assert_ne!(at.port(), 0);
+        std::net::TcpStream::connect(at).unwrap();
+    }
+
+    #[test]
+    fn a_missing_interface_is_a_warning() {
+        let mut spec = inet("127.0.0.1:0");
+        spec.interface = Some("no-such-if0".into());
+        let bound = bind_all(&[spec]).unwrap();
+        let warning = bound[0].warning.as_deref().unwrap();
+        assert!(
+            warning.starts_with("cannot bind receiver to device 'no-such-if0' ("),
+            "{warning}"
+        );
+    }
+
+    #[test]
+    fn a_unix_socket_replaces_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let old = UnixListener::bind(&path).unwrap();
+        let mut spec = unix(&path);
+        spec.mode = Some(0o640);
+        let bound = bind_all(&[spec]).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        UnixStream::connect(&path).unwrap();
+        old.set_nonblocking(true).unwrap();
+        assert!(old.accept().is_err());
+        drop(bound);
+        assert!(path.exists(), "a new process may own the file");
+    }
+
+    #[test]
+    fn a_failed_start_leaves_the_old_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let old = UnixListener::bind(&path).unwrap();
+        let missing = folder.path().join("none/y.sock");
+        let expected = format!(
+            "cannot bind UNIX socket (No such file or directory) [{}]",
+            missing.display()
+        );
+        assert_eq!(texts(&[unix(&path), unix(&missing)]), [(1, expected)]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        UnixStream::connect(&path).unwrap();
+        old.accept().unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let expected = format!(
+            "cannot bind UNIX socket (Is a directory) [{}]",
+            folder.path().display()
+        );
+        assert_eq!(texts(&[unix(folder.path())]), [(0, expected)]);
+    }
+
+    #[test]
+    fn an_abstract_name_is_taken_once() {
+        let name = format!("oneloop-test-{}", std::process::id());
+        let spec = ListenerSpec::new(Endpoint::Abstract(name.as_bytes().into()), 1);
+        let _bound = bind_all(std::slice::from_ref(&spec)).unwrap();
+        let expected = format!("cannot bind UNIX socket (Address already in use) [abns@{name}]");
+        assert_eq!(texts(&[spec]), [(0, expected)]);
+    }
+
+    #[test]
+    fn inherited_descriptors_are_checked() {
+        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listening.local_addr().unwrap();
+        let mut spec = inet("0.0.0.0:0");
+        spec.inherited = Some(listening.into_raw_fd());
+        let bound = bind_all(&[spec.clone()]).unwrap();
+        assert_eq!(bound[0].endpoint, Endpoint::Inet(at));
+        std::net::TcpStream::connect(at).unwrap();
+        let file = fs::File::open("/dev/null").unwrap();
+        spec.inherited = Some(file.as_raw_fd());
+        let text = &texts(&[spec.clone()])[0].1;
+        assert!(
+            text.ends_with("' : Socket operation on non-socket."),
+            "{text}"
+        );
+        spec.inherited = Some(999_999);
+        assert_eq!(
+            texts(&[spec]),
+            [(
+                0,
+                "cannot use file descriptor '999999' : Bad file descriptor.".into()
+            )]
+        );
+    }
+}

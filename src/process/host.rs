@@ -1,1 +1,175 @@
-//! (being written)
+//! The machine that a configuration is checked on: files, users, names, environment.
+//!
+//! [`System`] answers `config::host::Host` from the real machine. It reads; it must never write,
+//! set a variable, or keep anything between two questions.
+//!
+//! Users and groups are asked with `getpwnam_r` and `getgrnam_r`, because they may come from more
+//! than `/etc/passwd`. Names are resolved by the C library through `std`, for the same reason.
+//! Rejected: reading `/etc/passwd` and `/etc/hosts` ourselves.
+
+// The user database, the group database and the host name have no safe door in `std`.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::ptr;
+
+use crate::config::host::Host;
+
+/// Largest record of the user or group database that is read, bytes.
+const RECORD_MAX: usize = 1 << 20;
+
+/// The machine that the process runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Host for System {
+    fn read_file(&self, path: &str) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn list_directory(&self, path: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            // Follows links, as opening the file will.
+            if std::fs::metadata(entry.path()).is_ok_and(|of| of.is_file())
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn is_directory(&self, path: &str) -> bool {
+        std::fs::metadata(path).is_ok_and(|of| of.is_dir())
+    }
+
+    fn user_id(&self, name: &str) -> Option<u32> {
+        let name = CString::new(name).ok()?;
+        with_growing_buffer(|buffer| {
+            // SAFETY: an all-zero `passwd` is a valid value of that plain C struct.
+            let mut record: libc::passwd = unsafe { std::mem::zeroed() };
+            let mut found = ptr::null_mut();
+            // SAFETY: all pointers are valid for the call and `buffer` for its length; the record
+            // is read only when `found` says that it was filled.
+            let code = unsafe {
+                libc::getpwnam_r(
+                    name.as_ptr(),
+                    &raw mut record,
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    &raw mut found,
+                )
+            };
+            (code, (!found.is_null()).then_some(record.pw_uid))
+        })
+    }
+
+    fn group_id(&self, name: &str) -> Option<u32> {
+        let name = CString::new(name).ok()?;
+        with_growing_buffer(|buffer| {
+            // SAFETY: an all-zero `group` is a valid value of that plain C struct.
+            let mut record: libc::group = unsafe { std::mem::zeroed() };
+            let mut found = ptr::null_mut();
+            // SAFETY: as in `user_id`.
+            let code = unsafe {
+                libc::getgrnam_r(
+                    name.as_ptr(),
+                    &raw mut record,
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    &raw mut found,
+                )
+            };
+            (code, (!found.is_null()).then_some(record.gr_gid))
+        })
+    }
+
+    fn hostname(&self) -> String {
+        // `HOST_NAME_MAX` is 64 on Linux; one byte more for the zero.
+        let mut name = [0u8; 65];
+        // SAFETY: the buffer is valid for its length.
+        let code = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) };
+        if code != 0 {
+            return String::new();
+        }
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
+        String::from_utf8_lossy(&name[..end]).into_owned()
+    }
+
+    fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for address in (name, 0).to_socket_addrs()? {
+            if !addresses.contains(&address.ip()) {
+                addresses.push(address.ip());
+            }
+        }
+        if addresses.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(addresses)
+    }
+
+    fn environment(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let pairs = std::env::vars_os();
+        pairs
+            .map(|(name, value)| (name.into_vec(), value.into_vec()))
+            .collect()
+    }
+}
+
+/// Asks with a larger buffer as long as the answer is `ERANGE`.
+fn with_growing_buffer<T>(mut ask: impl FnMut(&mut [u8]) -> (i32, Option<T>)) -> Option<T> {
+    let mut buffer = vec![0u8; 1024];
+    loop {
+        match ask(&mut buffer) {
+            (libc::ERANGE, _) if buffer.len() < RECORD_MAX => buffer.resize(buffer.len() * 2, 0),
+            (libc::EINTR, _) => {}
+            (0, found) => return found,
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_groups_of_every_system() {
+        assert_eq!(System.user_id("root"), Some(0));
+        assert_eq!(System.group_id("root"), Some(0));
+        assert_eq!(System.user_id("no-such-user-here"), None);
+        assert_eq!(System.group_id("no-such-group-here"), None);
+        assert_eq!(System.user_id("nul\0inside"), None);
+    }
+
+    #[test]
+    fn files_names_and_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("b.cfg"), "b").unwrap();
+        std::fs::write(folder.path().join("a.cfg"), "a").unwrap();
+        std::fs::create_dir(folder.path().join("c.cfg")).unwrap();
+        let path = folder.path().to_str().unwrap();
+        assert_eq!(System.list_directory(path).unwrap(), ["a.cfg", "b.cfg"]);
+        assert!(System.is_directory(path));
+        assert_eq!(System.read_file(&format!("{path}/a.cfg")).unwrap(), b"a");
+        let missing = System.read_file(&format!("{path}/x")).unwrap_err();
+        assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
+        assert!(System.list_directory(&format!("{path}/a.cfg")).is_err());
+        assert!(!System.hostname().is_empty());
+        assert_eq!(
+            System.resolve("127.0.0.1").unwrap(),
+            [IpAddr::from([127, 0, 0, 1])]
+        );
+        assert!(System.environment().iter().any(|(name, _)| name == b"PATH"));
+    }
+}

@@ -1,14 +1,30 @@
 //! What compiling rules needs from the configuration around them, and how it says what is wrong.
 //!
-//! Compiling takes the words of a line (bytes: a configuration may hold any) and gives a value or a
-//! [`Problem`] that names the word. It asks for files, ACL names and ids through [`Surroundings`], so
-//! that this folder opens nothing and knows no other part of the configuration.
-//! It must never print and never panic, whatever the words are.
-//! Rejected: error enums with a variant a mistake. Messages are HAProxy's, so the text is the value.
+//! Compiling takes the words of a line (bytes: a configuration may hold any) and gives a value or
+//! a [`Problem`] that names the word. It asks for files, ACL names and ids through
+//! [`Surroundings`], so that this folder opens nothing and knows no other part of the
+//! configuration. It must never print and never panic, whatever the words are.
+//! Rejected: error enums with a variant a mistake. Messages are HAProxy's, so the text is the
+//! value.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::condition::{Acl, AclId};
+
+/// What HAProxy puts before a message about a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lead {
+    /// `parsing [F:L] : `
+    #[default]
+    Spaced,
+    /// `parsing [F:L]: `
+    Tight,
+    /// `Parsing [F:L]: `
+    Capital,
+    /// Nothing: the message says where it is.
+    Bare,
+}
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +33,12 @@ pub struct Problem {
     pub word: usize,
     /// Offset in that word's bytes, where one byte is to blame.
     pub at: Option<usize>,
-    /// HAProxy's words, what follows `parsing [F:L] : `.
+    /// HAProxy's words, what follows `lead`.
     pub message: String,
     /// A name that was probably meant; already part of `message` where HAProxy has it there.
     pub suggestion: Option<String>,
-    /// HAProxy writes `parsing [F:L]: ` for this message, without the blank before the colon.
-    pub tight: bool,
+    /// What HAProxy puts before the message.
+    pub lead: Lead,
 }
 
 impl Problem {
@@ -33,7 +49,7 @@ impl Problem {
             at: None,
             message: message.into(),
             suggestion: None,
-            tight: false,
+            lead: Lead::Spaced,
         }
     }
 
@@ -88,4 +104,76 @@ pub struct Compiler<'a> {
     pub is_frontend: bool,
     /// The line number, for the rules to remember.
     pub line: u32,
+    /// `tune.bufsize`, which bounds what errorfiles and other files may hold.
+    pub buffer_size: u32,
 }
+
+/// An IPv4 address as `inet_aton` reads it (`10.1` is `10.0.0.1`), or an IPv6 address.
+pub(super) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.contains(':') {
+        return text.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    }
+    let mut parts = [0_u32; 4];
+    let mut count = 0;
+    for part in text.split('.') {
+        if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        *parts.get_mut(count)? = part.parse().ok()?;
+        count += 1;
+    }
+    let (last, leading) = parts.get(..count)?.split_last()?;
+    if leading.iter().any(|part| *part > 255) {
+        return None;
+    }
+    let room = 32 - 8 * leading.len() as u32;
+    if u64::from(*last) >= 1 << room {
+        return None;
+    }
+    let high = leading
+        .iter()
+        .enumerate()
+        .fold(0, |bits, (n, part)| bits | part << (24 - 8 * n));
+    Some(Ipv4Addr::from_bits(high | last).into())
+}
+
+/// The name that was probably meant: near enough by insertions, deletions, changes and swaps.
+pub(super) fn nearest<'n>(
+    word: &[u8],
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    names
+        .into_iter()
+        .map(|name| (distance(word, name.as_bytes()), name))
+        .filter(|(distance, name)| *distance <= name.len().max(word.len()).div_ceil(4).min(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Edits between two words (optimal string alignment). Words of a line are short.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    if a.len().abs_diff(b.len()) > 3 {
+        return usize::MAX;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (row, left) in a.iter().enumerate() {
+        let mut line = vec![row + 1];
+        for (column, right) in b.iter().enumerate() {
+            let mut best = (above[column] + usize::from(left != right))
+                .min(above[column + 1] + 1)
+                .min(line[column] + 1);
+            let swapped = column > 0 && row > 0 && a[row - 1] == *right && b[column - 1] == *left;
+            if swapped {
+                best = best.min(before[column - 1] + 1);
+            }
+            line.push(best);
+        }
+        before = std::mem::replace(&mut above, line);
+    }
+    above.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

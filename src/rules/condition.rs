@@ -1,8 +1,18 @@
-//! Conditions: `if`/`unless` over ACLs.
+//! ACLs and conditions: `if`/`unless` over tests, with AND, OR and negation.
+//!
+//! An ACL is one line (or one pair of braces): expression and patterns. A condition is any of
+//! several groups of terms, a group needing all of its terms; a term is an ACL by name, which may
+//! be declared on several lines, or by braces. All ACLs of a configuration are in one table and are
+//! known by index, so that what one said is remembered for the rest of the message.
+//!
+//! The memory is dropped at each edit of the message: rules see what earlier rules did. What may
+//! change without an edit (counters, dates) is never remembered.
+//! Rejected: a cache by name (a hash a term), and evaluating all ACLs beforehand (most never run).
 
 use super::Context;
-use super::compile::{Compiler, Problem};
-use super::fetch::{Expression, Scope, Scratch};
+use super::compile::{Compiler, Lead, Problem, nearest};
+use super::fetch::{Expression, ExpressionError, Scope, Scratch};
+use super::pattern::{self, Patterns};
 
 /// Index into `Config::acls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,50 +23,217 @@ pub struct AclId(pub u32);
 pub struct Acl {
     /// Its name; empty when anonymous.
     pub name: Box<[u8]>,
+    /// One of the ACLs that need no declaration (configuration.txt 7.4).
+    predefined: bool,
+    /// The criterion's keyword, for messages.
+    keyword: Box<[u8]>,
     expression: Expression,
+    patterns: Patterns,
 }
+
+/// The predefined ACLs: name and words.
+#[rustfmt::skip]
+const PREDEFINED: &[(&str, &[&[u8]])] = &[
+    ("FALSE", &[b"always_false"]),
+    ("HTTP", &[b"req.proto_http"]),
+    ("HTTP_1.0", &[b"req.ver", b"1.0"]),
+    ("HTTP_1.1", &[b"req.ver", b"1.1"]),
+    ("HTTP_2.0", &[b"req.ver", b"2.0"]),
+    ("HTTP_CONTENT", &[b"req.hdr_val(content-length)", b"gt", b"0"]),
+    ("HTTP_URL_ABS", &[b"url_reg", b"^[^/:]*://"]),
+    ("HTTP_URL_SLASH", &[b"url_beg", b"/"]),
+    ("HTTP_URL_STAR", &[b"url", b"*"]),
+    ("LOCALHOST", &[b"src", b"127.0.0.1/8", b"::1"]),
+    ("METH_CONNECT", &[b"method", b"CONNECT"]),
+    ("METH_DELETE", &[b"method", b"DELETE"]),
+    ("METH_GET", &[b"method", b"GET", b"HEAD"]),
+    ("METH_HEAD", &[b"method", b"HEAD"]),
+    ("METH_OPTIONS", &[b"method", b"OPTIONS"]),
+    ("METH_POST", &[b"method", b"POST"]),
+    ("METH_PUT", &[b"method", b"PUT"]),
+    ("METH_TRACE", &[b"method", b"TRACE"]),
+    // A request that rules look at has arrived, so there is content.
+    ("REQ_CONTENT", &[b"req.proto_http"]),
+    ("TRUE", &[b"always_true"]),
+    ("WAIT_END", &[b"wait_end"]),
+];
+
+/// Predefined ACLs of HAProxy that are not implemented.
+const PREDEFINED_MISSING: &[&str] = &["RDP_COOKIE"];
 
 impl Acl {
     /// Compiles what follows `acl`: name, criterion, flags, patterns.
     ///
     /// # Errors
-    /// A [`Problem`] worded as HAProxy does after `parsing [F:L] : `.
+    /// A [`Problem`] worded as HAProxy does.
     pub fn compile(words: &[&[u8]], compiler: &mut Compiler<'_>) -> Result<Self, Problem> {
-        let expression = Expression::compile(
-            words.get(1).copied().unwrap_or_default(),
-            Scope::Request,
-            compiler,
-        )?;
-        Ok(Self {
-            name: Box::default(),
-            expression,
+        let name = words.first().copied().unwrap_or_default();
+        let shown = String::from_utf8_lossy(name);
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+        if let Some(at) = name.iter().position(|byte| !allowed(byte)) {
+            let byte = name
+                .get(at..=at)
+                .map(String::from_utf8_lossy)
+                .unwrap_or_default();
+            return Err(Problem {
+                at: Some(at),
+                ..Problem::new(
+                    0,
+                    format!("character '{byte}' is not permitted in acl name '{shown}'."),
+                )
+            });
+        }
+        if name.eq_ignore_ascii_case(b"or") {
+            return Err(Problem::new(
+                0,
+                format!(
+                    "acl name '{shown}' will never match. 'or' is used to express a logical disjunction within a condition."
+                ),
+            ));
+        }
+        let test = words.get(1..).unwrap_or_default();
+        Self::test(name, test, compiler).map_err(|problem| {
+            problem.shifted(1).within(format_args!(
+                "error detected while parsing ACL '{shown}' : "
+            ))
         })
+    }
+
+    /// Compiles criterion, flags and patterns. An empty word ends the line.
+    fn test(name: &[u8], words: &[&[u8]], compiler: &mut Compiler<'_>) -> Result<Self, Problem> {
+        let end = words.iter().position(|word| word.is_empty());
+        let words = words.get(..end.unwrap_or(words.len())).unwrap_or_default();
+        let criterion = words.first().copied().unwrap_or_default();
+        let end = criterion
+            .iter()
+            .position(|byte| matches!(byte, b'(' | b','));
+        let keyword = criterion
+            .get(..end.unwrap_or(criterion.len()))
+            .unwrap_or_default();
+        let own = pattern::keyword(keyword);
+        let expression = Self::expression(criterion, keyword, own.map(|own| own.0), compiler)
+            .map_err(|(text, suggestion)| Problem {
+                suggestion,
+                ..Problem::new(0, format!("{text}."))
+            })?;
+        let implied = own
+            .map(|own| own.1)
+            .filter(|_| expression.last_converter().is_none());
+        let values = words.get(1..).unwrap_or_default();
+        let patterns = Patterns::compile(
+            values,
+            implied,
+            expression.output(),
+            (name, keyword),
+            compiler,
+        )
+        .map_err(|problem| problem.shifted(1))?;
+        Ok(Self {
+            name: name.into(),
+            predefined: false,
+            keyword: keyword.into(),
+            expression,
+            patterns,
+        })
+    }
+
+    /// Compiles the criterion; the error is text without its full stop, and a suggestion.
+    fn expression(
+        criterion: &[u8],
+        keyword: &[u8],
+        fetch: Option<&'static str>,
+        compiler: &Compiler<'_>,
+    ) -> Result<Expression, (String, Option<String>)> {
+        let shown = String::from_utf8_lossy(keyword);
+        let whole = String::from_utf8_lossy(criterion);
+        let wrong = |error: &ExpressionError| {
+            let text = match (error, fetch) {
+                (ExpressionError::Arguments(_, text), Some(_)) => {
+                    format!("ACL keyword '{shown}' : {text}")
+                }
+                (ExpressionError::Converter(text), Some(_)) => {
+                    format!("ACL keyword '{shown}' : {text}.")
+                }
+                _ => format!("{} in ACL expression '{whole}'", error.text()),
+            };
+            (text, error.suggestion())
+        };
+        // The keyword stands for its fetch; what follows is the same for both.
+        let rest = criterion.get(keyword.len()..).unwrap_or_default();
+        let text = match fetch {
+            Some(fetch) => [fetch.as_bytes(), rest].concat(),
+            None => criterion.to_vec(),
+        };
+        let (expression, rest) =
+            Expression::parse(&text, Scope::Request, compiler).map_err(|error| wrong(&error))?;
+        if rest.is_empty() {
+            return Ok(expression);
+        }
+        let error = match (expression.last_converter(), fetch) {
+            (None, Some(_)) => "missing comma after fetch keyword".to_owned(),
+            (None, None) => format!("missing comma after fetch keyword '{shown}'"),
+            (Some(name), _) => format!("missing comma after converter '{name}'"),
+        };
+        Err(wrong(&ExpressionError::Converter(error)))
     }
 
     /// Whether any sample matches.
     pub fn matches<C: Context>(&self, context: &C, scratch: &mut Scratch) -> bool {
         self.expression
-            .any(context, &mut scratch.buffers, |_| false)
+            .any(context, &mut scratch.buffers, |sample, folded| {
+                self.patterns.matches(sample, folded)
+            })
     }
 }
 
 /// Remembers, for one message, what each ACL said.
 #[derive(Debug, Default)]
 pub struct AclCache {
+    /// Moves on when everything is to be forgotten.
     generation: u32,
+    /// For each ACL the generation it was evaluated in, and what it said.
+    said: Vec<(u32, bool)>,
 }
 
 impl AclCache {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.generation = self.generation.wrapping_add(1);
+        if self.generation == 0 {
+            // Four thousand million messages later, an old mark must not look new.
+            self.said.clear();
+            self.generation = 1;
+        }
     }
+
+    fn recall(&self, id: AclId) -> Option<bool> {
+        let (generation, said) = *self.said.get(id.0 as usize)?;
+        (generation == self.generation && generation != 0).then_some(said)
+    }
+
+    fn remember(&mut self, id: AclId, said: bool, total: usize) {
+        if self.said.len() < total {
+            self.said.resize(total, (0, false));
+        }
+        if let Some(mark) = self.said.get_mut(id.0 as usize) {
+            *mark = (self.generation, said);
+        }
+    }
+}
+
+/// A name or a pair of braces in a condition, negated or not.
+#[derive(Debug)]
+struct Term {
+    negated: bool,
+    /// Any of these.
+    acls: Vec<AclId>,
 }
 
 /// `if`/`unless` over ACLs: any of several groups, all of each group.
 #[derive(Debug)]
 pub struct Condition {
     unless: bool,
+    groups: Vec<Vec<Term>>,
 }
 
 impl Condition {
@@ -69,20 +246,181 @@ impl Condition {
         scope: Scope,
         compiler: &mut Compiler<'_>,
     ) -> Result<Self, Problem> {
-        let _ = (words, scope, compiler);
-        Ok(Self { unless: false })
+        let unless = match words.first().copied() {
+            Some(b"if") => false,
+            Some(b"unless") => true,
+            _ => return Err(Problem::new(0, "expects 'if' or 'unless'.")),
+        };
+        let mut groups = Vec::new();
+        let mut group = Vec::new();
+        let mut negated = false;
+        let mut at = 1;
+        while let Some(&word) = words.get(at).filter(|word| !word.is_empty()) {
+            if word.eq_ignore_ascii_case(b"or") || word == b"||" {
+                groups.push(std::mem::take(&mut group));
+                negated = false;
+                at += 1;
+                continue;
+            }
+            let marks = word.iter().take_while(|byte| **byte == b'!').count();
+            negated ^= marks % 2 == 1;
+            let name = word.get(marks..).unwrap_or_default();
+            if name.is_empty() {
+                at += 1;
+                continue;
+            }
+            let (acls, next) = if name == b"{" {
+                braces(words, at, compiler)?
+            } else {
+                (named(name, at, compiler)?, at + 1)
+            };
+            for id in &acls {
+                check_scope(*id, scope, at, compiler);
+            }
+            group.push(Term { negated, acls });
+            negated = false;
+            at = next;
+        }
+        groups.push(group);
+        // A group without a term never holds.
+        groups.retain(|group| !group.is_empty());
+        Ok(Self { unless, groups })
     }
 
     /// Whether it reads the client connection's destination address.
     #[must_use]
     pub fn needs_destination(&self, acls: &[Acl]) -> bool {
-        let _ = acls;
-        false
+        self.groups
+            .iter()
+            .flatten()
+            .flat_map(|term| &term.acls)
+            .filter_map(|id| acls.get(id.0 as usize))
+            .any(|acl| acl.expression.needs_destination())
     }
 
     /// Whether the condition is met. `acls` is `Config::acls`.
     pub fn holds<C: Context>(&self, acls: &[Acl], context: &C, scratch: &mut Scratch) -> bool {
-        let _ = (acls, context, scratch);
-        self.unless
+        let mut any_holds = |term: &Term| {
+            let found = term.acls.iter().any(|id| says(*id, acls, context, scratch));
+            found != term.negated
+        };
+        let met = self
+            .groups
+            .iter()
+            .any(|group| group.iter().all(&mut any_holds));
+        met != self.unless
     }
 }
+
+/// What an ACL says, by memory if it was asked before.
+fn says<C: Context>(id: AclId, acls: &[Acl], context: &C, scratch: &mut Scratch) -> bool {
+    if let Some(said) = scratch.cache.recall(id) {
+        return said;
+    }
+    let Some(acl) = acls.get(id.0 as usize) else {
+        return false;
+    };
+    let said = acl.matches(context, scratch);
+    if !acl.expression.is_volatile() {
+        scratch.cache.remember(id, said, acls.len());
+    }
+    said
+}
+
+/// Compiles `{ criterion ... }` at `at`; gives its id and the index after the closing brace.
+fn braces(
+    words: &[&[u8]],
+    at: usize,
+    compiler: &mut Compiler<'_>,
+) -> Result<(Vec<AclId>, usize), Problem> {
+    let inside = words.get(at + 1..).unwrap_or_default();
+    let close = inside
+        .iter()
+        .take_while(|word| !word.is_empty())
+        .position(|word| *word == b"}");
+    let Some(close) = close else {
+        return Err(Problem::new(at, "missing closing '}' in condition."));
+    };
+    let test = inside.get(..close).unwrap_or_default();
+    let acl = Acl::test(b"", test, compiler).map_err(|problem| problem.shifted(at + 1))?;
+    Ok((vec![declare(acl, compiler)], at + close + 2))
+}
+
+/// Finds the ACLs of a name: those of the proxy, else the predefined one.
+fn named(name: &[u8], at: usize, compiler: &mut Compiler<'_>) -> Result<Vec<AclId>, Problem> {
+    let own = compiler.around.acls(name);
+    if !own.is_empty() {
+        return Ok(own.to_vec());
+    }
+    let known = compiler
+        .acls
+        .iter()
+        .position(|acl| acl.predefined && *acl.name == *name);
+    if let Some(index) = known {
+        return Ok(vec![AclId(index as u32)]);
+    }
+    let shown = String::from_utf8_lossy(name);
+    let Some((_, words)) = PREDEFINED
+        .iter()
+        .find(|(known, _)| known.as_bytes() == name)
+    else {
+        if PREDEFINED_MISSING.contains(&&*shown) {
+            let text = format!("predefined ACL '{shown}' is not implemented by oneloop.");
+            return Err(Problem::new(at, text));
+        }
+        let names = compiler.around.acl_names();
+        let names = names.iter().map(String::as_str);
+        let predefined = PREDEFINED.iter().map(|(name, _)| *name);
+        return Err(Problem {
+            suggestion: nearest(name, names.chain(predefined)).map(str::to_owned),
+            ..Problem::new(at, format!("no such ACL : '{shown}'."))
+        });
+    };
+    let mut acl = Acl::test(name, words, compiler)?;
+    acl.predefined = true;
+    Ok(vec![declare(acl, compiler)])
+}
+
+fn declare(acl: Acl, compiler: &mut Compiler<'_>) -> AclId {
+    compiler.acls.push(acl);
+    AclId((compiler.acls.len() - 1) as u32)
+}
+
+/// Warns of an ACL that reads what is not there.
+fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) {
+    let Some(acl) = compiler.acls.get(id.0 as usize) else {
+        return;
+    };
+    if acl.expression.needs().lacking(scope).is_none() {
+        return;
+    }
+    let side = if compiler.is_frontend {
+        "frontend"
+    } else {
+        "backend"
+    };
+    let place = match scope {
+        Scope::Request => "http-request header rule",
+        Scope::Switch => "use-backend rule",
+        Scope::Response => "http-response header rule",
+        Scope::Log => "logs",
+    };
+    let name = String::from_utf8_lossy(&acl.name);
+    let keyword = String::from_utf8_lossy(&acl.keyword);
+    let text = if name.is_empty() {
+        format!(
+            "anonymous acl will never match because it uses keyword '{keyword}' which is incompatible with '{side} {place}'"
+        )
+    } else {
+        format!(
+            "acl '{name}' will never match because it only involves keywords that are incompatible with '{side} {place}'"
+        )
+    };
+    compiler.warnings.push(Problem {
+        lead: Lead::Spaced,
+        ..Problem::new(at, text)
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,774 @@
-//! (being written)
+//! Patterns: what a sample is compared with in an ACL.
+//!
+//! Compiling reads flags, operators and values (configuration.txt 7.1) into one matcher. Values
+//! that are literal text are not tried one by one: they are hashed, and a prefix or suffix is
+//! looked up once for each length that occurs, so that a long list costs little more than a
+//! short one.
+//! Matching must not allocate once its buffer has grown.
+//! Rejected: one matcher a value, as the words come; it makes lists of 500 paths slow.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+use super::args::{mask4, mask6};
+use super::compile::{Compiler, Lead, Problem, parse_ip};
+use super::fetch::{Sample, Type};
+use super::regex::Regex;
+use super::samples::{method_of, unhex};
+use crate::http::head::Method;
+
+/// A matching method (`-m`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Matching {
+    Found,
+    Bool,
+    Int,
+    Ip,
+    Bin,
+    Len,
+    Str,
+    Beg,
+    End,
+    Sub,
+    Dir,
+    Dom,
+    Reg,
+    /// A request method; `method` implies it, `-m` has no name for it.
+    Method,
+}
+
+/// The names that `-m` takes.
+const METHODS: &[(&str, Matching)] = &[
+    ("found", Matching::Found),
+    ("bool", Matching::Bool),
+    ("int", Matching::Int),
+    ("ip", Matching::Ip),
+    ("bin", Matching::Bin),
+    ("len", Matching::Len),
+    ("str", Matching::Str),
+    ("beg", Matching::Beg),
+    ("end", Matching::End),
+    ("sub", Matching::Sub),
+    ("dir", Matching::Dir),
+    ("dom", Matching::Dom),
+    ("reg", Matching::Reg),
+];
+
+/// Criteria that only ACLs know: keyword, fetch, matching (`haproxy -dKacl`).
+#[rustfmt::skip]
+const KEYWORDS: &[(&str, &str, Matching)] = &[
+    ("base", "base", Matching::Str),
+    ("base_beg", "base", Matching::Beg),
+    ("base_dir", "base", Matching::Dir),
+    ("base_dom", "base", Matching::Dom),
+    ("base_end", "base", Matching::End),
+    ("base_len", "base", Matching::Len),
+    ("base_reg", "base", Matching::Reg),
+    ("base_sub", "base", Matching::Sub),
+    ("cook", "req.cook", Matching::Str),
+    ("cook_beg", "req.cook", Matching::Beg),
+    ("cook_dir", "req.cook", Matching::Dir),
+    ("cook_dom", "req.cook", Matching::Dom),
+    ("cook_end", "req.cook", Matching::End),
+    ("cook_len", "req.cook", Matching::Len),
+    ("cook_reg", "req.cook", Matching::Reg),
+    ("cook_sub", "req.cook", Matching::Sub),
+    ("hdr", "req.hdr", Matching::Str),
+    ("hdr_beg", "req.hdr", Matching::Beg),
+    ("hdr_dir", "req.hdr", Matching::Dir),
+    ("hdr_dom", "req.hdr", Matching::Dom),
+    ("hdr_end", "req.hdr", Matching::End),
+    ("hdr_len", "req.hdr", Matching::Len),
+    ("hdr_reg", "req.hdr", Matching::Reg),
+    ("hdr_sub", "req.hdr", Matching::Sub),
+    ("path", "path", Matching::Str),
+    ("path_beg", "path", Matching::Beg),
+    ("path_dir", "path", Matching::Dir),
+    ("path_dom", "path", Matching::Dom),
+    ("path_end", "path", Matching::End),
+    ("path_len", "path", Matching::Len),
+    ("path_reg", "path", Matching::Reg),
+    ("path_sub", "path", Matching::Sub),
+    ("scook", "res.cook", Matching::Str),
+    ("scook_beg", "res.cook", Matching::Beg),
+    ("scook_dir", "res.cook", Matching::Dir),
+    ("scook_dom", "res.cook", Matching::Dom),
+    ("scook_end", "res.cook", Matching::End),
+    ("scook_len", "res.cook", Matching::Len),
+    ("scook_reg", "res.cook", Matching::Reg),
+    ("scook_sub", "res.cook", Matching::Sub),
+    ("shdr", "res.hdr", Matching::Str),
+    ("shdr_beg", "res.hdr", Matching::Beg),
+    ("shdr_dir", "res.hdr", Matching::Dir),
+    ("shdr_dom", "res.hdr", Matching::Dom),
+    ("shdr_end", "res.hdr", Matching::End),
+    ("shdr_len", "res.hdr", Matching::Len),
+    ("shdr_reg", "res.hdr", Matching::Reg),
+    ("shdr_sub", "res.hdr", Matching::Sub),
+    ("url", "url", Matching::Str),
+    ("url_beg", "url", Matching::Beg),
+    ("url_dir", "url", Matching::Dir),
+    ("url_dom", "url", Matching::Dom),
+    ("url_end", "url", Matching::End),
+    ("url_len", "url", Matching::Len),
+    ("url_reg", "url", Matching::Reg),
+    ("url_sub", "url", Matching::Sub),
+    ("urlp", "urlp", Matching::Str),
+    ("urlp_beg", "urlp", Matching::Beg),
+    ("urlp_dir", "urlp", Matching::Dir),
+    ("urlp_dom", "urlp", Matching::Dom),
+    ("urlp_end", "urlp", Matching::End),
+    ("urlp_len", "urlp", Matching::Len),
+    ("urlp_reg", "urlp", Matching::Reg),
+    ("urlp_sub", "urlp", Matching::Sub),
+    ("method", "method", Matching::Method),
+    ("req_ver", "req.ver", Matching::Str),
+    ("resp_ver", "res.ver", Matching::Str),
+];
+
+/// Fetch and matching of an ACL keyword.
+pub(super) fn keyword(name: &[u8]) -> Option<(&'static str, Matching)> {
+    KEYWORDS
+        .iter()
+        .find(|(keyword, _, _)| keyword.as_bytes() == name)
+        .map(|(_, fetch, matching)| (*fetch, *matching))
+}
+
+/// All ACL keywords.
+pub(super) fn keywords() -> impl Iterator<Item = &'static str> {
+    KEYWORDS.iter().map(|(keyword, _, _)| *keyword)
+}
+
+impl Matching {
+    /// What a fetch of that type implies, if anything.
+    fn of_type(output: Type) -> Option<Self> {
+        match output {
+            Type::Bool => Some(Self::Bool),
+            Type::Int => Some(Self::Int),
+            Type::Ip => Some(Self::Ip),
+            Type::Str => Some(Self::Str),
+            Type::Bin | Type::Method => None,
+        }
+    }
+
+    /// Whether samples of that type can be matched so (configuration.txt 7.1, the matrix).
+    fn accepts(self, output: Type) -> bool {
+        match self {
+            Self::Found => true,
+            Self::Bool => output.casts_to(Type::Bool),
+            Self::Int => output.casts_to(Type::Int),
+            Self::Ip => output.casts_to(Type::Ip) || output == Type::Bin,
+            Self::Method => output == Type::Method,
+            _ => output.casts_to(Type::Str),
+        }
+    }
+
+    /// The name that `-m` has for it.
+    fn name(self) -> &'static str {
+        METHODS
+            .iter()
+            .find(|(_, matching)| *matching == self)
+            .map_or("meth", |(name, _)| name)
+    }
+}
+
+/// Compiled patterns.
+#[derive(Debug)]
+pub(super) struct Patterns {
+    matching: Matching,
+    ranges: Vec<RangeInclusive<i64>>,
+    networks: Networks,
+    literals: Literals,
+    /// Literals that match in any case, in lower case.
+    folded: Literals,
+    regexes: Vec<Regex>,
+    methods: Vec<Method>,
+}
+
+/// The state of the value parser.
+struct Values {
+    any_case: bool,
+    operator: Option<Operator>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Eq,
+    Ge,
+    Gt,
+    Le,
+    Lt,
+}
+
+impl Patterns {
+    /// Compiles the words after the criterion. `implied` is the keyword's own matching, `shown`
+    /// the criterion for messages, `acl` the ACL's name (empty when anonymous).
+    pub(super) fn compile(
+        words: &[&[u8]],
+        implied: Option<Matching>,
+        output: Type,
+        (acl, shown): (&[u8], &[u8]),
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Self, Problem> {
+        let shown = String::from_utf8_lossy(shown);
+        let matching = implied.or_else(|| Matching::of_type(output));
+        let mut patterns = Self {
+            matching: matching.unwrap_or(Matching::Found),
+            ranges: Vec::new(),
+            networks: Networks::default(),
+            literals: Literals::default(),
+            folded: Literals::default(),
+            regexes: Vec::new(),
+            methods: Vec::new(),
+        };
+        let known = matching.is_some();
+        let (first, files, ended) = patterns.flags(words, known, output, &shown, compiler)?;
+        let values = words.get(first..).unwrap_or_default();
+        let takes_values = !matches!(patterns.matching, Matching::Found | Matching::Bool);
+        if takes_values && values.is_empty() && files == 0 && !ended {
+            compiler.warnings.push(no_pattern(&shown));
+        }
+        if let (false, Some([b'(', ..])) = (ended || files > 0, values.first()) {
+            let value = String::from_utf8_lossy(values.first().copied().unwrap_or_default());
+            compiler.warnings.push(likely_mistake(acl, &shown, &value));
+        }
+        let any_case = patterns.any_case(words, first);
+        let mut state = Values {
+            any_case,
+            operator: None,
+        };
+        for (index, value) in values.iter().enumerate() {
+            patterns
+                .value(value, &mut state)
+                .map_err(|problem| problem.shifted(first + index))?;
+        }
+        patterns
+            .finish()
+            .map_err(|text| Problem::new(first, text))?;
+        Ok(patterns)
+    }
+
+    /// `-i` counts for all values that follow it.
+    fn any_case(&self, words: &[&[u8]], first: usize) -> bool {
+        let flags = words.get(..first).unwrap_or_default();
+        let mut at = 0;
+        while let Some(flag) = flags.get(at) {
+            match *flag {
+                b"-i" => return true,
+                b"-f" | b"-m" | b"-u" => at += 2,
+                _ => at += 1,
+            }
+        }
+        false
+    }
+
+    /// Reads flags; gives the index of the first value, how many files were read, and whether
+    /// `--` ended the flags.
+    fn flags(
+        &mut self,
+        words: &[&[u8]],
+        mut known: bool,
+        output: Type,
+        shown: &str,
+        compiler: &Compiler<'_>,
+    ) -> Result<(usize, usize, bool), Problem> {
+        let mut at = 0;
+        let mut files = 0;
+        let mut ended = false;
+        let mut map = false;
+        let mut state = Values {
+            any_case: false,
+            operator: None,
+        };
+        while let Some(word) = words.get(at).filter(|word| word.starts_with(b"-")) {
+            match *word {
+                b"-i" => state.any_case = true,
+                b"-n" => {}
+                b"-M" => map = true,
+                b"--" => ended = true,
+                b"-u" => {
+                    let text = "ACL option '-u' is not implemented by oneloop.";
+                    return Err(Problem::new(at, text));
+                }
+                b"-m" => {
+                    let name = words.get(at + 1).copied().unwrap_or_default();
+                    if files > 0 {
+                        let text = "'-m' must only be specified before patterns and files in parsing ACL expression.";
+                        return Err(Problem::new(at, text));
+                    }
+                    let found = METHODS.iter().find(|(known, _)| known.as_bytes() == name);
+                    let Some((_, matching)) = found else {
+                        let name = String::from_utf8_lossy(name);
+                        let text = format!(
+                            "unknown matching method '{name}' when parsing ACL expression."
+                        );
+                        return Err(Problem::new(at + 1, text));
+                    };
+                    self.matching = *matching;
+                    known = true;
+                    at += 1;
+                }
+                b"-f" => {
+                    let path = words.get(at + 1).copied().unwrap_or_default();
+                    self.check(known, output, shown, at)?;
+                    self.file(path, map, &mut state, compiler)
+                        .map_err(|problem| problem.shifted(at + 1))?;
+                    files += 1;
+                    at += 1;
+                }
+                _ => {
+                    let word = String::from_utf8_lossy(word);
+                    let text = format!(
+                        "'{word}' is not a valid ACL option. Please use '--' before any pattern beginning with a '-'."
+                    );
+                    return Err(Problem::new(at, text));
+                }
+            }
+            at += 1;
+            if ended {
+                break;
+            }
+        }
+        self.check(known, output, shown, at)?;
+        Ok((at.min(words.len()), files, ended))
+    }
+
+    /// Whether the matching goes with the type.
+    fn check(&self, known: bool, output: Type, shown: &str, at: usize) -> Result<(), Problem> {
+        if !known {
+            let text = format!(
+                "matching method must be specified first (using '-m') when using a sample fetch of this type ('{}').",
+                output.name()
+            );
+            return Err(Problem::new(at, text));
+        }
+        if !self.matching.accepts(output) {
+            let text = format!(
+                "matching method '{}' cannot be used with fetch keyword '{shown}'.",
+                self.matching.name()
+            );
+            return Err(Problem::new(at, text));
+        }
+        Ok(())
+    }
+
+    /// Reads a pattern file: one value a line, blanks at the front cut, empty lines and lines that
+    /// begin with `#` skipped. Of a map's lines the first word counts.
+    fn file(
+        &mut self,
+        path: &[u8],
+        map: bool,
+        state: &mut Values,
+        compiler: &Compiler<'_>,
+    ) -> Result<(), Problem> {
+        let shown = String::from_utf8_lossy(path);
+        let contents = compiler
+            .around
+            .read(path)
+            .map_err(|_| Problem::new(0, format!("failed to open pattern file <{shown}>.")))?;
+        for (number, line) in contents.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.starts_with(b"#") {
+                continue;
+            }
+            let mut value = line.trim_ascii_start();
+            if map {
+                let end = value.iter().position(u8::is_ascii_whitespace);
+                value = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
+            }
+            if value.is_empty() {
+                continue;
+            }
+            self.value(value, state).map_err(|mut problem| {
+                problem.message.pop();
+                problem.message += &format!(" at line {} of file '{shown}'.", number + 1);
+                problem.shifted(0)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Adds one value.
+    fn value(&mut self, value: &[u8], state: &mut Values) -> Result<(), Problem> {
+        let problem = |text: String| Problem::new(0, text);
+        match self.matching {
+            Matching::Found | Matching::Bool => {}
+            Matching::Int | Matching::Len => {
+                if let Some(range) = range(value, state).map_err(problem)? {
+                    self.ranges.push(range);
+                }
+            }
+            Matching::Ip => {
+                if !self.networks.add(value) {
+                    let value = String::from_utf8_lossy(value);
+                    let text = format!("'{value}' is not a valid IPv4 or IPv6 address.");
+                    return Err(problem(text));
+                }
+            }
+            Matching::Bin => {
+                let bytes = unhex(value).map_err(|text| problem(format!("{text}.")))?;
+                self.literals.add(bytes);
+            }
+            Matching::Reg => {
+                let regex = Regex::compile(value, state.any_case).map_err(|error| Problem {
+                    at: Some(error.offset),
+                    ..problem(format!("{error}."))
+                })?;
+                self.regexes.push(regex);
+            }
+            Matching::Method if method_of(value) != Method::Other => {
+                self.methods.push(method_of(value));
+            }
+            Matching::Dir | Matching::Dom => {
+                let delimits = self.delimiters();
+                let trimmed = trim(value, delimits);
+                if !trimmed.is_empty() {
+                    self.literal(trimmed, state.any_case);
+                }
+            }
+            _ => self.literal(value, state.any_case),
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, value: &[u8], any_case: bool) {
+        if any_case {
+            self.folded.add(value.to_ascii_lowercase());
+        } else {
+            self.literals.add(value.to_vec());
+        }
+    }
+
+    /// Turns substrings into one expression each for both cases, which searches for all at once.
+    fn finish(&mut self) -> Result<(), String> {
+        if self.matching != Matching::Sub {
+            return Ok(());
+        }
+        for (literals, any_case) in [(&self.literals, false), (&self.folded, true)] {
+            if literals.all.is_empty() {
+                continue;
+            }
+            let mut pattern = Vec::new();
+            for literal in &literals.all {
+                if !pattern.is_empty() {
+                    pattern.push(b'|');
+                }
+                for byte in literal {
+                    pattern.extend_from_slice(b"\\x");
+                    super::codec::push_hex(*byte, &mut pattern);
+                }
+            }
+            let regex = Regex::compile(&pattern, any_case).map_err(|error| format!("{error}."))?;
+            self.regexes.push(regex);
+        }
+        Ok(())
+    }
+
+    fn delimiters(&self) -> &'static [u8] {
+        if self.matching == Matching::Dom {
+            b"/?.:"
+        } else {
+            b"/?"
+        }
+    }
+
+    /// Whether the sample matches any value. `folded` is a buffer to use.
+    pub(super) fn matches(&self, sample: Sample<'_>, folded: &mut Vec<u8>) -> bool {
+        match (self.matching, sample) {
+            (Matching::Found, _) | (Matching::Bool, Sample::Ip(_)) => true,
+            (Matching::Bool, _) => sample.int().is_some_and(|n| n != 0),
+            (Matching::Int, _) => sample.int().is_some_and(|n| self.in_range(n)),
+            (Matching::Ip, _) => sample.ip().is_some_and(|ip| self.networks.contain(ip)),
+            (Matching::Method, Sample::Method(method, text)) => {
+                if method == Method::Other {
+                    self.text(text, folded)
+                } else {
+                    self.methods.contains(&method)
+                }
+            }
+            _ => match sample.bytes() {
+                Some(text) => self.text(text, folded),
+                None => {
+                    // A number or an address is matched as text; the buffer holds that text, so
+                    // lower case is made of it in place.
+                    folded.clear();
+                    sample.write(folded);
+                    let found = self.exact_case(folded);
+                    folded.make_ascii_lowercase();
+                    found || self.any_case_text(folded)
+                }
+            },
+        }
+    }
+
+    fn in_range(&self, n: i64) -> bool {
+        self.ranges.iter().any(|range| range.contains(&n))
+    }
+
+    fn text(&self, text: &[u8], folded: &mut Vec<u8>) -> bool {
+        if self.exact_case(text) {
+            return true;
+        }
+        if self.folded.all.is_empty() || self.matching == Matching::Sub {
+            return false;
+        }
+        folded.clear();
+        folded.extend(text.iter().map(u8::to_ascii_lowercase));
+        self.any_case_text(folded)
+    }
+
+    fn exact_case(&self, text: &[u8]) -> bool {
+        match self.matching {
+            Matching::Len => self.in_range(text.len() as i64),
+            Matching::Reg | Matching::Sub => self.regexes.iter().any(|regex| regex.is_match(text)),
+            _ => self.literally(&self.literals, text),
+        }
+    }
+
+    fn any_case_text(&self, lower: &[u8]) -> bool {
+        match self.matching {
+            Matching::Len | Matching::Reg | Matching::Sub => false,
+            _ => self.literally(&self.folded, lower),
+        }
+    }
+
+    fn literally(&self, literals: &Literals, text: &[u8]) -> bool {
+        match self.matching {
+            Matching::Beg => literals.any_length(text.len(), |length| text.get(..length)),
+            Matching::End => {
+                let from = |length| text.get(text.len() - length..);
+                literals.any_length(text.len(), from)
+            }
+            Matching::Dir | Matching::Dom => literals.any_part(text, self.delimiters()),
+            _ => literals.contain(text),
+        }
+    }
+}
+
+fn no_pattern(shown: &str) -> Problem {
+    Problem {
+        lead: Lead::Bare,
+        ..Problem::new(
+            0,
+            format!(
+                "parsing acl keyword '{shown}' :\n  no pattern to match against were provided, so this ACL will never match.\n  If this is what you intended, please add '--' to get rid of this warning.\n  If you intended to match only for existence, please use '-m found'.\n  If you wanted to force an int to match as a bool, please use '-m bool'.\n"
+            ),
+        )
+    }
+}
+
+fn likely_mistake(acl: &[u8], shown: &str, value: &str) -> Problem {
+    let acl = String::from_utf8_lossy(acl);
+    Problem {
+        lead: Lead::Bare,
+        ..Problem::new(
+            0,
+            format!(
+                "parsing acl '{acl}' :\n  matching '{shown}' for pattern '{value}' is likely a mistake and probably\n  not what you want. Maybe you need to remove the extraneous space before '('.\n  If you are really sure this is not an error, please insert '--' between the\n  match and the pattern to make this warning message disappear."
+            ),
+        )
+    }
+}
+
+/// A number, a range (`1:5`, `:5`, `1:`) or an operator for what follows.
+fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>, String> {
+    let operator = match value {
+        b"eq" => Some(Operator::Eq),
+        b"ge" => Some(Operator::Ge),
+        b"gt" => Some(Operator::Gt),
+        b"le" => Some(Operator::Le),
+        b"lt" => Some(Operator::Lt),
+        _ => None,
+    };
+    if operator.is_some() {
+        state.operator = operator;
+        return Ok(None);
+    }
+    let shown = String::from_utf8_lossy(value);
+    let wrong = |text: &str| {
+        if state.operator.is_some() {
+            format!("'{shown}' is neither a number nor a supported operator.")
+        } else {
+            format!("'{shown}' is not a {text}.")
+        }
+    };
+    let number = |text: &str| text.parse::<i64>().ok();
+    let (low, high) = match shown.split_once(':') {
+        None => {
+            let n = number(&shown).ok_or_else(|| wrong("number"))?;
+            (Some(n), Some(n))
+        }
+        Some((low, high)) => {
+            let bound = |text: &str| match text {
+                "" => Ok(None),
+                _ => number(text)
+                    .map(Some)
+                    .ok_or_else(|| wrong("valid number range")),
+            };
+            (bound(low)?, bound(high)?)
+        }
+    };
+    let single = !shown.contains(':');
+    // An operator opens the end that a single number closes; of a range it moves an end.
+    let (low, high) = match state.operator {
+        None | Some(Operator::Eq) => (low, high),
+        Some(Operator::Ge) => (low, high.filter(|_| !single)),
+        Some(Operator::Gt) => (low.map(|n| n.saturating_add(1)), high.filter(|_| !single)),
+        Some(Operator::Le) => (low.filter(|_| !single), high),
+        Some(Operator::Lt) => (low.filter(|_| !single), high.map(|n| n.saturating_sub(1))),
+    };
+    Ok(Some(low.unwrap_or(i64::MIN)..=high.unwrap_or(i64::MAX)))
+}
+
+/// Literal values.
+#[derive(Debug, Default)]
+struct Literals {
+    all: Vec<Box<[u8]>>,
+    set: HashSet<Box<[u8]>>,
+    /// The lengths that occur, ascending.
+    lengths: Vec<usize>,
+}
+
+/// Up to this many values are compared one by one, which is cheaper than hashing.
+const LINEAR_MAX: usize = 6;
+
+impl Literals {
+    fn add(&mut self, value: Vec<u8>) {
+        let value = value.into_boxed_slice();
+        if let Err(at) = self.lengths.binary_search(&value.len()) {
+            self.lengths.insert(at, value.len());
+        }
+        if self.set.insert(value.clone()) {
+            self.all.push(value);
+        }
+    }
+
+    fn contain(&self, text: &[u8]) -> bool {
+        if self.all.len() <= LINEAR_MAX {
+            self.all.iter().any(|value| **value == *text)
+        } else {
+            self.set.contains(text)
+        }
+    }
+
+    /// Whether a part of any of the lengths that occur is a value.
+    fn any_length<'a>(&self, most: usize, part: impl Fn(usize) -> Option<&'a [u8]>) -> bool {
+        self.lengths
+            .iter()
+            .take_while(|length| **length <= most)
+            .any(|length| part(*length).is_some_and(|part| self.contain(part)))
+    }
+
+    /// Whether a part between delimiters is a value; a value may have delimiters inside.
+    fn any_part(&self, text: &[u8], delimiters: &[u8]) -> bool {
+        let ends = |at: usize| text.get(at).is_none_or(|byte| delimiters.contains(byte));
+        (0..text.len())
+            .filter(|at| *at == 0 || ends(*at - 1))
+            .any(|at| {
+                self.any_length(text.len() - at, |length| {
+                    ends(at + length)
+                        .then(|| text.get(at..at + length))
+                        .flatten()
+                })
+            })
+    }
+}
+
+/// Cuts delimiters off both ends.
+fn trim<'a>(value: &'a [u8], delimiters: &[u8]) -> &'a [u8] {
+    let inside = |byte: &u8| !delimiters.contains(byte);
+    match (
+        value.iter().position(inside),
+        value.iter().rposition(inside),
+    ) {
+        (Some(first), Some(last)) => value.get(first..=last).unwrap_or_default(),
+        _ => b"",
+    }
+}
+
+/// Networks by mask, so that an address costs one lookup a mask length.
+#[derive(Debug, Default)]
+struct Networks {
+    v4: Vec<(u32, HashSet<u32>)>,
+    v6: Vec<(u128, HashSet<u128>)>,
+}
+
+impl Networks {
+    /// Adds `address`, `address/bits` or `address/mask`; false if it is neither.
+    fn add(&mut self, value: &[u8]) -> bool {
+        let slash = value.iter().position(|byte| *byte == b'/');
+        let (address, suffix) = match slash {
+            Some(at) => (value.get(..at).unwrap_or_default(), value.get(at + 1..)),
+            None => (value, None),
+        };
+        let bits = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();
+        match parse_ip(address) {
+            Some(IpAddr::V4(ip)) => {
+                let mask = match suffix {
+                    None => u32::MAX,
+                    Some(suffix) => match (bits(suffix), parse_ip(suffix)) {
+                        (Some(bits @ 0..=32), _) => mask4(bits),
+                        (None, Some(IpAddr::V4(mask))) => mask.to_bits(),
+                        _ => return false,
+                    },
+                };
+                insert(&mut self.v4, mask, ip.to_bits() & mask);
+                true
+            }
+            Some(IpAddr::V6(ip)) => {
+                let mask = match suffix {
+                    None => u128::MAX,
+                    Some(suffix) => match bits(suffix) {
+                        Some(bits @ 0..=128) => mask6(bits),
+                        _ => return false,
+                    },
+                };
+                insert(&mut self.v6, mask, ip.to_bits() & mask);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether any network has the address; IPv4 and IPv6 meet as configuration.txt 7.1.6 says.
+    fn contain(&self, ip: IpAddr) -> bool {
+        let has4 = |bits: u32| {
+            self.v4
+                .iter()
+                .any(|(mask, set)| set.contains(&(bits & mask)))
+        };
+        let has6 = |bits: u128| {
+            self.v6
+                .iter()
+                .any(|(mask, set)| set.contains(&(bits & mask)))
+        };
+        match ip {
+            IpAddr::V4(ip) => has4(ip.to_bits()) || has6(ip.to_ipv6_mapped().to_bits()),
+            IpAddr::V6(ip) => has6(ip.to_bits()) || embedded(ip).is_some_and(has4),
+        }
+    }
+}
+
+/// The IPv4 address in `2002:IPV4::`, `::IPV4` or `::ffff:IPV4`.
+fn embedded(ip: Ipv6Addr) -> Option<u32> {
+    let bits = ip.to_bits();
+    if bits >> 112 == 0x2002 {
+        Some((bits >> 80) as u32)
+    } else if matches!(bits >> 32, 0 | 0xffff) {
+        Some(bits as u32)
+    } else {
+        None
+    }
+}
+
+fn insert<T: Copy + PartialEq + Eq + std::hash::Hash>(
+    groups: &mut Vec<(T, HashSet<T>)>,
+    mask: T,
+    network: T,
+) {
+    match groups.iter_mut().find(|(known, _)| *known == mask) {
+        Some((_, set)) => drop(set.insert(network)),
+        None => groups.push((mask, HashSet::from([network]))),
+    }
+}

@@ -1,0 +1,284 @@
+//! What a configuration said, before it is known what it means.
+//!
+//! Handlers fill these records line by line; `resolve` turns them into the immutable `Config`
+//! once every name is known. `Settings` is what a `defaults` section may hand on to the
+//! sections after it, so it is `Clone` and holds no ids. Rules are kept as lines in
+//! `Defaults`, because a compiled rule belongs to one proxy (its ACLs are that proxy's).
+//!
+//! Nothing here reports or decides. Rejected: filling `Config` directly, which would need
+//! holes for names that are declared later in the file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::diag;
+use super::keywords::Section;
+use super::lexer::Line;
+use super::model::{
+    Algorithm, ForwardFor, HttpConnection, LogOptions, LogTarget, Mode, Place, Redispatch, Reuse,
+    StatsSocket, Timeouts,
+};
+use super::units::Spec;
+use crate::http::reply::Reply;
+use crate::rules::action::{RequestRule, ResponseRule};
+use crate::rules::condition::{AclId, Condition};
+
+/// One `log` line of a proxy.
+#[derive(Clone, Debug)]
+pub(super) enum LogLine {
+    /// `log global`.
+    Global,
+    /// A target of its own.
+    Target(LogTarget),
+}
+
+/// Which line a finished session writes.
+#[derive(Clone, Debug, Default)]
+pub(super) enum LogChoice {
+    /// Nothing was said.
+    #[default]
+    Default,
+    /// `option httplog`.
+    Http(diag::Place),
+    /// `option httplog clf`.
+    Clf(diag::Place),
+    /// `option tcplog`.
+    Tcp,
+    /// `log-format`.
+    Custom(Vec<u8>, diag::Place),
+}
+
+impl LogChoice {
+    /// The words that asked for it, as the override warnings name them.
+    pub(super) fn said_by(&self) -> Option<&'static str> {
+        match self {
+            Self::Default => None,
+            Self::Http(_) => Some("option httplog"),
+            Self::Clf(_) => Some("option httplog clf"),
+            Self::Tcp => Some("option tcplog"),
+            Self::Custom(..) => Some("log-format"),
+        }
+    }
+}
+
+/// What a `defaults` section may set for the sections after it.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) mode: Mode,
+    pub(super) disabled: bool,
+    pub(super) maxconn: Option<u32>,
+    pub(super) full_conn: Option<u32>,
+    pub(super) backlog: Option<u32>,
+    pub(super) timeouts: Timeouts,
+    pub(super) logs: Vec<LogLine>,
+    pub(super) log_tag: Option<String>,
+    pub(super) log_choice: LogChoice,
+    pub(super) log_options: LogOptions,
+    pub(super) forward_for: Option<ForwardFor>,
+    pub(super) http_connection: HttpConnection,
+    pub(super) reuse: Reuse,
+    pub(super) abort_on_close: bool,
+    pub(super) retries: u32,
+    pub(super) redispatch: Redispatch,
+    pub(super) algorithm: Algorithm,
+    pub(super) all_backups: bool,
+    pub(super) monitor_uri: Option<String>,
+    pub(super) error_files: Vec<(u16, Arc<Reply>)>,
+    pub(super) default_backend: Option<(String, diag::Place)>,
+    pub(super) server: ServerSettings,
+}
+
+impl Settings {
+    /// What holds when nothing was said (configuration.txt 4.2).
+    pub(super) fn built_in(maxconn: Option<u32>) -> Self {
+        Self {
+            mode: Mode::Tcp,
+            disabled: false,
+            maxconn,
+            full_conn: None,
+            backlog: None,
+            timeouts: Timeouts::default(),
+            logs: Vec::new(),
+            log_tag: None,
+            log_choice: LogChoice::Default,
+            log_options: LogOptions::default(),
+            forward_for: None,
+            http_connection: HttpConnection::default(),
+            reuse: Reuse::default(),
+            abort_on_close: false,
+            retries: 3,
+            redispatch: Redispatch::Off,
+            algorithm: Algorithm::default(),
+            all_backups: false,
+            monitor_uri: None,
+            error_files: Vec::new(),
+            default_backend: None,
+            server: ServerSettings::default(),
+        }
+    }
+}
+
+/// What `default-server` may set for the servers after it (configuration.txt 5.2).
+#[derive(Clone, Debug)]
+pub(super) struct ServerSettings {
+    pub(super) weight: u16,
+    pub(super) backup: bool,
+    pub(super) disabled: bool,
+    pub(super) maxconn: u32,
+    pub(super) maxqueue: u32,
+    pub(super) check: bool,
+    pub(super) inter: u32,
+    pub(super) fastinter: Option<u32>,
+    pub(super) downinter: Option<u32>,
+    pub(super) rise: u32,
+    pub(super) fall: u32,
+    pub(super) check_port: Option<u16>,
+    pub(super) check_address: Option<(Spec, diag::Place)>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            backup: false,
+            disabled: false,
+            maxconn: 0,
+            maxqueue: 0,
+            check: false,
+            inter: 2000,
+            fastinter: None,
+            downinter: None,
+            rise: 2,
+            fall: 3,
+            check_port: None,
+            check_address: None,
+        }
+    }
+}
+
+/// One `server` line.
+#[derive(Clone, Debug)]
+pub(super) struct ServerDraft {
+    pub(super) name: String,
+    pub(super) at: diag::Place,
+    pub(super) address_at: diag::Place,
+    pub(super) address: Spec,
+    pub(super) number: Option<u32>,
+    pub(super) settings: ServerSettings,
+}
+
+/// One address of a `bind` line.
+#[derive(Clone, Debug)]
+pub(super) struct ListenerDraft {
+    pub(super) spelled: String,
+    pub(super) at: diag::Place,
+    pub(super) listener: super::model::Listener,
+    pub(super) number: Option<u32>,
+}
+
+/// One `use_backend` line.
+#[derive(Debug)]
+pub(super) struct SwitchDraft {
+    pub(super) target: Vec<u8>,
+    pub(super) at: diag::Place,
+    pub(super) condition: Option<Condition>,
+}
+
+/// ACLs by name, as declared so far; several lines of one name mean any of them.
+pub(super) type AclNames = BTreeMap<Vec<u8>, Vec<AclId>>;
+
+/// A `defaults` section.
+#[derive(Debug)]
+pub(super) struct Defaults {
+    pub(super) name: String,
+    pub(super) place: Place,
+    pub(super) settings: Settings,
+    pub(super) acls: AclNames,
+    /// Its `acl`, `http-request` and `http-response` lines, compiled anew for each proxy.
+    pub(super) rules: Vec<Line>,
+    /// The first kind of proxy that inherited them: ACLs cannot serve both kinds.
+    pub(super) rules_serve: Option<Section>,
+    /// The last `http-request` line ends every request.
+    pub(super) request_is_final: bool,
+}
+
+/// A `frontend`, `backend` or `listen` section.
+#[derive(Debug)]
+pub(super) struct ProxyDraft {
+    pub(super) section: Section,
+    pub(super) name: String,
+    pub(super) at: diag::Place,
+    pub(super) place: Place,
+    pub(super) number: Option<u32>,
+    pub(super) description: Option<String>,
+    pub(super) settings: Settings,
+    /// The timeouts that its `defaults` handed on: only a second line of its own is a mistake.
+    pub(super) timeouts_inherited: Timeouts,
+    pub(super) listeners: Vec<ListenerDraft>,
+    pub(super) servers: Vec<ServerDraft>,
+    pub(super) acls: AclNames,
+    pub(super) request: Vec<RequestRule>,
+    /// The last `http-request` line ends every request: what follows never runs.
+    pub(super) request_is_final: bool,
+    /// `redirect` rules run after all `http-request` rules.
+    pub(super) redirects: Vec<RequestRule>,
+    pub(super) response: Vec<ResponseRule>,
+    pub(super) switches: Vec<SwitchDraft>,
+    /// The line of a missing `bind` is only reported when no `bind` line was refused.
+    pub(super) bind_lines: usize,
+}
+
+impl ProxyDraft {
+    /// It may accept connections.
+    pub(super) fn is_frontend(&self) -> bool {
+        matches!(self.section, Section::Frontend | Section::Listen)
+    }
+
+    /// It may have servers.
+    pub(super) fn is_backend(&self) -> bool {
+        matches!(self.section, Section::Backend | Section::Listen)
+    }
+
+    /// What messages call it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.section {
+            Section::Frontend => "frontend",
+            Section::Backend => "backend",
+            _ => "proxy",
+        }
+    }
+}
+
+/// The `global` sections.
+#[derive(Debug, Default)]
+pub(super) struct GlobalDraft {
+    pub(super) logs: Vec<LogTarget>,
+    pub(super) log_tag: Option<String>,
+    pub(super) log_hostname: Option<String>,
+    pub(super) chroot: Option<(String, Place)>,
+    pub(super) user: Option<(u32, String, Place)>,
+    pub(super) group: Option<(u32, String, Place)>,
+    pub(super) daemon: bool,
+    pub(super) pid_file: Option<String>,
+    pub(super) maxconn: Option<u32>,
+    pub(super) descriptors_max: Option<u32>,
+    pub(super) hard_stop_after: Option<u32>,
+    pub(super) spread_checks: u8,
+    pub(super) stats_sockets: Vec<StatsSocket>,
+    pub(super) stats_timeout: Option<u32>,
+    pub(super) stats_maxconn: Option<u32>,
+    pub(super) buffer_size: Option<u32>,
+    pub(super) max_rewrite: Option<u32>,
+    pub(super) max_headers: Option<u16>,
+    pub(super) max_accept: Option<u16>,
+    pub(super) log_line_max: Option<u32>,
+    pub(super) node: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) zero_warning: bool,
+    pub(super) quiet: bool,
+    pub(super) limits_are_loose: bool,
+    pub(super) ca_base: bool,
+    pub(super) crt_base: bool,
+    /// A keyword asked for more than one thread: said once for all of them.
+    pub(super) threads_warned: bool,
+}

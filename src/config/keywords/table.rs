@@ -1,0 +1,521 @@
+//! The rows of `keywords`: one word after another, grouped by what oneloop does with them.
+//!
+//! To add a keyword to oneloop, move its name from a `not` group to a `yes` group and write its
+//! handler. Sections are given as one letter for each of global, defaults, frontend, backend and
+//! listen; `Keyword::sections` explains the letters. They were read off the 2.6.12 binary by giving
+//! it every keyword in every section.
+//!
+//! In the text of an obsolete keyword `*` stands for its name.
+
+use super::{ANY, Keyword, Status};
+
+/// Rows that differ only in their names.
+pub(super) struct Group {
+    /// Their names, parted by blanks.
+    pub(super) names: &'static str,
+    /// What they have in common; its own name is empty.
+    pub(super) row: Keyword,
+}
+
+const fn row(sections: &'static str, status: Status, words_max: u8) -> Keyword {
+    Keyword {
+        name: "",
+        status,
+        sections,
+        words_max,
+        negatable: false,
+    }
+}
+
+/// What oneloop does: names, sections, most words.
+const fn yes(names: &'static str, sections: &'static str, words_max: u8) -> Group {
+    Group {
+        names,
+        row: row(sections, Status::Supported, words_max),
+    }
+}
+
+/// The same, with `no` and `default` allowed.
+const fn toggle(names: &'static str, sections: &'static str, words_max: u8) -> Group {
+    let row = row(sections, Status::Supported, words_max);
+    Group {
+        names,
+        row: Keyword {
+            negatable: true,
+            ..row
+        },
+    }
+}
+
+/// What oneloop lacks.
+const fn not(sections: &'static str, note: &'static str, names: &'static str) -> Group {
+    Group {
+        names,
+        row: row(sections, Status::Refused(note), ANY),
+    }
+}
+
+/// The same, with `no` and `default` allowed by HAProxy.
+const fn not_toggle(sections: &'static str, note: &'static str, names: &'static str) -> Group {
+    let row = row(sections, Status::Refused(note), ANY);
+    Group {
+        names,
+        row: Keyword {
+            negatable: true,
+            ..row
+        },
+    }
+}
+
+const fn gone(names: &'static str, sections: &'static str, text: &'static str) -> Group {
+    Group {
+        names,
+        row: row(sections, Status::Obsolete(text), ANY),
+    }
+}
+
+const NO_TLS: &str = "oneloop has no TLS; put a TLS terminator in front of it or behind it.";
+const PROCESSES: &str =
+    "one process serves from one loop; start several on one port for several cores.";
+const POLLER: &str = "oneloop always uses epoll and its own event loop; remove the line.";
+
+pub(super) const SECTIONS: &[Group] = &[
+    not(
+        "",
+        "",
+        "userlist peers mailers resolvers cache ring http-errors fcgi-app log-forward",
+    ),
+    not(
+        "",
+        "namespaces are set up outside oneloop.",
+        "namespace_list",
+    ),
+    not("", "start the program from the service manager.", "program"),
+];
+
+pub(super) const KEYWORDS: &[Group] = &[
+    // global: the process.
+    yes(
+        "ca-base chroot crt-base gid group localpeer node pidfile uid user",
+        "X----",
+        1,
+    ),
+    yes("daemon quiet zero-warning", "X----", 0),
+    yes(
+        "hard-stop-after log-send-hostname presetenv resetenv setenv unsetenv",
+        "X----",
+        ANY,
+    ),
+    yes("maxconn", "XXXIX", 1),
+    toggle("strict-limits", "X----", 0),
+    yes("spread-checks ulimit-n", "X----", 1),
+    yes("stats", "XXXXX", ANY),
+    // global: TLS defaults, checked for form because the article's file has them.
+    yes(
+        "ssl-default-bind-ciphers ssl-default-bind-ciphersuites ssl-default-bind-curves \
+         ssl-default-server-ciphers ssl-default-server-ciphersuites",
+        "X----",
+        1,
+    ),
+    yes(
+        "ssl-default-bind-options ssl-default-server-options",
+        "X----",
+        ANY,
+    ),
+    // global: threads, of which there is one.
+    yes(
+        "nbthread thread-groups tune.idle-pool.shared tune.listener.multi-queue",
+        "X----",
+        1,
+    ),
+    yes("cpu-map thread-group", "X----", ANY),
+    toggle("numa-cpu-mapping", "X----", ANY),
+    // global: sizes.
+    yes(
+        "tune.bufsize tune.http.logurilen tune.http.maxhdr",
+        "X----",
+        1,
+    ),
+    yes("tune.maxaccept tune.maxrewrite", "X----", 1),
+    // global and proxies.
+    yes("description", "XNXXX", ANY),
+    toggle("log", "XXXXX", ANY),
+    yes("log-tag", "XXXXX", ANY),
+    // proxies.
+    yes("acl http-request http-response", "-AXXX", ANY),
+    yes("balance", "-XIXX", ANY),
+    yes("bind use_backend", "-NXIX", ANY),
+    yes("default-server", "-XCXX", ANY),
+    yes("backlog default_backend monitor-uri", "-XXIX", 1),
+    yes("disabled enabled", "-XXXX", 0),
+    yes("errorfile timeout", "-XXXX", ANY),
+    yes("http-reuse", "-XIXX", ANY),
+    yes("id", "-NXXX", 1),
+    yes("log-format", "-XXLX", ANY),
+    yes("mode", "-XXXX", 1),
+    toggle("option", "-XXXX", ANY),
+    yes("fullconn retries", "-XIXX", 1),
+    yes("redirect", "-NXXX", ANY),
+    yes("server", "-NCXX", ANY),
+    // What oneloop lacks.
+    not(
+        "X----",
+        NO_TLS,
+        "httpclient.ssl.ca-file httpclient.ssl.verify issuers-chain-path maxsslconn maxsslrate \
+         ssl-dh-param-file ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async \
+         ssl-propquery ssl-provider ssl-provider-path ssl-server-verify \
+         ssl-skip-self-issued-ca tune.ssl.cachesize \
+         tune.ssl.capture-buffer-size tune.ssl.capture-cipherlist-size tune.ssl.default-dh-param \
+         tune.ssl.force-private-cache tune.ssl.hard-maxrecord tune.ssl.keylog tune.ssl.lifetime \
+         tune.ssl.maxrecord tune.ssl.ssl-ctx-cache-size",
+    ),
+    not("X----", PROCESSES, "master-worker mworker-max-reloads"),
+    not(
+        "X----",
+        POLLER,
+        "noepoll noevports nokqueue nopoll nosplice noreuseport nogetaddrinfo \
+         tune.fd.edge-triggered tune.maxpollevents tune.recv_enough tune.runqueue-depth \
+         tune.sched.low-latency tune.idletimer tune.pool-high-fd-ratio tune.pool-low-fd-ratio \
+         no-memory-trimming tune.fail-alloc tune.buffers.limit tune.buffers.reserve \
+         profiling.tasks",
+    ),
+    not_toggle(
+        "X----",
+        "",
+        "busy-polling insecure-fork-wanted set-dumpable",
+    ),
+    not(
+        "X----",
+        "",
+        "close-spread-time cluster-secret default-path expose-experimental-directives \
+         fd-hard-limit h1-accept-payload-with-any-method h1-case-adjust h1-case-adjust-file \
+         h2-workaround-bogus-websocket-clients httpclient.resolvers.id \
+         httpclient.resolvers.prefer insecure-setuid-wanted lua-load lua-load-per-thread \
+         lua-prepend-path max-spread-checks maxcompcpuusage maxcomprate maxconnrate maxpipes \
+         maxsessrate maxzlibmem pp2-never-send-local server-state-base server-state-file set-var \
+         set-var-fmt tune.comp.maxlevel tune.h2.header-table-size tune.h2.initial-window-size \
+         tune.h2.max-concurrent-streams tune.h2.max-frame-size tune.http.cookielen \
+         tune.lua.forced-yield tune.lua.maxmem tune.lua.service-timeout tune.lua.session-timeout \
+         tune.lua.task-timeout tune.pattern.cache-size tune.peers.max-updates-at-once \
+         tune.pipesize tune.rcvbuf.client tune.rcvbuf.server tune.sndbuf.client \
+         tune.sndbuf.server tune.vars.check-max-size tune.vars.global-max-size \
+         tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size \
+         tune.vars.txn-max-size unix-bind",
+    ),
+    not("XXXXX", "", "external-check"),
+    not("-XXIX", "", "capture"),
+    not(
+        "-XIXX",
+        "",
+        "cookie hash-type http-check http-send-name-header \
+         load-server-state-from-file server-state-file-name source tcp-check",
+    ),
+    not("-NXIX", "", "monitor"),
+    not(
+        "-NIXX",
+        "",
+        "dispatch force-persist ignore-persist stick use-server",
+    ),
+    not("-NXXX", "", "filter"),
+    not(
+        "-NCXX",
+        "write one 'server' line for each.",
+        "server-template",
+    ),
+    not(
+        "-AXXX",
+        "use 'http-response' for answers of servers.",
+        "http-after-response",
+    ),
+    not("-XXLX", "", "error-log-format log-format-sd"),
+    not(
+        "-XXXX",
+        "use 'errorfile' with a file that holds the redirect.",
+        "errorloc errorloc302",
+    ),
+    not(
+        "-XXXX",
+        "use 'errorfile' with a file that holds the redirect.",
+        "errorloc303",
+    ),
+    not(
+        "-XXXX",
+        "write one 'errorfile' line for each status.",
+        "errorfiles http-error",
+    ),
+    not(
+        "-XXXX",
+        "",
+        "clitcpka-cnt clitcpka-idle clitcpka-intvl compression declare email-alert \
+         max-keep-alive-queue persist rate-limit retry-on srvtcpka-cnt srvtcpka-idle \
+         srvtcpka-intvl stick-table tcp-request tcp-response transparent unique-id-format \
+         unique-id-header use-fcgi-app",
+    ),
+    // What HAProxy takes for nothing or refuses too.
+    Group {
+        names: "bind-process",
+        row: row(
+            "-XXXX",
+            Status::Ignored(
+                "'bind-process' has no effect, is deprecated, and will be removed in version 2.7.",
+            ),
+            ANY,
+        ),
+    },
+    gone(
+        "nbproc",
+        "X----",
+        "nbproc is not supported any more since HAProxy 2.5. Threads will automatically be used on multi-processor machines if available.",
+    ),
+    gone(
+        "tune.chksize",
+        "X----",
+        "option 'tune.chksize' is not supported any more (tune.bufsize is used instead).",
+    ),
+    gone(
+        "grace",
+        "XXXXX",
+        "the 'grace' keyword is not supported any more since HAProxy version 2.5.",
+    ),
+    gone(
+        "monitor-net",
+        "-XXXX",
+        "'monitor-net' doesn't exist anymore. Please use 'http-request return status 200 if { src ADDRESS }' instead.",
+    ),
+    gone(
+        "appsession",
+        "-XXXX",
+        "'appsession' is not supported anymore since HAProxy 1.6.",
+    ),
+    gone(
+        "block",
+        "-XXXX",
+        "The 'block' directive is not supported anymore since HAProxy 2.1. Use 'http-request deny' which uses the exact same syntax.",
+    ),
+    gone(
+        "clitimeout",
+        "-XXXX",
+        "the 'clitimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout client'.",
+    ),
+    gone(
+        "contimeout",
+        "-XXXX",
+        "the 'contimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout connect'.",
+    ),
+    gone(
+        "srvtimeout",
+        "-XXXX",
+        "the 'srvtimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout server'.",
+    ),
+    gone(
+        "redispatch",
+        "-XXXX",
+        "keyword 'redispatch' directive is not supported anymore since HAProxy 2.1. Use 'option redispatch'.",
+    ),
+    gone(
+        "reqadd reqdel reqidel",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request add-header' or 'del-header' instead.",
+    ),
+    gone(
+        "reqallow reqiallow reqpass reqipass",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request allow' instead.",
+    ),
+    gone(
+        "reqdeny reqideny reqtarpit reqitarpit",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request deny' instead.",
+    ),
+    gone(
+        "cliexp reqrep reqirep",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request replace-path' or 'http-request replace-header' instead.",
+    ),
+    gone(
+        "rspadd rspdel rspidel rspdeny rspideny rsprep rspirep srvexp",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-response add-header', 'del-header', 'deny' or 'replace-header' instead.",
+    ),
+];
+
+pub(super) const OPTIONS: &[Group] = &[
+    toggle("abortonclose allbackups log-health-checks", "-XIXX", 0),
+    toggle(
+        "dontlog-normal dontlognull log-separate-errors logasap",
+        "-XXIX",
+        0,
+    ),
+    toggle("http-keep-alive http-server-close httpclose", "-XXXX", 0),
+    toggle("redispatch", "-XIXX", 1),
+    yes("forwardfor", "-XXXX", ANY),
+    yes("httplog", "-XXLX", 1),
+    yes("tcplog", "-XXLX", 0),
+    not_toggle(
+        "-XIXX",
+        "",
+        "accept-invalid-http-response checkcache h1-case-adjust-bogus-server \
+         http-pretend-keepalive persist prefer-last-server srvtcpka tcp-smart-connect transparent",
+    ),
+    not_toggle(
+        "-XXIX",
+        "",
+        "accept-invalid-http-request clitcpka contstats disable-h2-upgrade \
+         h1-case-adjust-bogus-client http-ignore-probes http-use-proxy-header \
+         idle-close-on-response socket-stats tcp-smart-accept",
+    ),
+    not_toggle(
+        "-XXXX",
+        "",
+        "http-buffer-request http-no-delay independent-streams nolinger splice-auto \
+         splice-request splice-response",
+    ),
+    not(
+        "-XIXX",
+        "a plain 'check' on the server tests the connection.",
+        "httpchk ssl-hello-chk ldap-check mysql-check pgsql-check redis-check smtpchk spop-check \
+         tcp-check external-check",
+    ),
+    not("-XXLX", NO_TLS, "httpslog"),
+    not("-XXXX", "", "originalto tcpka http-restrict-req-hdr-names"),
+    gone(
+        "forceclose",
+        "-XXXX",
+        "option 'forceclose' is not supported any more since HAProxy 2.0, please just remove it, or use 'option httpclose' if absolutely needed.",
+    ),
+    gone(
+        "http-tunnel",
+        "-XXXX",
+        "option 'http-tunnel' is not supported any more since HAProxy 2.1, please just remove it, it shouldn't be needed.",
+    ),
+];
+
+pub(super) const TIMEOUTS: &[Group] = &[
+    yes("client client-fin", "-XXIX", 1),
+    yes("server connect check queue tunnel server-fin", "-XIXX", 1),
+    yes("http-keep-alive http-request", "-XXXX", 1),
+    not("-XXXX", "", "tarpit"),
+    gone(
+        "clitimeout",
+        "-XXXX",
+        "the 'clitimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout client'.",
+    ),
+    gone(
+        "contimeout",
+        "-XXXX",
+        "the 'contimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout connect'.",
+    ),
+    gone(
+        "srvtimeout",
+        "-XXXX",
+        "the 'srvtimeout' directive is not supported anymore since HAProxy 2.1. Use 'timeout server'.",
+    ),
+];
+
+const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file ca-sign-pass \
+     ca-verify-file ciphers ciphersuites crl-file crt crt-ignore-err crt-list curves ecdhe \
+     force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13 generate-certificates \
+     no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
+     prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
+
+const OTHER_BIND: &str = "accept-netscaler-cip accept-proxy defer-accept mss namespace nice proto severity-output tcp-ut tfo transparent";
+
+pub(super) const BIND: &[Group] = &[
+    yes(
+        "name id mode user group uid gid process thread shards level expose-fd backlog interface \
+         maxconn",
+        "--XXX",
+        1,
+    ),
+    yes("v4v6 v6only", "--XXX", 0),
+    not("--XXX", NO_TLS, TLS_BIND),
+    not("--XXX", "", OTHER_BIND),
+];
+
+pub(super) const STATS_SOCKET: &[Group] = &[
+    yes(
+        "mode user group uid gid level expose-fd name id process thread shards",
+        "X----",
+        1,
+    ),
+    yes("v4v6 v6only", "X----", 0),
+    not("X----", NO_TLS, TLS_BIND),
+    not("X----", "", OTHER_BIND),
+    not("X----", "", "backlog interface maxconn"),
+];
+
+pub(super) const SERVER: &[Group] = &[
+    yes(
+        "addr downinter fall fastinter id inter maxconn port rise weight",
+        "---XX",
+        1,
+    ),
+    yes(
+        "backup check disabled enabled no-backup no-check",
+        "---XX",
+        0,
+    ),
+    not(
+        "---XX",
+        NO_TLS,
+        "ssl allow-0rtt alpn ca-file check-alpn check-sni check-ssl ciphers ciphersuites crl-file \
+         crt force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13 no-check-ssl no-ssl \
+         no-ssl-reuse no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn sni \
+         ssl-max-ver ssl-min-ver ssl-reuse tls-tickets verify verifyhost",
+    ),
+    not(
+        "---XX",
+        "",
+        "agent-addr agent-check agent-inter agent-port agent-send check-proto check-send-proxy \
+         check-via-socks4 cookie error-limit init-addr log-proto max-reuse maxqueue minconn \
+         namespace no-agent-check no-check-send-proxy no-send-proxy no-send-proxy-v2 \
+         no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo non-stick observe on-error \
+         on-marked-down on-marked-up pool-low-conn pool-max-conn pool-purge-delay proto \
+         proxy-v2-options redir resolve-net resolve-opts resolve-prefer resolvers send-proxy \
+         send-proxy-v2 send-proxy-v2-ssl send-proxy-v2-ssl-cn slowstart socks4 source stick \
+         tcp-ut tfo track usesrc ws",
+    ),
+];
+
+pub(super) const HTTP_REQUEST: &[Group] = &[
+    yes(
+        "add-header allow del-header deny redirect replace-header replace-path \
+         replace-pathq replace-uri replace-value return set-header set-method set-path \
+         set-pathq set-query set-uri",
+        "-AXXX",
+        ANY,
+    ),
+    not(
+        "-AXXX",
+        "",
+        "add-acl auth cache-use capture del-acl del-map disable-l7-retry do-resolve \
+         early-hint normalize-uri ot-group reject sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 \
+         sc-set-gpt sc-set-gpt0 send-spoe-group set-dst set-dst-port set-log-level \
+         set-map set-mark set-nice set-priority-class set-priority-offset set-src \
+         set-src-port set-timeout set-tos set-var set-var-fmt silent-drop strict-mode \
+         tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var use-service \
+         wait-for-body wait-for-handshake",
+    ),
+];
+
+pub(super) const HTTP_RESPONSE: &[Group] = &[
+    yes(
+        "add-header allow del-header deny redirect replace-header replace-value return \
+         set-header set-status",
+        "-AXXX",
+        ANY,
+    ),
+    not(
+        "-AXXX",
+        "",
+        "add-acl cache-store capture del-acl del-map ot-group sc-inc-gpc sc-inc-gpc0 \
+         sc-inc-gpc1 sc-set-gpt sc-set-gpt0 send-spoe-group set-log-level set-map \
+         set-mark set-nice set-tos set-var set-var-fmt silent-drop strict-mode track-sc \
+         track-sc0 track-sc1 track-sc2 unset-var wait-for-body",
+    ),
+];
+
+pub(super) const GLOBAL_STATS: &[Group] = &[
+    yes("maxconn socket timeout", "X----", ANY),
+    not("X----", PROCESSES, "bind-process"),
+];

@@ -1,0 +1,512 @@
+//! The lines that hold rules: `acl`, `http-request`, `http-response`, `redirect`, `use_backend`.
+//!
+//! The `rules` folder compiles; this file gives it the surroundings of a line (ACL names of
+//! the section, files, names of proxies and servers) and turns its problems into diagnostics
+//! at the word. Rules of a named `defaults` section are compiled where they stand, for their
+//! mistakes, and again for each proxy that inherits them, before that proxy's own; their ACLs
+//! stay invisible to the proxy's own rules, as in HAProxy.
+
+use super::build::BUFFER_SIZE;
+use super::diag::{Diagnostics, Lead, Place, Severity};
+use super::draft::{AclNames, SwitchDraft};
+use super::host::Host;
+use super::keywords::{self, Class, Section};
+use super::lexer::{Line, Variables};
+use super::lines::{bad_character, reason};
+use super::sections::{Names, Parser};
+use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compile_response_rule};
+use crate::rules::compile::{self, Compiler, Problem, Surroundings};
+use crate::rules::condition::{Acl, AclId, Condition};
+use crate::rules::fetch::Scope;
+
+/// What compiling may ask while a line of one section is read.
+struct Around<'a> {
+    acls: &'a AclNames,
+    names: &'a Names,
+    host: &'a dyn Host,
+    variables: &'a Variables,
+    proxy: Option<u32>,
+}
+
+impl Surroundings for Around<'_> {
+    fn acls(&self, name: &[u8]) -> &[AclId] {
+        self.acls.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn acl_names(&self) -> Vec<String> {
+        let names = self.acls.keys();
+        names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect()
+    }
+
+    fn read(&self, path: &[u8]) -> Result<Vec<u8>, String> {
+        let path = String::from_utf8_lossy(path);
+        self.host.read_file(&path).map_err(|error| reason(&error))
+    }
+
+    fn variable(&self, name: &[u8]) -> Option<Vec<u8>> {
+        self.variables.get(name).map(<[u8]>::to_vec)
+    }
+
+    fn proxy(&self, name: &[u8]) -> Option<u32> {
+        let ids = self.names.proxies.get(name)?;
+        ids.backend.or(ids.frontend)
+    }
+
+    fn server(&self, backend: Option<&[u8]>, name: &[u8]) -> Option<u32> {
+        let proxy = match backend {
+            Some(backend) => self.names.proxies.get(backend)?.backend?,
+            None => self.proxy?,
+        };
+        self.names.servers.get(&(proxy, name.to_vec())).copied()
+    }
+}
+
+/// Whose rules are compiled.
+struct Home<'a> {
+    acls: &'a AclNames,
+    kind: &'a str,
+    name: &'a str,
+    is_frontend: bool,
+    proxy: Option<u32>,
+}
+
+/// What compiling shares with the parser, field by field.
+struct Tools<'a> {
+    acls: &'a mut Vec<Acl>,
+    names: &'a Names,
+    host: &'a dyn Host,
+    variables: &'a Variables,
+    found: &'a mut Diagnostics,
+    buffer_size: u32,
+}
+
+impl Tools<'_> {
+    /// Compiles the words from `from` on and reports what is wrong with them.
+    fn compile<T>(
+        &mut self,
+        home: &Home<'_>,
+        line: &Line,
+        from: usize,
+        work: impl FnOnce(&[&[u8]], &mut Compiler<'_>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let words: Vec<&[u8]> = line.from(from).iter().map(|word| &word.text[..]).collect();
+        let around = Around {
+            acls: home.acls,
+            names: self.names,
+            host: self.host,
+            variables: self.variables,
+            proxy: home.proxy,
+        };
+        let mut warnings = Vec::new();
+        let mut compiler = Compiler {
+            around: &around,
+            acls: self.acls,
+            warnings: &mut warnings,
+            kind: home.kind,
+            name: home.name,
+            is_frontend: home.is_frontend,
+            line: line.number,
+            buffer_size: self.buffer_size,
+        };
+        let outcome = work(&words, &mut compiler);
+        for warning in &warnings {
+            report(self.found, Severity::Warning, line, from, warning);
+        }
+        match outcome {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                report(self.found, Severity::Alert, line, from, &problem);
+                None
+            }
+        }
+    }
+}
+
+/// Whether an `http-request` line ends the request whatever it is.
+fn ends_every_request(line: &Line) -> bool {
+    let ends = matches!(
+        line.bytes(1),
+        b"allow" | b"deny" | b"redirect" | b"reject" | b"return" | b"tarpit"
+    );
+    let mut words = line.from(2).iter();
+    ends && !words.any(|word| matches!(&word.text[..], b"if" | b"unless"))
+}
+
+/// Tells a problem with the words from `from` on.
+fn report(
+    found: &mut Diagnostics,
+    severity: Severity,
+    line: &Line,
+    from: usize,
+    problem: &Problem,
+) {
+    let mut place: Place = line.at(from + problem.word);
+    if let (Some(at), Some(span), Some(word)) = (
+        problem.at,
+        place.span.as_mut(),
+        line.words.get(from + problem.word),
+    ) {
+        // Only a word without quotes and escapes has its bytes where they were written.
+        let width = span.end.saturating_sub(span.start);
+        if usize::try_from(width).is_ok_and(|width| width == word.text.len()) {
+            let at = u32::try_from(at).unwrap_or(0).min(width);
+            span.start += at;
+            span.end = span.start + 1;
+        }
+    }
+    let lead = match problem.lead {
+        compile::Lead::Spaced => Lead::Parsing,
+        compile::Lead::Tight => Lead::ParsingTight,
+        compile::Lead::Capital => Lead::ParsingCapital,
+        compile::Lead::Bare => Lead::Bare,
+    };
+    let one = found.push(severity, lead, Some(place), problem.message.clone());
+    if let Some(name) = &problem.suggestion
+        && !problem.message.contains("id you mean")
+    {
+        one.note(format!("did you mean '{name}' maybe ?"));
+    }
+}
+
+impl<'a> Parser<'a> {
+    fn tools<'b>(
+        acls: &'b mut Vec<Acl>,
+        found: &'b mut Diagnostics,
+        names: &'b Names,
+        host: &'b dyn Host,
+        variables: &'b Variables,
+        buffer_size: Option<u32>,
+    ) -> Tools<'b>
+    where
+        'a: 'b,
+    {
+        Tools {
+            acls,
+            names,
+            host,
+            variables,
+            found,
+            buffer_size: buffer_size.unwrap_or(BUFFER_SIZE),
+        }
+    }
+
+    /// One `acl`, `http-request`, `http-response` or `redirect` line.
+    pub(super) fn rule_line(&mut self, line: &Line) {
+        if !self.is_worth_compiling(line) {
+            return;
+        }
+        if let Some(at) = self.defaults_id() {
+            if line.bytes(0) == b"http-request"
+                && let Some(defaults) = self.defaults.get_mut(at)
+                && std::mem::replace(&mut defaults.request_is_final, ends_every_request(line))
+            {
+                self.warn_of_dead_rule(line);
+            }
+            self.defaults_rule(at, line);
+        } else if let Some(at) = self.proxy_id() {
+            self.warn_of_order(at, line);
+            self.proxy_rule(at, line);
+        }
+    }
+
+    /// Checks what the compiler of rules leaves to the table and to the names' rules.
+    fn is_worth_compiling(&mut self, line: &Line) -> bool {
+        match line.bytes(0) {
+            b"acl" => self.acl_name_is_good(line),
+            b"redirect" => true,
+            b"http-request" => {
+                keywords::admit_word(Class::HttpRequest, "", line, 1, &mut self.found).is_some()
+            }
+            _ => keywords::admit_word(Class::HttpResponse, "", line, 1, &mut self.found).is_some(),
+        }
+    }
+
+    fn acl_name_is_good(&mut self, line: &Line) -> bool {
+        let name = line.word(1).into_owned();
+        if name.is_empty() {
+            self.refuse(line, 1, "'acl' expects a name and a criterion.");
+            return false;
+        }
+        if let Some(bad) = bad_character(line.bytes(1)) {
+            let message = format!("character '{bad}' is not permitted in acl name '{name}'.");
+            self.refuse(line, 1, message);
+            return false;
+        }
+        if name.eq_ignore_ascii_case("or") {
+            let message = "acl name 'or' will never match. 'or' is used to express a logical disjunction within a condition.";
+            self.refuse(line, 1, message);
+            return false;
+        }
+        true
+    }
+
+    /// A rule after one that runs later looks as if it ran after it; one after a final rule never
+    /// runs.
+    fn warn_of_order(&mut self, at: usize, line: &Line) {
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        let keyword = line.word(0);
+        let after_switch = !proxy.switches.is_empty();
+        let after = match &*keyword {
+            "http-request" if !proxy.redirects.is_empty() => "redirect",
+            "http-request" | "redirect" if after_switch => "use_backend",
+            _ => "",
+        };
+        let dead = keyword == "http-request" && proxy.request_is_final;
+        if keyword == "http-request" {
+            proxy.request_is_final = ends_every_request(line);
+        }
+        if dead {
+            self.warn_of_dead_rule(line);
+        }
+        if !after.is_empty() {
+            let message = format!(
+                "a '{keyword}' rule placed after a '{after}' rule will still be processed before."
+            );
+            self.found.warning(line.at(0), message);
+        }
+    }
+
+    fn warn_of_dead_rule(&mut self, line: &Line) {
+        let message = "previous 'http-request' action is final and has no condition attached, further entries are NOOP.";
+        self.found
+            .warning(line.at(0), message)
+            .lead(Lead::ParsingTight);
+    }
+
+    /// A `defaults` section with rules serves frontends or backends, and no `listen`; reported.
+    pub(super) fn may_inherit_rules(&mut self, base: usize, section: Section, line: &Line) -> bool {
+        let Some(defaults) = self.defaults.get_mut(base) else {
+            return false;
+        };
+        if defaults.rules.is_empty() {
+            return false;
+        }
+        let first = *defaults.rules_serve.get_or_insert(section);
+        let message = if section == Section::Listen {
+            "a listen section cannot inherit from a defaults section defining TCP/HTTP rules."
+                .to_owned()
+        } else if first != section && first != Section::Listen {
+            format!(
+                "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules (defaults section at {}:{}).",
+                defaults.place.file, defaults.place.line
+            )
+        } else {
+            return true;
+        };
+        self.refuse_tight(line, 0, message);
+        false
+    }
+
+    /// A rule of a `defaults` section: compiled for its mistakes, kept as a line.
+    fn defaults_rule(&mut self, at: usize, line: &Line) {
+        let Some(defaults) = self.defaults.get_mut(at) else {
+            return;
+        };
+        let home = Home {
+            acls: &defaults.acls,
+            kind: "defaults",
+            name: &defaults.name,
+            is_frontend: true,
+            proxy: None,
+        };
+        // What is made here does not run: the table of ACLs that do is left alone.
+        let acls = &mut self.defaults_acls;
+        let mut tools = Self::tools(
+            acls,
+            &mut self.found,
+            self.names,
+            self.host,
+            self.variables,
+            self.global.buffer_size,
+        );
+        let good = match line.bytes(0) {
+            b"acl" => match tools.compile(&home, line, 1, Acl::compile) {
+                Some(acl) => {
+                    let id = AclId(u32::try_from(self.defaults_acls.len()).unwrap_or(u32::MAX));
+                    self.defaults_acls.push(acl);
+                    defaults
+                        .acls
+                        .entry(line.bytes(1).to_vec())
+                        .or_default()
+                        .push(id);
+                    true
+                }
+                None => false,
+            },
+            b"http-request" => {
+                let work = compile_request_rule;
+                tools.compile(&home, line, 1, work).is_some()
+            }
+            _ => {
+                let work = compile_response_rule;
+                tools.compile(&home, line, 1, work).is_some()
+            }
+        };
+        if good {
+            defaults.rules.push(line.clone());
+        }
+    }
+
+    /// A rule of a proxy, compiled into its draft.
+    fn proxy_rule(&mut self, at: usize, line: &Line) {
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        let home = Home {
+            acls: &proxy.acls,
+            kind: proxy.kind(),
+            name: &proxy.name,
+            is_frontend: proxy.is_frontend(),
+            proxy: u32::try_from(at).ok(),
+        };
+        let mut tools = Self::tools(
+            &mut self.acls,
+            &mut self.found,
+            self.names,
+            self.host,
+            self.variables,
+            self.global.buffer_size,
+        );
+        match line.bytes(0) {
+            b"acl" => {
+                if let Some(acl) = tools.compile(&home, line, 1, Acl::compile) {
+                    let id = AclId(u32::try_from(self.acls.len()).unwrap_or(u32::MAX));
+                    self.acls.push(acl);
+                    proxy
+                        .acls
+                        .entry(line.bytes(1).to_vec())
+                        .or_default()
+                        .push(id);
+                }
+            }
+            b"http-request" => {
+                let rule = tools.compile(&home, line, 1, compile_request_rule);
+                proxy.request.extend(rule);
+            }
+            b"redirect" => {
+                let rule = tools.compile(&home, line, 1, compile_redirect_keyword);
+                proxy.redirects.extend(rule);
+            }
+            _ => {
+                let rule = tools.compile(&home, line, 1, compile_response_rule);
+                proxy.response.extend(rule);
+            }
+        }
+    }
+
+    /// Compiles the rules of a `defaults` section for the proxy that was just opened.
+    pub(super) fn inherit_rules(&mut self, base: usize) {
+        let Some(at) = self.proxy_id() else { return };
+        let Some(lines) = self.defaults.get(base).map(|one| one.rules.clone()) else {
+            return;
+        };
+        if lines.is_empty() {
+            return;
+        }
+        // Warnings were told where the lines stand; an error is one of this proxy only.
+        let told = std::mem::take(&mut self.found);
+        for line in &lines {
+            self.proxy_rule(at, line);
+        }
+        let news = std::mem::replace(&mut self.found, told);
+        for one in news.list() {
+            if one.severity == Severity::Alert {
+                let (place, message) = (one.place.clone(), one.message.clone());
+                self.found.push(one.severity, one.lead, place, message);
+            }
+        }
+        if let Some(proxy) = self.proxies.get_mut(at) {
+            proxy.acls.clear();
+        }
+    }
+
+    /// `use_backend TARGET [if|unless CONDITION]`.
+    pub(super) fn use_backend_line(&mut self, line: &Line) {
+        let Some(at) = self.proxy_id() else {
+            return;
+        };
+        if line.bytes(1).is_empty() {
+            self.refuse(line, 1, "'use_backend' expects a backend name.");
+            return;
+        }
+        let has_condition = matches!(line.bytes(2), b"if" | b"unless");
+        if let (Some(word), false) = (line.words.get(2), has_condition) {
+            let message = format!(
+                "unexpected keyword '{}' after switching rule, only 'if' and 'unless' are allowed.",
+                word.str()
+            );
+            self.refuse(line, 2, message);
+            return;
+        }
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        let mut condition = None;
+        if has_condition {
+            let home = Home {
+                acls: &proxy.acls,
+                kind: proxy.kind(),
+                name: &proxy.name,
+                is_frontend: proxy.section != Section::Backend,
+                proxy: u32::try_from(at).ok(),
+            };
+            let mut tools = Self::tools(
+                &mut self.acls,
+                &mut self.found,
+                self.names,
+                self.host,
+                self.variables,
+                self.global.buffer_size,
+            );
+            let work = |words: &[&[u8]], compiler: &mut Compiler<'_>| {
+                let condition = Condition::compile(words, Scope::Request, compiler);
+                let before = "error detected while parsing switching rule : ";
+                condition.map_err(|problem| problem.within(before))
+            };
+            let Some(compiled) = tools.compile(&home, line, 2, work) else {
+                return;
+            };
+            condition = Some(compiled);
+        }
+        proxy.switches.push(SwitchDraft {
+            target: line.bytes(1).to_vec(),
+            at: line.at(1),
+            condition,
+        });
+    }
+
+    /// Compiles a format string of a proxy that is complete: its log line or a dynamic target.
+    pub(super) fn compile_format(
+        &mut self,
+        at: usize,
+        text: &[u8],
+        purpose: crate::rules::format::Purpose,
+    ) -> Result<crate::rules::format::Format, Problem> {
+        let Some(proxy) = self.proxies.get(at) else {
+            return Err(Problem::new(0, "no such proxy"));
+        };
+        let around = Around {
+            acls: &proxy.acls,
+            names: self.names,
+            host: self.host,
+            variables: self.variables,
+            proxy: u32::try_from(at).ok(),
+        };
+        let mut warnings = Vec::new();
+        let mut compiler = Compiler {
+            around: &around,
+            acls: &mut self.acls,
+            warnings: &mut warnings,
+            kind: proxy.kind(),
+            name: &proxy.name,
+            is_frontend: proxy.is_frontend(),
+            line: proxy.place.line,
+            buffer_size: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
+        };
+        crate::rules::format::Format::compile(text, purpose, &mut compiler)
+    }
+}

@@ -1,0 +1,301 @@
+//! `server` and `default-server` lines (configuration.txt 5.2).
+//!
+//! Both set `ServerSettings`: `default-server` those that the servers after it start from,
+//! `server` its own copy. Host names are not resolved here but at the end, and only when
+//! nothing else is wrong, because resolving may take long.
+
+use super::diag::Lead;
+use super::draft::{ServerDraft, ServerSettings};
+use super::keywords::{self, Class};
+use super::lexer::Line;
+use super::lines::bad_character;
+use super::sections::Parser;
+use super::units::{self, Allow, TimeUnit};
+
+/// The heaviest weight.
+const WEIGHT_MAX: i64 = 256;
+
+impl Parser<'_> {
+    /// Reports at a word of a server line in the form that servers have.
+    fn refuse_server(&mut self, line: &Line, index: usize, message: impl Into<String>) {
+        self.found.alert(line.at(index), message).lead(Lead::Place);
+    }
+
+    /// `server NAME ADDRESS [OPTION...]`.
+    pub(super) fn server_line(&mut self, line: &Line) {
+        let Some(at) = self.proxy_id() else {
+            return;
+        };
+        if line.bytes(1).is_empty() || line.bytes(2).is_empty() {
+            let message = "'server' expects <name> and <addr>[:<port>] as arguments.";
+            self.refuse_server(line, line.words.len().min(2), message);
+            return;
+        }
+        let name = line.word(1).into_owned();
+        if let Some(bad) = bad_character(line.bytes(1)) {
+            let message = format!("character '{bad}' is not permitted in server name '{name}'.");
+            self.refuse_server(line, 1, message);
+            return;
+        }
+        let proxy_name = self.proxies.get(at).map_or("", |proxy| &proxy.name);
+        let before = format!("'server {proxy_name}/{name}' : ");
+        let address = match units::address(&line.word(2), Allow::SERVER) {
+            Ok(address) => address,
+            Err(text) => {
+                self.refuse_server(line, 2, format!("{before}{text}"));
+                return;
+            }
+        };
+        match &address.host {
+            units::Host::Any => {
+                let message = format!(
+                    "{before}'{}' (the address that the client connected to) is not implemented by oneloop.",
+                    line.word(2)
+                );
+                self.refuse_server(line, 2, message);
+                return;
+            }
+            units::Host::SockPair(_) => {
+                let message = format!("{before}'{}' is not implemented by oneloop.", line.word(2));
+                self.refuse_server(line, 2, message);
+                return;
+            }
+            _ => {}
+        }
+        let settings = self.settings().server.clone();
+        let Some((settings, number)) = self.server_options(line, 3, settings, &name, &before)
+        else {
+            return;
+        };
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        proxy.servers.push(ServerDraft {
+            name,
+            at: line.at(1),
+            address_at: line.at(2),
+            address,
+            number,
+            settings,
+        });
+    }
+
+    /// `default-server [OPTION...]`.
+    pub(super) fn default_server_line(&mut self, line: &Line) {
+        let settings = self.settings().server.clone();
+        if let Some((settings, _)) = self.server_options(line, 1, settings, "", "") {
+            self.settings().server = settings;
+        }
+    }
+
+    /// The options from word `from` on, over `settings`; and the `id`.
+    fn server_options(
+        &mut self,
+        line: &Line,
+        from: usize,
+        mut settings: ServerSettings,
+        name: &str,
+        before: &str,
+    ) -> Option<(ServerSettings, Option<u32>)> {
+        let mut number = None;
+        let mut at = from;
+        while at < line.words.len() {
+            let context = before.strip_suffix(" : ").unwrap_or("");
+            let keyword = keywords::admit_word(Class::Server, context, line, at, &mut self.found)?;
+            let mut length = 1;
+            match keyword.name {
+                "check" => settings.check = true,
+                "no-check" => settings.check = false,
+                "backup" => settings.backup = true,
+                "no-backup" => settings.backup = false,
+                "disabled" => settings.disabled = true,
+                "enabled" => settings.disabled = false,
+                "id" if from == 1 => {
+                    let message = "'id' option is not accepted in default-server sections";
+                    self.refuse_server(line, at, message);
+                    return None;
+                }
+                "id" => {
+                    number = Some(self.server_id(line, at, before)?);
+                    length = 2;
+                }
+                other => {
+                    self.server_option(line, at, other, &mut settings, name, before)?;
+                    length = 2;
+                }
+            }
+            at += length;
+        }
+        Some((settings, number))
+    }
+
+    /// An option of a server that has an argument.
+    fn server_option(
+        &mut self,
+        line: &Line,
+        at: usize,
+        option: &str,
+        settings: &mut ServerSettings,
+        name: &str,
+        before: &str,
+    ) -> Option<()> {
+        match option {
+            "inter" => settings.inter = self.server_time(line, at, name, before)?,
+            "fastinter" => settings.fastinter = Some(self.server_time(line, at, name, before)?),
+            "downinter" => settings.downinter = Some(self.server_time(line, at, name, before)?),
+            "rise" => settings.rise = self.server_count(line, at, before)?,
+            "fall" => settings.fall = self.server_count(line, at, before)?,
+            "weight" => {
+                let bad =
+                    |got: &str| format!("weight of server {name} is not within 0 and 256 ({got}).");
+                let range = 0..=WEIGHT_MAX;
+                let weight = self.server_number(line, at, range, before, bad)?;
+                settings.weight = u16::try_from(weight).unwrap_or_default();
+            }
+            "maxconn" | "maxqueue" => {
+                let bad = |got: &str| format!("'{option}' expects a positive value (got '{got}').");
+                let range = 0..=i64::from(i32::MAX);
+                let number = self.server_number(line, at, range, before, bad)?;
+                let number = u32::try_from(number).unwrap_or_default();
+                if option == "maxconn" {
+                    settings.maxconn = number;
+                } else {
+                    settings.maxqueue = number;
+                }
+            }
+            "port" => {
+                if line.bytes(at + 1).is_empty() {
+                    let message = format!("{before}'port' expects a port number as argument..");
+                    self.refuse_server(line, at + 1, message);
+                    return None;
+                }
+                let bad = |got: &str| format!("'port' expects a port number (got '{got}').");
+                let port = self.server_number(line, at, 0..=i64::from(u16::MAX), before, bad)?;
+                settings.check_port = u16::try_from(port).ok().filter(|port| *port > 0);
+            }
+            "addr" => self.check_address(line, at, settings, before)?,
+            _ => {
+                let message = format!("{before}'{option}' is not implemented by oneloop.");
+                self.refuse_server(line, at, message);
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    fn check_address(
+        &mut self,
+        line: &Line,
+        at: usize,
+        settings: &mut ServerSettings,
+        before: &str,
+    ) -> Option<()> {
+        let word = line.word(at + 1);
+        if word.is_empty() {
+            let message = format!("{before}'addr' expects <ipv4|ipv6> as argument..");
+            self.refuse_server(line, at + 1, message);
+            return None;
+        }
+        let text = match units::address(&word, Allow::PEER) {
+            Ok(spec) => match &spec.host {
+                units::Host::Any => format!("invalid address: '' in '{word}'"),
+                units::Host::Name(name) if self.host.resolve(name).is_err() => {
+                    format!("invalid address: '{name}' in '{word}'")
+                }
+                _ => {
+                    settings.check_address = Some((spec, line.at(at + 1)));
+                    return Some(());
+                }
+            },
+            Err(text) => text,
+        };
+        self.refuse_server(line, at + 1, format!("{before}'addr' : {text}."));
+        None
+    }
+
+    /// A delay of at least 1 ms.
+    fn server_time(&mut self, line: &Line, at: usize, name: &str, before: &str) -> Option<u32> {
+        let option = line.word(at);
+        let word = line.word(at + 1);
+        self.warn_of_tail(line, at + 1);
+        let text = if word.is_empty() {
+            format!("'{option}' expects a delay as argument.")
+        } else {
+            match units::time_ms(&word, TimeUnit::Ms) {
+                Ok(0) => format!("invalid value 0 for argument '{option}' of server {name}."),
+                Ok(time) => return u32::try_from(time).ok(),
+                Err(units::TimeError::Overflow) => format!(
+                    "timer overflow in argument <{word}> to <{option}> of server {name}, maximum value is 2147483647 ms (~24.8 days)."
+                ),
+                Err(units::TimeError::Unexpected(c)) => {
+                    format!("unexpected character '{c}' in '{option}' argument of server {name}.")
+                }
+            }
+        };
+        self.refuse_server(line, at + 1, format!("{before}{text}."));
+        None
+    }
+
+    /// A count of checks, at least 1.
+    fn server_count(&mut self, line: &Line, at: usize, before: &str) -> Option<u32> {
+        let option = line.word(at);
+        if line.bytes(at + 1).is_empty() {
+            let message = format!("{before}'{option}' expects an integer argument..");
+            self.refuse_server(line, at + 1, message);
+            return None;
+        }
+        let bad = |_: &str| format!("'{option}' has to be > 0.");
+        let number = self.server_number(line, at, 1..=i64::from(i32::MAX), before, bad)?;
+        u32::try_from(number).ok()
+    }
+
+    fn server_number(
+        &mut self,
+        line: &Line,
+        at: usize,
+        range: std::ops::RangeInclusive<i64>,
+        before: &str,
+        bad: impl Fn(&str) -> String,
+    ) -> Option<i64> {
+        let word = line.word(at + 1);
+        let number = units::integer(&word).filter(|number| range.contains(number));
+        if number.is_none() {
+            let message = format!("{before}{}.", bad(&word));
+            self.refuse_server(line, at + 1, message);
+        }
+        number
+    }
+
+    /// `id N`, unique in its proxy.
+    fn server_id(&mut self, line: &Line, at: usize, before: &str) -> Option<u32> {
+        let word = line.word(at + 1);
+        if word.is_empty() {
+            let message = format!("{before}'id' : expects an integer argument.");
+            self.refuse_server(line, at + 1, message);
+            return None;
+        }
+        let number = units::integer(&word).and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| (1..=i32::MAX as u32).contains(number));
+        let Some(number) = number else {
+            let message = format!("{before}'id' : custom id has to be > 0.");
+            self.refuse_server(line, at + 1, message);
+            return None;
+        };
+        let servers = self.proxy().map(|proxy| &proxy.servers);
+        let clash = servers
+            .into_iter()
+            .flatten()
+            .find(|other| other.number == Some(number));
+        if let Some(other) = clash {
+            let (at_other, name) = (other.at.clone(), other.name.clone());
+            let place = self.model_place(&at_other);
+            let message = format!(
+                "{before}'id' : custom id {number} already used at {}:{} ('server {name}').",
+                place.file, place.line
+            );
+            self.refuse_server(line, at + 1, message);
+            return None;
+        }
+        Some(number)
+    }
+}

@@ -1,0 +1,259 @@
+//! When a waiting session has waited enough, and what happens then.
+//!
+//! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity is
+//! a number in the record. The wheel holds the earliest promise; when it fires, the true deadline is
+//! worked out, and the promise is renewed or the session expires. A single moment of activity serves
+//! both sides, because HAProxy refreshes both sides' timeouts on any transfer (configuration.txt,
+//! "option independent-streams").
+
+use super::Engine;
+use super::accept::Client;
+use super::relay::Source;
+use super::service::Service;
+use super::session::{Flow, Phase, Session, open};
+use crate::base::arena::Key;
+use crate::config::model::{Config, Timeouts};
+use crate::http::exchange::ResponseState;
+use crate::log::termination::Termination;
+use crate::net::Net;
+
+/// How long an answered connection is read on, ms.
+const LINGER_MS: u64 = 1_000;
+
+/// Which limit is the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The request head, or the next request.
+    Request,
+    /// The queue.
+    Queue,
+    /// The attempt to connect.
+    Connect,
+    /// The pause before the next attempt.
+    Retry,
+    /// Activity on the client's side.
+    Client,
+    /// Activity on the server's side.
+    Server,
+    /// The throwing away of what comes after an answer.
+    Linger,
+}
+
+/// The earliest limit that a client waits under, if it waits under any.
+pub(crate) fn earliest(
+    config: &Config,
+    client: &Client,
+    session: Option<&Session>,
+) -> Option<(u64, Limit)> {
+    let front = &config.proxy(client.frontend).timeouts;
+    let back = session
+        .and_then(|session| session.backend)
+        .map_or(front, |backend| &config.proxy(backend).timeouts);
+    let after = |from: u64, timeout: Option<u32>, limit| {
+        timeout.map(|ms| (from.saturating_add(u64::from(ms)), limit))
+    };
+    let first = |a: Option<(u64, Limit)>, b: Option<(u64, Limit)>| match (a, b) {
+        (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
+        (a, b) => a.or(b),
+    };
+    match (client.phase, session) {
+        (Phase::Request, None) if client.requests > 0 => after(
+            client.since_ms,
+            front
+                .http_keep_alive
+                .or(front.http_request)
+                .or(front.client),
+            Limit::Request,
+        ),
+        (Phase::Request, None) => after(
+            client.since_ms,
+            front.http_request.or(front.client),
+            Limit::Request,
+        ),
+        (Phase::Request, Some(session)) => {
+            let from = if client.requests > 0 {
+                u64::try_from(session.txn.marks.request_started).unwrap_or(client.since_ms)
+            } else {
+                client.since_ms
+            };
+            first(
+                after(from, front.http_request, Limit::Request),
+                after(client.active_ms, front.client, Limit::Request),
+            )
+        }
+        (Phase::Queued, Some(session)) => after(
+            session.waiting_since_ms,
+            back.queue.or(back.connect),
+            Limit::Queue,
+        ),
+        (Phase::Connect, Some(session)) if session.upstream.is_none() => {
+            Some((session.retry_at_ms, Limit::Retry))
+        }
+        (Phase::Connect, Some(session)) => {
+            after(session.waiting_since_ms, back.connect, Limit::Connect)
+        }
+        (Phase::Exchange, Some(session)) => {
+            let (on_client, on_server) = waits(session);
+            first(
+                after(
+                    client.active_ms,
+                    front.client.filter(|_| on_client),
+                    Limit::Client,
+                ),
+                after(
+                    client.active_ms,
+                    back.server.filter(|_| on_server),
+                    Limit::Server,
+                ),
+            )
+        }
+        (Phase::Tunnel, Some(session)) => tunnel(client, session, front, back),
+        (Phase::Answer, Some(_)) => after(client.active_ms, front.client, Limit::Client),
+        (Phase::Linger, _) => Some((client.active_ms + LINGER_MS, Limit::Linger)),
+        _ => None,
+    }
+}
+
+/// Whom an exchange waits for: the client, the server.
+fn waits(session: &Session) -> (bool, bool) {
+    let uploading = session.request.source != Source::Done && session.request.is_flushed();
+    let on_client = uploading || !session.response.is_flushed();
+    let on_server = !session.request.is_flushed()
+        || (session.response.is_flushed() && session.exchange.response() != ResponseState::Done);
+    (on_client, on_server)
+}
+
+fn tunnel(
+    client: &Client,
+    session: &Session,
+    front: &Timeouts,
+    back: &Timeouts,
+) -> Option<(u64, Limit)> {
+    let at = |ms: u32, limit| Some((client.active_ms.saturating_add(u64::from(ms)), limit));
+    if session.request.shut
+        && let Some(ms) = back.server_fin.or(back.server)
+    {
+        return at(ms, Limit::Server);
+    }
+    if session.response.shut
+        && let Some(ms) = front.client_fin.or(front.client)
+    {
+        return at(ms, Limit::Client);
+    }
+    if let Some(ms) = back.tunnel.or(front.tunnel) {
+        return at(ms, Limit::Client);
+    }
+    match (front.client, back.server) {
+        (Some(c), Some(s)) if s < c => at(s, Limit::Server),
+        (Some(c), _) => at(c, Limit::Client),
+        (None, Some(s)) => at(s, Limit::Server),
+        (None, None) => None,
+    }
+}
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// Promises the wheel that a waiting client is looked at in time.
+    pub(crate) fn promise_wake(&mut self, key: Key<Client>) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let session = client.session.and_then(|id| self.sessions.get(id));
+        if let Some((at, _)) = earliest(self.config, client, session) {
+            self.wheel.promise(client.timer, at);
+        }
+    }
+
+    /// The wheel's promise has come: renew it, or end the wait.
+    pub(crate) fn on_client_timer(&mut self, key: Key<Client>) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let session = client.session.and_then(|id| self.sessions.get(id));
+        let Some((at, limit)) = earliest(self.config, client, session) else {
+            return;
+        };
+        if at > self.now.ms {
+            self.wheel.promise(client.timer, at);
+            return;
+        }
+        let flow = self.expire(key, limit);
+        match flow {
+            Flow::Again => self.drive(key),
+            Flow::Wait => self.promise_wake(key),
+            Flow::Close(why) => self.close(key, why),
+            Flow::Gone => {}
+        }
+    }
+
+    fn expire(&mut self, key: Key<Client>, limit: Limit) -> Flow {
+        match limit {
+            Limit::Retry => Flow::Again,
+            Limit::Linger => {
+                self.remove_client(key);
+                Flow::Gone
+            }
+            Limit::Request => self.request_too_late(key),
+            Limit::Queue => {
+                self.leave_queue(key);
+                self.mark_dequeued(key);
+                self.answer_status(key, 503, Termination::SERVER_TIMEOUT_IN_QUEUE)
+            }
+            Limit::Connect => self.connect_failed(key, None),
+            Limit::Client => self.client_too_slow(key),
+            Limit::Server => self.server_too_slow(key),
+        }
+    }
+
+    fn client_too_slow(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let unanswered = client.phase == Phase::Exchange
+            && session.exchange.response() == ResponseState::Idle
+            && session.response.is_flushed();
+        if unanswered {
+            session.exchange.on_request_error();
+            self.drop_upstream(key);
+            return self.answer_status(key, 408, Termination::CLIENT_TIMEOUT_IN_HEADERS);
+        }
+        Flow::Close(Termination::CLIENT_TIMEOUT_IN_DATA)
+    }
+
+    fn server_too_slow(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let unanswered =
+            client.phase == Phase::Exchange && session.exchange.response() == ResponseState::Idle;
+        if let Some(backend) = session.backend {
+            self.proxy_stats[backend.0 as usize].back.eresp += u64::from(unanswered);
+        }
+        if let Some(server) = session.server {
+            self.server_stats[server.0 as usize].eresp += u64::from(unanswered);
+        }
+        session.exchange.on_server_lost();
+        if unanswered && session.response.is_flushed() {
+            return self.answer_status(key, 504, Termination::SERVER_TIMEOUT_IN_HEADERS);
+        }
+        Flow::Close(Termination::SERVER_TIMEOUT_IN_DATA)
+    }
+
+    /// No whole request in time: 408, but nothing after an answered request (the client just had
+    /// nothing more to ask).
+    fn request_too_late(&mut self, key: Key<Client>) -> Flow {
+        let Some(client) = self.clients.get(key) else {
+            return Flow::Gone;
+        };
+        let silent = client.session.is_none();
+        if silent && client.requests > 0 {
+            self.remove_client(key);
+            return Flow::Gone;
+        }
+        let proxy = self.config.proxy(client.frontend);
+        self.proxy_stats[proxy.id.0 as usize].front.ereq += 1;
+        if silent {
+            self.begin_null(key);
+        }
+        open!(self, key => _client, session, else Flow::Gone);
+        session.logged |= silent && proxy.log_options.dont_log_null;
+        session.txn.request_line.clear();
+        session.exchange.on_request_error();
+        self.answer_raw(key, 408, Termination::CLIENT_TIMEOUT_IN_REQUEST)
+    }
+}

@@ -1,0 +1,597 @@
+//! Request and answer on their way: the right half of a session's life.
+//!
+//! The request's body goes up while the answer comes down; neither waits for the other. An answer's
+//! head is parsed, framed for the request it answers, edited by the rules and sent together with what
+//! came of its body. Interim answers are passed on; a 101, or a 2xx to CONNECT, turns the session into
+//! a tunnel. Whatever breaks off is told to the other side as a break, never as an end.
+
+use super::Engine;
+use super::accept::Client;
+use super::context::facts;
+use super::relay::{End, Pumped, Sent, Source, deliver, flush, pump, receive, understand};
+use super::service::Service;
+use super::session::{Flow, Phase, Session, open, source_of};
+use crate::base::arena::Key;
+use crate::base::buffer::Buffer;
+use crate::config::model::Proxy;
+use crate::http::exchange::{RequestState, ResponseState};
+use crate::http::framing::{self, Announce, Body, Framing};
+use crate::http::head::{self, Parsed, Progress, Refusal};
+use crate::http::reply::{LOGGED_CHUNKED_END, LOGGED_MESSAGE_END, logged_head_bytes};
+use crate::http::rewrite::{Message, Outgoing, Overflow, render};
+use crate::log::record::NO_MARK;
+use crate::log::termination::Termination;
+use crate::net::{Net, Readiness, Stop};
+use crate::rules::action::{Subject as Edited, Verdict, evaluate_response};
+use crate::rules::answer::Final;
+
+impl<'c, N: Net, S: Service> Engine<'c, N, S> {
+    /// Both pipes; parses the answer's head.
+    pub(crate) fn relay(&mut self, key: Key<Client>) -> Flow {
+        if let Some(flow) = self.relay_request(key) {
+            return flow;
+        }
+        open!(self, key => client, session, else Flow::Gone);
+        match session.exchange.response() {
+            ResponseState::Idle => return self.read_answer(key),
+            ResponseState::Body => {
+                let Some(upstream) = session.upstream.and_then(|key| self.upstreams.get_mut(key))
+                else {
+                    return Flow::Close(Termination::SERVER_IN_DATA);
+                };
+                let before = session.response.moved;
+                let pumped = pump(
+                    &mut self.net,
+                    &mut self.pool,
+                    &mut self.bench.prefix,
+                    upstream.end(),
+                    End {
+                        socket: &client.socket,
+                        ready: &mut client.ready,
+                    },
+                    &mut session.response,
+                );
+                let moved = session.response.moved - before;
+                if moved > 0 {
+                    client.active_ms = self.now.ms;
+                    session.txn.bytes_read += moved;
+                }
+                match pumped {
+                    Pumped::Done => answer_ended(session),
+                    Pumped::Starved => return Flow::Wait,
+                    Pumped::Blocked => return Flow::Wait,
+                    Pumped::Spent => return Flow::Again,
+                    Pumped::ReceiverFailed(_) => return self.client_lost_in_data(key),
+                    Pumped::CutShort | Pumped::SenderFailed(_) => {
+                        return self.server_lost_in_data(key);
+                    }
+                    Pumped::Refused(_) => return self.server_lost_in_data(key),
+                    Pumped::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
+                }
+            }
+            ResponseState::Done | ResponseState::Error | ResponseState::Tunnel => {}
+        }
+        // The answer has come whole; what is left of it goes out, whatever the request still does.
+        open!(self, key => client, session, else Flow::Gone);
+        let mut to = End {
+            socket: &client.socket,
+            ready: &mut client.ready,
+        };
+        match flush(
+            &mut self.net,
+            &mut self.pool,
+            &mut to,
+            &mut session.response,
+        ) {
+            Sent::All => {
+                // A request that is still on its way goes on, as long as the server takes it.
+                let open = session.exchange.request() == RequestState::Body;
+                let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
+                let server = session.upstream.and_then(|key| self.upstreams.get(key));
+                if open && server.is_some_and(|server| !server.ready.has(gone)) {
+                    return Flow::Wait;
+                }
+                client.phase = Phase::Finish;
+                Flow::Again
+            }
+            Sent::Part => Flow::Wait,
+            Sent::Failed(_) => self.client_lost_in_data(key),
+            Sent::NoBuffer => Flow::Close(Termination::RESOURCE_IN_CONNECT),
+        }
+    }
+
+    /// The request's body on its way to the server. `None` when the answer may be looked at.
+    fn relay_request(&mut self, key: Key<Client>) -> Option<Flow> {
+        open!(self, key => client, session, else Some(Flow::Gone));
+        if session.request.is_finished() {
+            return None;
+        }
+        let Some(upstream) = session.upstream.and_then(|key| self.upstreams.get_mut(key)) else {
+            return Some(Flow::Close(Termination::SERVER_IN_HEADERS));
+        };
+        let before = session.request.moved;
+        let pumped = pump(
+            &mut self.net,
+            &mut self.pool,
+            &mut self.bench.prefix,
+            End {
+                socket: &client.socket,
+                ready: &mut client.ready,
+            },
+            upstream.end(),
+            &mut session.request,
+        );
+        let moved = session.request.moved - before;
+        if moved > 0 {
+            client.active_ms = self.now.ms;
+            session.txn.bytes_uploaded += moved;
+            session.replay.clear();
+        }
+        match pumped {
+            Pumped::Done if session.exchange.request() == RequestState::Body => {
+                session.exchange.on_request_end();
+            }
+            Pumped::Done | Pumped::Starved | Pumped::Blocked => {}
+            Pumped::Spent => self.run_again(key),
+            Pumped::CutShort | Pumped::SenderFailed(_) => {
+                return Some(self.client_lost_in_body(key));
+            }
+            Pumped::ReceiverFailed(_) => {
+                // The server takes no more: it may have answered all the same.
+                session.request.reset(&mut self.pool);
+                session.exchange.on_request_error();
+                session.exchange.close_server();
+                session.exchange.close_client();
+            }
+            Pumped::Refused(_) => return Some(self.body_refused(key)),
+            Pumped::NoBuffer => return Some(Flow::Close(Termination::RESOURCE_IN_CONNECT)),
+        }
+        None
+    }
+
+    /// The client left in the middle of its request's body.
+    fn client_lost_in_body(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let frontend = client.frontend;
+        let backend = session.backend;
+        session.exchange.on_request_error();
+        self.proxy_stats[frontend.0 as usize].front.cli_abrt += 1;
+        if let Some(backend) = backend {
+            self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
+        }
+        Flow::Close(Termination::CLIENT_IN_DATA)
+    }
+
+    /// The client takes no more of the answer.
+    fn client_lost_in_data(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let (frontend, backend) = (client.frontend, session.backend);
+        let server = session.server;
+        self.proxy_stats[frontend.0 as usize].front.cli_abrt += 1;
+        if let Some(backend) = backend {
+            self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
+        }
+        if let Some(server) = server {
+            self.server_stats[server.0 as usize].cli_abrt += 1;
+        }
+        Flow::Close(Termination::CLIENT_IN_DATA)
+    }
+
+    /// The server broke off in the middle of its answer: the client must see that it is cut.
+    fn server_lost_in_data(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => _client, session, else Flow::Gone);
+        session.exchange.on_server_lost();
+        if let Some(backend) = session.backend {
+            self.proxy_stats[backend.0 as usize].back.srv_abrt += 1;
+        }
+        if let Some(server) = session.server {
+            self.server_stats[server.0 as usize].srv_abrt += 1;
+        }
+        Flow::Close(Termination::SERVER_IN_DATA)
+    }
+
+    /// The request's body cannot be understood.
+    fn body_refused(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+        session.exchange.on_request_error();
+        if session.exchange.response() != ResponseState::Idle || !session.response.is_flushed() {
+            return Flow::Close(Termination::PROXY_IN_DATA);
+        }
+        self.drop_upstream(key);
+        self.answer_status(key, 400, Termination::PROXY_IN_HEADERS)
+    }
+
+    /// Reads until the answer's head is whole; passes interim answers on.
+    fn read_answer(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        // An interim answer that the client has not taken yet goes first.
+        let mut to = End {
+            socket: &client.socket,
+            ready: &mut client.ready,
+        };
+        match flush(
+            &mut self.net,
+            &mut self.pool,
+            &mut to,
+            &mut session.response,
+        ) {
+            Sent::All => {}
+            Sent::Part => return Flow::Wait,
+            Sent::Failed(_) => return self.client_lost_in_data(key),
+            Sent::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
+        }
+        let Some(upstream) = session.upstream.and_then(|key| self.upstreams.get_mut(key)) else {
+            return Flow::Close(Termination::SERVER_IN_HEADERS);
+        };
+        let unparsed = std::mem::take(&mut session.unparsed_answer);
+        if !unparsed && !upstream.ready.has(Readiness::READABLE) {
+            return Flow::Wait;
+        }
+        let Some(mut buffer) = session.response.input.take().or_else(|| self.pool.lend()) else {
+            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+        };
+        if !unparsed {
+            match receive(&mut self.net, &mut upstream.end(), &mut buffer) {
+                Ok(_) => client.active_ms = self.now.ms,
+                Err(Stop::Blocked) => {
+                    if buffer.is_empty() {
+                        self.pool.give_back(buffer);
+                    } else {
+                        session.response.input = Some(buffer);
+                    }
+                    return Flow::Wait;
+                }
+                Err(_) => {
+                    let any = !buffer.is_empty();
+                    self.pool.give_back(buffer);
+                    return self.server_lost(key, any);
+                }
+            }
+        }
+        session.replay.clear();
+        let bench = &mut self.bench;
+        let bytes = buffer.readable_mut();
+        match head::response(bytes, &mut session.progress, &mut bench.head, &bench.limits) {
+            Parsed::Partial => {
+                session.response.input = Some(buffer);
+                Flow::Again
+            }
+            Parsed::Refused(refusal) => self.bad_answer(key, refusal, buffer),
+            Parsed::Complete => {
+                session.progress = Progress::default();
+                match framing::response(&bench.head, buffer.readable(), session.exchange.asked()) {
+                    Ok(framing) if framing.interim => self.pass_interim(key, buffer, &framing),
+                    Ok(framing) => self.on_answer(key, buffer, &framing),
+                    Err(refusal) => self.bad_answer(key, refusal, buffer),
+                }
+            }
+        }
+    }
+
+    /// A 1xx answer: passed on to clients that know them; another head follows.
+    fn pass_interim(&mut self, key: Key<Client>, mut buffer: Buffer, framing: &Framing) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let bench = &mut self.bench;
+        session.exchange.on_response_head(framing);
+        self.proxy_stats[client.frontend.0 as usize]
+            .front
+            .answer(bench.head.status);
+        let mut length = 0;
+        if session.exchange.takes_interim() {
+            bench.edits.clear();
+            let message = Message::new(buffer.readable(), &bench.head, &bench.edits);
+            let how = Outgoing {
+                minor: 1,
+                ..Outgoing::default()
+            };
+            let Ok(rendered) = render(&message, &how, &mut bench.raw) else {
+                let refusal = Refusal {
+                    status: 502,
+                    position: 0,
+                    reason: "interim head too long",
+                };
+                return self.bad_answer(key, refusal, buffer);
+            };
+            length = rendered;
+        }
+        buffer.consume(bench.head.len as usize);
+        if buffer.is_empty() {
+            self.pool.give_back(buffer);
+        } else {
+            session.response.input = Some(buffer);
+            session.unparsed_answer = true;
+        }
+        if length > 0 {
+            let head = bench.raw.get(..length).unwrap_or_default();
+            if !session.response.queue(head, &mut self.pool) {
+                return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+            }
+        }
+        Flow::Again
+    }
+
+    /// The final head of the answer: rules, rendering, and out with what came of the body.
+    fn on_answer(&mut self, key: Key<Client>, buffer: Buffer, framing: &Framing) -> Flow {
+        let config = self.config;
+        open!(self, key => client, session, else Flow::Gone);
+        let status = self.bench.head.status;
+        let (frontend, backend, server) = (client.frontend, session.backend, session.server);
+        session.txn.marks.answered = self.now.ms as i64;
+        self.bench.edits.clear();
+        self.bench.scratch.start_message();
+        // The log counts the answer as it came, before any rule.
+        let received = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
+        session.txn.bytes_read = logged_head_bytes(&received) + LOGGED_MESSAGE_END;
+        session.txn.response_minor = Some(self.bench.head.minor);
+        if let Some(server) = server {
+            self.server_stats[server.0 as usize].answer(status);
+        }
+        for proxy in [backend, Some(frontend).filter(|f| backend != Some(*f))]
+            .into_iter()
+            .flatten()
+            .map(|id| config.proxy(id))
+        {
+            match self.run_response_rules(key, proxy, &buffer) {
+                Ok(None) => {}
+                Ok(Some(last)) => {
+                    self.pool.give_back(buffer);
+                    self.proxy_stats[proxy.id.0 as usize].back.dresp += 1;
+                    self.drop_upstream(key);
+                    open!(self, key => _client, session, else Flow::Gone);
+                    session.txn.marks.answered = NO_MARK;
+                    return self.render_final(key, last, None);
+                }
+                Err(Overflow) => {
+                    let refusal = Refusal {
+                        status: 502,
+                        position: 0,
+                        reason: "answer too long",
+                    };
+                    return self.bad_answer(key, refusal, buffer);
+                }
+            }
+        }
+        self.pass_answer(key, buffer, framing)
+    }
+
+    fn run_response_rules(
+        &mut self,
+        key: Key<Client>,
+        proxy: &'c Proxy,
+        buffer: &Buffer,
+    ) -> Result<Option<&'c Final>, Overflow> {
+        if proxy.http_response.is_empty() {
+            return Ok(None);
+        }
+        open!(self, key => client, session, else Ok(None));
+        let facts = facts!(self, session, client.requests);
+        let bench = &mut self.bench;
+        let mut subject = Edited {
+            bytes: buffer.readable(),
+            head: &bench.head,
+            edits: &mut bench.edits,
+        };
+        let acls = &self.config.acls;
+        let rules = &proxy.http_response;
+        match evaluate_response(rules, acls, &facts, &mut subject, &mut bench.scratch)? {
+            Verdict::Final(last) => Ok(Some(last)),
+            Verdict::Continue | Verdict::Allow => Ok(None),
+        }
+    }
+
+    /// Sends the head of the answer with the part of the body that came with it.
+    fn pass_answer(&mut self, key: Key<Client>, mut buffer: Buffer, framing: &Framing) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let bench = &mut self.bench;
+        let message = Message::new(buffer.readable(), &bench.head, &bench.edits);
+        let status = message.status();
+        let before = session.exchange;
+        session.exchange.on_response_head(framing);
+        if self.stopping {
+            session.exchange.close_client();
+        }
+        let body = session.exchange.delivers(framing.body);
+        let how = Outgoing {
+            minor: 1,
+            announce: match (framing.body, body) {
+                (Body::Chunked, Body::UntilClose) => Announce::Nothing,
+                _ => framing.announce,
+            },
+            persistence: session.exchange.persistence(1),
+            drop_upgrade: framing.drop_upgrade,
+        };
+        session.txn.status = status;
+        let length = match render(&message, &how, &mut bench.raw) {
+            Ok(length) => length,
+            Err(Overflow) => {
+                session.exchange = before;
+                let refusal = Refusal {
+                    status: 502,
+                    position: 0,
+                    reason: "answer too long",
+                };
+                return self.bad_answer(key, refusal, buffer);
+            }
+        };
+        bench.prefix.clear();
+        bench
+            .prefix
+            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
+        buffer.consume(bench.head.len as usize);
+        session.response.source = source_of(framing.body);
+        session.response.rechunk = body == Body::Chunked;
+        session.response.moved = 0;
+        if session.exchange.response() == ResponseState::Tunnel {
+            return self.open_tunnel(key, buffer);
+        }
+        let pool = &mut self.pool;
+        if session.response.source == Source::Done {
+            if !buffer.is_empty() {
+                // Bytes that no request asked for: the connection cannot be trusted again.
+                session.exchange.close_server();
+                buffer.clear();
+            }
+        } else if let Err(why) =
+            understand(&mut session.response, pool, &mut buffer, &mut bench.prefix)
+        {
+            let refusal = match why {
+                Pumped::Refused(refusal) => refusal,
+                _ => Refusal {
+                    status: 502,
+                    position: 0,
+                    reason: "no buffer",
+                },
+            };
+            session.exchange = before;
+            return self.bad_answer(key, refusal, buffer);
+        }
+        session.txn.bytes_read += session.response.moved;
+        if session.exchange.response() == ResponseState::Body
+            && session.response.source == Source::Done
+        {
+            answer_ended(session);
+        }
+        self.proxy_stats[client.frontend.0 as usize]
+            .front
+            .answer(status);
+        if let Some(backend) = session.backend {
+            self.proxy_stats[backend.0 as usize].back.answer(status);
+        }
+        let mut to = End {
+            socket: &client.socket,
+            ready: &mut client.ready,
+        };
+        let sent = deliver(
+            &mut self.net,
+            pool,
+            &mut to,
+            &mut session.response,
+            &bench.prefix,
+            buffer,
+        );
+        match sent {
+            Sent::All | Sent::Part => {
+                if self.config.proxy(client.frontend).log_options.log_asap {
+                    self.log_early(key);
+                }
+                Flow::Again
+            }
+            Sent::Failed(_) => self.client_lost_in_data(key),
+            Sent::NoBuffer => Flow::Close(Termination::RESOURCE_IN_CONNECT),
+        }
+    }
+
+    /// 101, or 2xx to CONNECT: from here on bytes only.
+    pub(crate) fn open_tunnel(&mut self, key: Key<Client>, buffer: Buffer) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        session.request.source = Source::UntilClose;
+        session.request.rechunk = false;
+        session.response.source = Source::UntilClose;
+        session.txn.bytes_read += buffer.len() as u64;
+        self.proxy_stats[client.frontend.0 as usize]
+            .front
+            .answer(session.txn.status);
+        if let Some(backend) = session.backend {
+            self.proxy_stats[backend.0 as usize]
+                .back
+                .answer(session.txn.status);
+        }
+        let mut to = End {
+            socket: &client.socket,
+            ready: &mut client.ready,
+        };
+        let prefix = &self.bench.prefix;
+        match deliver(
+            &mut self.net,
+            &mut self.pool,
+            &mut to,
+            &mut session.response,
+            prefix,
+            buffer,
+        ) {
+            Sent::All | Sent::Part => {
+                client.phase = Phase::Tunnel;
+                Flow::Again
+            }
+            Sent::Failed(_) => self.client_lost_in_data(key),
+            Sent::NoBuffer => Flow::Close(Termination::RESOURCE_IN_CONNECT),
+        }
+    }
+
+    /// Bytes both ways; each side's end is passed on to the other.
+    pub(crate) fn tunnel(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let Some(upstream) = session.upstream.and_then(|key| self.upstreams.get_mut(key)) else {
+            return Flow::Close(Termination::SERVER_IN_DATA);
+        };
+        let net = &mut self.net;
+        let (up_before, down_before) = (session.request.moved, session.response.moved);
+        let up = pump(
+            net,
+            &mut self.pool,
+            &mut self.bench.prefix,
+            End {
+                socket: &client.socket,
+                ready: &mut client.ready,
+            },
+            upstream.end(),
+            &mut session.request,
+        );
+        let down = pump(
+            net,
+            &mut self.pool,
+            &mut self.bench.prefix,
+            upstream.end(),
+            End {
+                socket: &client.socket,
+                ready: &mut client.ready,
+            },
+            &mut session.response,
+        );
+        let (sent, received) = (
+            session.request.moved - up_before,
+            session.response.moved - down_before,
+        );
+        if sent + received > 0 {
+            client.active_ms = self.now.ms;
+            session.txn.bytes_uploaded += sent;
+            session.txn.bytes_read += received;
+        }
+        if up == Pumped::Done && !session.request.shut {
+            session.request.shut = true;
+            net.shutdown_write(&upstream.socket);
+        }
+        if down == Pumped::Done && !session.response.shut {
+            session.response.shut = true;
+            net.shutdown_write(&client.socket);
+        }
+        // In TCP mode each side's end is passed on; a server that ends an upgraded connection ends
+        // it whole, as HAProxy does.
+        if session.response.shut && (session.request.shut || session.txn.http) {
+            client.phase = Phase::Finish;
+            return Flow::Again;
+        }
+        match (up, down) {
+            (Pumped::SenderFailed(_), _) | (_, Pumped::ReceiverFailed(_)) => {
+                self.client_lost_in_data(key)
+            }
+            (Pumped::ReceiverFailed(_), _) | (_, Pumped::SenderFailed(_)) => {
+                self.server_lost_in_data(key)
+            }
+            (Pumped::NoBuffer, _) | (_, Pumped::NoBuffer) => {
+                Flow::Close(Termination::RESOURCE_IN_CONNECT)
+            }
+            (Pumped::Spent, _) | (_, Pumped::Spent) => Flow::Again,
+            _ => Flow::Wait,
+        }
+    }
+}
+
+/// The answer has come to its end: the state, and what the log counts for that.
+fn answer_ended(session: &mut Session) {
+    session.exchange.on_response_end();
+    if session.response.rechunk {
+        session.txn.bytes_read += LOGGED_CHUNKED_END;
+    }
+}

@@ -1,0 +1,510 @@
+//! From a client's bytes to a request on its way: the left half of a session's life.
+//!
+//! Reads a head, frames it, runs the rules of the frontend and of the backend, chooses the backend, and
+//! renders the head that goes out. Everything here happens in one go, so the parsed head and its edits
+//! live on the engine's bench and not in the session; what must outlive the step is rendered.
+
+use super::Engine;
+use super::accept::Client;
+use super::context::{Looking, facts};
+use super::relay::{End, Pumped, Source, receive, understand};
+use super::service::Service;
+use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
+use crate::base::arena::Key;
+use crate::base::buffer::Buffer;
+use crate::config::model::{HttpConnection, Proxy, SwitchTarget};
+use crate::http::exchange::Persistence;
+use crate::http::framing::{self, Body, Framing};
+use crate::http::head::{self, Head, Method, Parsed, Progress, Refusal};
+use crate::http::rewrite::{Editor, Message, Outgoing, Overflow, render};
+use crate::log::record::{NO_ID, NO_MARK};
+use crate::log::termination::Termination;
+use crate::net::{Net, Readiness, Stop};
+use crate::rules::action::{Subject as Edited, Verdict, evaluate_request};
+use crate::rules::answer::Final;
+
+/// What `%U` counts beside the texts: the start line's record and the end of the fields.
+const COUNTED_START: usize = 21;
+
+impl<'c, N: Net, S: Service> Engine<'c, N, S> {
+    /// Reads until a request head is whole.
+    pub(crate) fn read_request(&mut self, key: Key<Client>) -> Flow {
+        let Some(client) = self.clients.get_mut(key) else {
+            return Flow::Gone;
+        };
+        let session = client.session.and_then(|id| self.sessions.get_mut(id));
+        let (waiting, unparsed) = match session {
+            Some(session) => (
+                session.request.input.take(),
+                std::mem::take(&mut session.unparsed_request),
+            ),
+            None => (None, false),
+        };
+        let Some(mut buffer) = waiting.or_else(|| self.pool.lend()) else {
+            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+        };
+        if !unparsed {
+            if !client.ready.has(Readiness::READABLE) {
+                self.keep_input(key, buffer);
+                return Flow::Wait;
+            }
+            let mut from = End {
+                socket: &client.socket,
+                ready: &mut client.ready,
+            };
+            match receive(&mut self.net, &mut from, &mut buffer) {
+                Ok(_) => client.active_ms = self.now.ms,
+                Err(Stop::Blocked) => {
+                    self.keep_input(key, buffer);
+                    return Flow::Wait;
+                }
+                Err(stop) => {
+                    self.pool.give_back(buffer);
+                    return self.request_cut_short(key, stop == Stop::Closed);
+                }
+            }
+        }
+        let id = self.begin_http(key);
+        let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) else {
+            self.pool.give_back(buffer);
+            return Flow::Gone;
+        };
+        let bench = &mut self.bench;
+        let bytes = buffer.readable_mut();
+        match head::request(bytes, &mut session.progress, &mut bench.head, &bench.limits) {
+            Parsed::Partial => {
+                session.exchange.on_request_bytes();
+                self.keep_input(key, buffer);
+                Flow::Again
+            }
+            Parsed::Refused(refusal) => self.refuse(key, refusal, buffer),
+            Parsed::Complete => {
+                // The answer's head is looked for from its own beginning.
+                session.progress = Progress::default();
+                self.on_request(key, buffer)
+            }
+        }
+    }
+
+    /// Keeps bytes that do not make a whole head yet; an empty buffer goes back to the pool.
+    pub(crate) fn keep_input(&mut self, key: Key<Client>, buffer: Buffer) {
+        let session = self.clients.get(key).and_then(|client| client.session);
+        match session.and_then(|id| self.sessions.get_mut(id)) {
+            Some(session) if !buffer.is_empty() => session.request.input = Some(buffer),
+            _ => self.pool.give_back(buffer),
+        }
+    }
+
+    /// Makes sure that there is a session, its record begun at the request's first byte.
+    pub(crate) fn begin_http(&mut self, key: Key<Client>) -> Option<SessionId> {
+        let now = self.now;
+        let client = self.clients.get_mut(key)?;
+        let id = match client.session {
+            Some(id) => id,
+            None => {
+                let id = self.sessions.take();
+                client.session = Some(id);
+                let session = self.sessions.get_mut(id)?;
+                session.renew();
+                session.txn.reset();
+                session.txn.http = true;
+                begin_record(&mut session.txn, client);
+                id
+            }
+        };
+        let session = self.sessions.get_mut(id)?;
+        if session.txn.marks.request_started < 0 {
+            session.txn.marks.request_started = now.ms as i64;
+            session.txn.request_date_ms = now.wall_ms;
+            let proxy = self.config.proxy(client.frontend);
+            if proxy.needs_destination {
+                session.txn.destination = self.net.local_address(&client.socket);
+            }
+        }
+        Some(id)
+    }
+
+    /// The client ended its side, or broke, before its request was whole.
+    fn request_cut_short(&mut self, key: Key<Client>, in_order: bool) -> Flow {
+        let Some(client) = self.clients.get_mut(key) else {
+            return Flow::Gone;
+        };
+        client.ready.clear(Readiness::READABLE);
+        let proxy = self.config.proxy(client.frontend);
+        if client.session.is_none() {
+            if client.requests > 0 || proxy.log_options.dont_log_null {
+                self.remove_client(key);
+                return Flow::Gone;
+            }
+            self.begin_null(key);
+        }
+        self.proxy_stats[proxy.id.0 as usize].front.ereq += 1;
+        open!(self, key => client, session, else Flow::Gone);
+        session.txn.request_line.clear();
+        session.txn.termination = Termination::CLIENT_IN_REQUEST;
+        session.exchange.on_request_error();
+        session.txn.status = 400;
+        if in_order && client.ready.has(Readiness::WRITABLE) && session.request.moved == 0 {
+            return self.answer_raw(key, 400, Termination::CLIENT_IN_REQUEST);
+        }
+        Flow::Close(Termination::CLIENT_IN_REQUEST)
+    }
+
+    /// A session for a connection that never carried a byte, for its log line's sake.
+    pub(crate) fn begin_null(&mut self, key: Key<Client>) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let id = self.sessions.take();
+        client.session = Some(id);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.renew();
+            session.txn.reset();
+            session.txn.http = true;
+            begin_record(&mut session.txn, client);
+            session.txn.request_date_ms = client.since_wall_ms;
+        }
+    }
+
+    /// A request that cannot be read: the built-in answer, below the HTTP layer.
+    pub(crate) fn refuse(&mut self, key: Key<Client>, refusal: Refusal, buffer: Buffer) -> Flow {
+        self.pool.give_back(buffer);
+        ::log::debug!(
+            "request refused at byte {}: {}",
+            refusal.position,
+            refusal.reason
+        );
+        open!(self, key => client, session, else Flow::Gone);
+        self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+        session.txn.request_line.clear();
+        session.exchange.on_request_error();
+        self.answer_raw(key, refusal.status, Termination::PROXY_IN_REQUEST)
+    }
+
+    /// A whole head has come: rules, routing, and off to a server.
+    pub(crate) fn on_request(&mut self, key: Key<Client>, buffer: Buffer) -> Flow {
+        let config = self.config;
+        let now = self.now;
+        open!(self, key => client, session, else Flow::Gone);
+        let framing = match framing::request(&self.bench.head, buffer.readable()) {
+            Ok(framing) => framing,
+            Err(refusal) => return self.refuse(key, refusal, buffer),
+        };
+        let head = &self.bench.head;
+        session.exchange.on_request_head(head, &framing);
+        session
+            .txn
+            .set_request_line(head.logged_line(buffer.readable()));
+        session.txn.marks.request_ended = now.ms as i64;
+        session.txn.bytes_uploaded = counted_head(head, buffer.readable());
+        client.requests += 1;
+        self.process.requests_total += 1;
+        session.txn.request_count = self.process.requests_total;
+        let proxy = config.proxy(client.frontend);
+        let stats = &mut self.proxy_stats[proxy.id.0 as usize].front;
+        stats.req_tot += 1;
+        stats.req_rate.add(now.ms, 1);
+        self.bench.edits.clear();
+        self.bench.scratch.start_message();
+
+        if let Some(uri) = &proxy.monitor_uri
+            && self.bench.head.target.of(buffer.readable()) == uri.as_bytes()
+        {
+            session.logged = true;
+            self.skip_request(key, buffer, &framing);
+            return self.answer_status(key, 200, Termination::LOCAL);
+        }
+        match self.run_request_rules(key, proxy, &buffer) {
+            Ok(None) => {}
+            Ok(Some(last)) => return self.answer_final(key, last, buffer, &framing),
+            Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
+        }
+        let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
+            open!(self, key => _client, session, else Flow::Gone);
+            session.txn.marks.request_ended = NO_MARK;
+            self.skip_request(key, buffer, &framing);
+            return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
+        };
+        self.enter_backend(key, backend);
+        if backend.id != proxy.id {
+            match self.run_request_rules(key, backend, &buffer) {
+                Ok(None) => {}
+                Ok(Some(last)) => return self.answer_final(key, last, buffer, &framing),
+                Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
+            }
+        }
+        match self.render_request(key, proxy, backend, &buffer, &framing) {
+            Ok(length) => self.send_request(key, buffer, &framing, length),
+            Err(Overflow) => self.answer_overflow(key, buffer, &framing),
+        }
+    }
+
+    /// Runs one proxy's `http-request` rules.
+    fn run_request_rules(
+        &mut self,
+        key: Key<Client>,
+        proxy: &'c Proxy,
+        buffer: &Buffer,
+    ) -> Result<Option<&'c Final>, Overflow> {
+        if proxy.http_request.is_empty() {
+            return Ok(None);
+        }
+        open!(self, key => client, session, else Ok(None));
+        let facts = facts!(self, session, client.requests);
+        let bench = &mut self.bench;
+        let mut subject = Edited {
+            bytes: buffer.readable(),
+            head: &bench.head,
+            edits: &mut bench.edits,
+        };
+        let acls = &self.config.acls;
+        let rules = &proxy.http_request;
+        match evaluate_request(rules, acls, &facts, &mut subject, &mut bench.scratch)? {
+            Verdict::Final(last) => Ok(Some(last)),
+            Verdict::Continue | Verdict::Allow => Ok(None),
+        }
+    }
+
+    /// `use_backend`, then `default_backend`, then the proxy itself when it has a backend side.
+    fn choose_backend(
+        &mut self,
+        key: Key<Client>,
+        proxy: &'c Proxy,
+        buffer: Option<&Buffer>,
+    ) -> Option<&'c Proxy> {
+        let config = self.config;
+        let client = self.clients.get(key)?;
+        let session = self.sessions.get(client.session?)?;
+        let facts = facts!(self, session, client.requests);
+        let bench = &mut self.bench;
+        let message =
+            buffer.map(|buffer| Message::new(buffer.readable(), &bench.head, &bench.edits));
+        let looking = Looking {
+            facts: &facts,
+            request: message,
+            response: None,
+        };
+        for switch in &proxy.switches {
+            let holds = switch
+                .condition
+                .as_ref()
+                .is_none_or(|c| c.holds(&config.acls, &looking, &mut bench.scratch));
+            if !holds {
+                continue;
+            }
+            match &switch.target {
+                SwitchTarget::Backend(id) => return Some(config.proxy(*id)),
+                SwitchTarget::Dynamic(format) => {
+                    bench.text.clear();
+                    format.render(&looking, &mut bench.scratch.buffers, &mut bench.text);
+                    let named = config
+                        .proxies
+                        .iter()
+                        .find(|p| p.is_backend && p.name.as_bytes() == bench.text);
+                    // An unknown name ends the rules and leaves the default (the manual, 4.2).
+                    if named.is_some() {
+                        return named;
+                    }
+                    break;
+                }
+            }
+        }
+        match proxy.default_backend {
+            Some(id) => Some(config.proxy(id)),
+            None => proxy.is_backend.then_some(proxy),
+        }
+    }
+
+    /// The session is now the backend's too.
+    fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
+        let now = self.now.ms;
+        open!(self, key => _client, session, else ());
+        session.backend = Some(backend.id);
+        session.txn.backend = backend.id.0;
+        session.retries_left = backend.retries;
+        let stats = &mut self.proxy_stats[backend.id.0 as usize].back;
+        stats.enter(now);
+        stats.req_tot += u64::from(session.txn.http);
+    }
+
+    /// Renders the outgoing head into `bench.raw` and returns its length.
+    fn render_request(
+        &mut self,
+        key: Key<Client>,
+        frontend: &Proxy,
+        backend: &Proxy,
+        buffer: &Buffer,
+        framing: &Framing,
+    ) -> Result<usize, Overflow> {
+        open!(self, key => _client, session, else Err(Overflow));
+        let bench = &mut self.bench;
+        let mut editor = Editor {
+            bytes: buffer.readable(),
+            head: &bench.head,
+            edits: &mut bench.edits,
+        };
+        if let Some(forward) = backend
+            .forward_for
+            .as_ref()
+            .or(frontend.forward_for.as_ref())
+        {
+            // One of the two that adds always is enough.
+            let if_none = [&frontend.forward_for, &backend.forward_for]
+                .into_iter()
+                .flatten()
+                .all(|f| f.if_none);
+            let source = session.txn.source;
+            let excepted = [&frontend.forward_for, &backend.forward_for]
+                .into_iter()
+                .flatten()
+                .filter_map(|f| f.except)
+                .any(|net| source.ip().is_some_and(|ip| net.contains(ip)));
+            let name = forward.header.as_bytes();
+            let there = if_none && editor.message().header(name).next().is_some();
+            if !excepted && !there && source.ip().is_some() {
+                bench.text.clear();
+                source.write_ip(&mut bench.text);
+                editor.add_header(name, &bench.text)?;
+            }
+        }
+        let message = editor.message();
+        session.exchange.set_method(message.method());
+        let closing = frontend.http_connection != HttpConnection::KeepAlive
+            || backend.http_connection != HttpConnection::KeepAlive;
+        if closing {
+            session.exchange.close_server();
+        }
+        if frontend.http_connection == HttpConnection::Close || self.stopping {
+            session.exchange.close_client();
+        }
+        let how = Outgoing {
+            minor: message.minor(),
+            announce: framing.announce,
+            persistence: match (closing, message.minor()) {
+                (true, 1..) if !framing.upgrade => Persistence::Close,
+                (false, 0) => Persistence::KeepAlive,
+                _ => Persistence::Unsaid,
+            },
+            drop_upgrade: framing.drop_upgrade,
+        };
+        render(&message, &how, &mut bench.raw)
+    }
+
+    /// Takes the head off the input, notes how the body ends, and finds a server for both.
+    fn send_request(
+        &mut self,
+        key: Key<Client>,
+        mut buffer: Buffer,
+        framing: &Framing,
+        length: usize,
+    ) -> Flow {
+        open!(self, key => _client, session, else Flow::Gone);
+        let bench = &mut self.bench;
+        buffer.consume(bench.head.len as usize);
+        bench.prefix.clear();
+        bench
+            .prefix
+            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
+        session.request.source = source_of(framing.body);
+        session.request.rechunk = framing.body == Body::Chunked;
+        session.replay.clear();
+        if session.request.source == Source::Done {
+            if is_repeatable(session.exchange.asked().method) {
+                session.replay.extend_from_slice(&bench.prefix);
+            }
+            if !buffer.is_empty() {
+                // The next request: it waits for its turn.
+                session.request.input = Some(buffer);
+                return self.dispatch(key, None);
+            }
+            return self.dispatch(key, Some(buffer));
+        }
+        // What came of the body is understood before any of it goes out: a body that begins wrong
+        // is refused before a server hears of it.
+        let block = understand(
+            &mut session.request,
+            &mut self.pool,
+            &mut buffer,
+            &mut bench.prefix,
+        );
+        match block {
+            Ok(block) => {
+                session.txn.bytes_uploaded += session.request.moved;
+                if block.done {
+                    session.exchange.on_request_end();
+                }
+                self.dispatch(key, Some(buffer))
+            }
+            Err(Pumped::Refused(refusal)) => {
+                self.leave_backend(key);
+                self.refuse(key, refusal, buffer)
+            }
+            Err(_) => {
+                self.pool.give_back(buffer);
+                Flow::Close(Termination::RESOURCE_IN_CONNECT)
+            }
+        }
+    }
+
+    /// The request never was the backend's after all.
+    fn leave_backend(&mut self, key: Key<Client>) {
+        open!(self, key => _client, session, else ());
+        if let Some(backend) = session.backend.take() {
+            self.proxy_stats[backend.0 as usize].back.leave();
+        }
+        session.txn.backend = NO_ID;
+        session.txn.marks.request_ended = NO_MARK;
+    }
+
+    /// A TCP session begins with its connection.
+    pub(crate) fn begin_tcp(&mut self, key: Key<Client>) -> bool {
+        let config = self.config;
+        let Some(client) = self.clients.get_mut(key) else {
+            return false;
+        };
+        let proxy = config.proxy(client.frontend);
+        let id = self.sessions.take();
+        client.session = Some(id);
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
+        session.renew();
+        session.txn.reset();
+        begin_record(&mut session.txn, client);
+        session.request.source = Source::UntilClose;
+        session.response.source = Source::UntilClose;
+        client.phase = Phase::Connect;
+        client.requests = 1;
+        if proxy.needs_destination {
+            session.txn.destination = self.net.local_address(&client.socket);
+        }
+        self.bench.scratch.start_message();
+        match self.choose_backend(key, proxy, None) {
+            Some(backend) => {
+                self.enter_backend(key, backend);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// What the log's `%U` counts for a request's head: HAProxy's internal form of it.
+fn counted_head(head: &Head, bytes: &[u8]) -> u64 {
+    let texts = head.method_span.len() + head.target.len() + head.version.of(bytes).len();
+    let fields: usize = head
+        .fields
+        .iter()
+        .map(|field| field.name.len() + field.value.len())
+        .sum();
+    (COUNTED_START + texts + fields) as u64
+}
+
+/// Methods that may be sent once more when a reused connection turns out to be dead
+/// (RFC 9110 §9.2.2).
+fn is_repeatable(method: Method) -> bool {
+    matches!(
+        method,
+        Method::Get | Method::Head | Method::Options | Method::Trace | Method::Put | Method::Delete
+    )
+}

@@ -1,0 +1,295 @@
+//! Arguments of fetches and converters: `name(a,b,c)` as text, to typed values.
+//!
+//! The argument parser has quotes and escapes of its own, the second level after those of the line
+//! (configuration.txt 2.2): quotes protect commas and parentheses, a backslash protects quotes,
+//! blanks and itself and writes `\n`, `\r` and `\t`; before anything else it stands for itself.
+//! It must never look past the closing parenthesis, which is what a caller goes on with.
+//! Rejected: handing arguments on as text, which would put the same checks into every row.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::compile::{Compiler, parse_ip};
+
+/// What an argument must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Any text.
+    Str,
+    /// A signed integer.
+    Int,
+    /// An IPv4 address.
+    Ip4,
+    /// An IPv6 address.
+    Ip6,
+    /// An IPv4 mask: dotted, or a number of bits.
+    Mask4,
+    /// An IPv6 mask: an address, or a number of bits.
+    Mask6,
+    /// The name of a proxy that accepts.
+    Frontend,
+    /// The name of a proxy that has servers; the current one when left out.
+    Backend,
+    /// `backend/server`, or a server of the current proxy.
+    Server,
+}
+
+impl Kind {
+    /// HAProxy's name for the type.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Str => "string",
+            Self::Int => "integer",
+            Self::Ip4 => "IPv4 address",
+            Self::Ip6 => "IPv6 address",
+            Self::Mask4 => "IPv4 mask",
+            Self::Mask6 => "IPv6 mask",
+            Self::Frontend => "frontend",
+            Self::Backend => "backend",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// A typed argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Arg {
+    /// Text.
+    Str(Vec<u8>),
+    /// An integer, or the id of a proxy or server.
+    Int(i64),
+    /// An address or mask.
+    Ip(IpAddr),
+}
+
+/// What is wrong with an argument list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ArgError {
+    /// The argument to blame, counted from 1.
+    pub(super) index: usize,
+    /// HAProxy's words.
+    pub(super) text: String,
+}
+
+/// The typed arguments of one fetch or converter.
+#[derive(Debug, Default)]
+pub(super) struct Args(Vec<Arg>);
+
+impl Args {
+    /// How many were given.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A text argument, empty when left out.
+    pub(super) fn text(&self, index: usize) -> &[u8] {
+        match self.0.get(index) {
+            Some(Arg::Str(text)) => text,
+            _ => b"",
+        }
+    }
+
+    /// An integer argument, if given.
+    pub(super) fn int(&self, index: usize) -> Option<i64> {
+        match self.0.get(index) {
+            Some(Arg::Int(n)) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The id that a name argument stood for.
+    pub(super) fn id(&self, index: usize) -> u32 {
+        self.int(index).map_or(0, |id| id as u32)
+    }
+
+    /// An address argument, if given.
+    pub(super) fn ip(&self, index: usize) -> Option<IpAddr> {
+        match self.0.get(index) {
+            Some(Arg::Ip(ip)) => Some(*ip),
+            _ => None,
+        }
+    }
+}
+
+/// Parses the argument list at the front of `text` (which may have none) and gives what is left.
+pub(super) fn parse<'t>(
+    text: &'t [u8],
+    kinds: &[Kind],
+    required: usize,
+    compiler: &Compiler<'_>,
+) -> Result<(Args, &'t [u8]), ArgError> {
+    let (raw, rest) = split(text, kinds.len())?;
+    let mut args = Args::default();
+    for (index, (raw, kind)) in raw.iter().zip(kinds).enumerate() {
+        let arg = typed(raw, *kind, compiler).map_err(|text| ArgError {
+            index: index + 1,
+            text: text.unwrap_or_else(|| {
+                format!(
+                    "failed to parse '{}' as type '{}' at position {}",
+                    String::from_utf8_lossy(raw),
+                    kind.name(),
+                    index + 1
+                )
+            }),
+        })?;
+        args.0.push(arg);
+    }
+    if args.len() < required {
+        // Text that is not given is empty; a proxy that is not named is the current one.
+        if let (0, Some(Kind::Str), 1) = (args.len(), kinds.first(), required) {
+            args.0.push(Arg::Str(Vec::new()));
+        } else if let (0, Some(Kind::Int)) = (args.len(), kinds.first()) {
+            return Err(ArgError {
+                index: 1,
+                text: "expected type 'integer' at position 1, but got nothing".to_owned(),
+            });
+        } else if let (0, Some(kind @ (Kind::Backend | Kind::Frontend))) =
+            (args.len(), kinds.first())
+        {
+            let arg =
+                typed(compiler.name.as_bytes(), *kind, compiler).map_err(|text| ArgError {
+                    index: 1,
+                    text: text.unwrap_or_default(),
+                })?;
+            args.0.push(arg);
+        } else {
+            let kind = kinds.get(args.len()).map_or("string", |kind| kind.name());
+            return Err(ArgError {
+                index: args.len() + 1,
+                text: format!(
+                    "missing arguments (got {}/{required}), type '{kind}' expected",
+                    args.len()
+                ),
+            });
+        }
+    }
+    Ok((args, rest))
+}
+
+/// Cuts `(a,b)` at the front of `text` into unquoted arguments.
+fn split(text: &[u8], most: usize) -> Result<(Vec<Vec<u8>>, &[u8]), ArgError> {
+    let Some((b'(', mut rest)) = text.split_first() else {
+        return Ok((Vec::new(), text));
+    };
+    if let Some((b')', after)) = rest.split_first() {
+        return Ok((Vec::new(), after));
+    }
+    let mut args: Vec<Vec<u8>> = Vec::new();
+    loop {
+        if args.len() == most {
+            return Err(expected(args.len(), rest));
+        }
+        let (arg, end) = word(rest);
+        rest = rest.get(end..).unwrap_or_default();
+        args.push(arg);
+        match rest.split_first() {
+            Some((b')', after)) => return Ok((args, after)),
+            Some((b',', after)) if args.len() < most => rest = after,
+            _ => return Err(expected(args.len(), rest)),
+        }
+    }
+}
+
+/// The list does not end where it must.
+fn expected(index: usize, rest: &[u8]) -> ArgError {
+    let text = if rest.is_empty() {
+        "expected ')'".to_owned()
+    } else {
+        format!("expected ')' before '{}'", String::from_utf8_lossy(rest))
+    };
+    ArgError {
+        index: index.max(1),
+        text,
+    }
+}
+
+/// One argument without its quotes, and where it ends; an open quote ends with the text.
+fn word(text: &[u8]) -> (Vec<u8>, usize) {
+    let mut out = Vec::new();
+    let mut quote = None;
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        match (quote, byte) {
+            (None, b',' | b')') => return (out, at - 1),
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), _) if open == byte => quote = None,
+            (Some(b'\''), _) => out.push(byte),
+            (_, b'\\') => {
+                let escaped = match text.get(at) {
+                    Some(b'n') => Some(b'\n'),
+                    Some(b'r') => Some(b'\r'),
+                    Some(b't') => Some(b'\t'),
+                    Some(&next @ (b'\\' | b'"' | b'\'' | b' ')) => Some(next),
+                    _ => None,
+                };
+                at += usize::from(escaped.is_some());
+                out.push(escaped.unwrap_or(b'\\'));
+            }
+            _ => out.push(byte),
+        }
+    }
+    (out, at)
+}
+
+/// Gives an argument its type. `Err(None)` stands for the usual message.
+fn typed(raw: &[u8], kind: Kind, compiler: &Compiler<'_>) -> Result<Arg, Option<String>> {
+    let lossy = || String::from_utf8_lossy(raw).into_owned();
+    let text = std::str::from_utf8(raw).ok();
+    match kind {
+        Kind::Str => Some(Arg::Str(raw.to_vec())).ok_or(None),
+        Kind::Int => text
+            .and_then(|text| text.parse().ok())
+            .map(Arg::Int)
+            .ok_or(None),
+        Kind::Ip4 => match parse_ip(raw) {
+            Some(ip @ IpAddr::V4(_)) => Ok(Arg::Ip(ip)),
+            _ => Err(None),
+        },
+        Kind::Ip6 => text
+            .and_then(|text| text.parse::<Ipv6Addr>().ok())
+            .map(|ip| Arg::Ip(ip.into()))
+            .ok_or(None),
+        Kind::Mask4 => match text.and_then(|text| text.parse::<u32>().ok()) {
+            Some(bits @ 0..=32) => Ok(Arg::Ip(Ipv4Addr::from_bits(mask4(bits)).into())),
+            Some(_) => Err(None),
+            None => match parse_ip(raw) {
+                Some(ip @ IpAddr::V4(_)) => Ok(Arg::Ip(ip)),
+                _ => Err(None),
+            },
+        },
+        Kind::Mask6 => match text.and_then(|text| text.parse::<u32>().ok()) {
+            Some(bits @ 0..=128) => Ok(Arg::Ip(Ipv6Addr::from_bits(mask6(bits)).into())),
+            Some(_) => Err(None),
+            None => text
+                .and_then(|text| text.parse::<Ipv6Addr>().ok())
+                .map(|ip| Arg::Ip(ip.into()))
+                .ok_or(None),
+        },
+        Kind::Frontend | Kind::Backend => compiler
+            .around
+            .proxy(raw)
+            .map(|id| Arg::Int(i64::from(id)))
+            .ok_or_else(|| Some(format!("unable to find proxy '{}'", lossy()))),
+        Kind::Server => {
+            let (backend, name) = match raw.iter().position(|byte| *byte == b'/') {
+                Some(slash) => (raw.get(..slash), raw.get(slash + 1..).unwrap_or_default()),
+                None => (None, raw),
+            };
+            compiler
+                .around
+                .server(backend, name)
+                .map(|id| Arg::Int(i64::from(id)))
+                .ok_or_else(|| Some(format!("unable to find server '{}'", lossy())))
+        }
+    }
+}
+
+/// The mask of that many leading bits, at most 32.
+pub(super) fn mask4(bits: u32) -> u32 {
+    u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or(0)
+}
+
+/// The mask of that many leading bits, at most 128.
+pub(super) fn mask6(bits: u32) -> u128 {
+    u128::MAX.checked_shl(128 - bits.min(128)).unwrap_or(0)
+}
