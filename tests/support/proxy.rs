@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -34,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) args: Vec<String>,
     /// Further environment variables.
     pub(crate) env: Vec<(String, String)>,
+    /// Whom the program runs as, where the test may choose that; its program is then a copy.
+    pub(crate) user: Option<u32>,
 }
 
 /// A program that ran to its end.
@@ -59,6 +62,7 @@ impl Setup {
             values,
             args: Vec::new(),
             env: Vec::new(),
+            user: None,
         }
     }
 
@@ -122,24 +126,20 @@ impl Setup {
     /// Runs the program with these arguments alone, to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Outcome {
         let mut child = self.spawn(args.iter().copied());
-        let mut stderr = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).map(|_| text)
+        let stdout = drain(child.stdout.take().unwrap());
+        let stderr = drain(child.stderr.take().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        let status = until("the program ends", || {
+            if Instant::now() + PATIENCE / 10 > deadline {
+                // It serves instead of ending: what it printed says why.
+                child.kill().unwrap();
+            }
+            child.try_wait().unwrap()
         });
-        let mut stdout = String::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut stdout)
-            .unwrap();
-        let stderr = errors.join().unwrap().unwrap();
-        let code = child.wait().unwrap().code();
         Outcome {
-            code,
-            stdout,
-            stderr,
+            code: status.code(),
+            stdout: stdout.take("the end of stdout", |_| true),
+            stderr: stderr.take("the end of stderr", |_| true),
         }
     }
 
@@ -192,7 +192,18 @@ impl Setup {
     }
 
     fn spawn<'a>(&self, args: impl Iterator<Item = &'a str>) -> Child {
-        Command::new(binary())
+        let mut command = match self.user {
+            None => Command::new(binary()),
+            Some(user) => {
+                // Where the program was built, that user may have no business.
+                let copy = self.dir().join("program");
+                std::fs::copy(binary(), &copy).unwrap();
+                let mut command = Command::new(copy);
+                command.uid(user);
+                command
+            }
+        };
+        command
             .args(args)
             .env_remove("RUST_LOG")
             .env("TZ", ZONE)
@@ -216,6 +227,18 @@ fn follow(stream: impl Read + Send + 'static) -> Arc<Journal<String>> {
         }
     });
     lines
+}
+
+/// Reads a stream to its end, which then stands in the journal as one text.
+fn drain(mut stream: impl Read + Send + 'static) -> Arc<Journal<String>> {
+    let texts = Arc::new(Journal::new());
+    let filed = Arc::clone(&texts);
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).unwrap();
+        filed.push(String::from_utf8_lossy(&text).into_owned());
+    });
+    texts
 }
 
 /// A line of stderr in HAProxy's form, taken apart.
