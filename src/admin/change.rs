@@ -173,7 +173,10 @@ pub(super) fn disable_frontend(call: &mut Call<'_, '_>) -> Outcome {
     };
     let stats = call.view.proxy_stats.get(proxy.id.0 as usize);
     if proxy.disabled || stats.is_none_or(|stats| stats.stopped) {
-        call.refuse("Frontend was previously shut down, cannot disable.")
+        call.message(
+            Severity::Notice,
+            "Frontend was previously shut down, cannot disable.",
+        )
     } else if stats.is_some_and(|stats| stats.paused) {
         call.message(Severity::Notice, "All sockets are already disabled.")
     } else {
@@ -188,7 +191,10 @@ pub(super) fn enable_frontend(call: &mut Call<'_, '_>) -> Outcome {
     };
     let stats = call.view.proxy_stats.get(proxy.id.0 as usize);
     if proxy.disabled || stats.is_none_or(|stats| stats.stopped) {
-        call.refuse("Frontend was previously shut down, cannot enable.")
+        call.message(
+            Severity::Notice,
+            "Frontend was previously shut down, cannot enable.",
+        )
     } else if stats.is_some_and(|stats| !stats.paused) {
         call.message(Severity::Notice, "All sockets are already enabled.")
     } else {

@@ -112,10 +112,8 @@ pub fn connections(
         for server in view.config.servers_of(backend) {
             let index = server.id.0 as usize;
             let idle = view.idle.get(index).copied().unwrap_or_default();
-            let (used, most) = view
-                .server_stats
-                .get(index)
-                .map_or((0, 0), |counters| (counters.scur, counters.smax));
+            let used = view.server_stats.get(index).map_or(0, |c| c.scur);
+            let most = most_connections(index, view);
             let (address, port) = address_and_port(&server.endpoint);
             drop(writeln!(
                 out,
@@ -126,6 +124,14 @@ pub fn connections(
         }
     }
     Ok(())
+}
+
+/// The most connections that a server had at once, by its index; a check's counts, too.
+pub(super) fn most_connections(server: usize, view: &View<'_>) -> u32 {
+    let probe = view.probes.get(server).and_then(Option::as_ref);
+    let checked = probe.is_some_and(|probe| probe.report.status.has_run());
+    let most = view.server_stats.get(server).map_or(0, |c| c.smax);
+    most.max(u32::from(checked))
 }
 
 /// Appends the answer to `show backend` but for its empty line.

@@ -9,8 +9,10 @@ use std::io::Write as _;
 
 use super::column::{COLUMNS, Column, LAST_COMMON};
 use super::field::{Field, Form, Value, write_json_tail};
+use super::servers;
 use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, Op, write_status};
+use crate::base::addr::Endpoint;
 use crate::config::model::{AccessLevel, Mode, Proxy, Server};
 use crate::engine::service::View;
 use crate::engine::stats::{Counters, ProxyStats, Times};
@@ -513,14 +515,18 @@ fn server_row<'a>(
         }
     }
     if level > AccessLevel::User {
-        row.set(Column::Addr, server.endpoint.address().to_string());
+        let address = match &server.endpoint {
+            Endpoint::Inet(address) => address.to_string(),
+            Endpoint::Unix(_) | Endpoint::Abstract(_) => "unix".to_owned(),
+        };
+        row.set(Column::Addr, address);
     }
     let idle = view.idle.get(index).copied().unwrap_or_default();
     row.set(Column::SrvIcur, idle);
     row.set(Column::IdleConnCur, idle);
     row.set(Column::SafeConnCur, 0u32);
     row.set(Column::UsedConnCur, counters.scur);
-    row.set(Column::NeedConnEst, counters.smax);
+    row.set(Column::NeedConnEst, servers::most_connections(index, view));
     row
 }
 
