@@ -9,7 +9,10 @@
 //! the total weight divided by its own; the fraction is carried, so that over one round everyone
 //! gets its exact share. The server with the earliest turn is picked; among equal turns the one
 //! with the smallest `carried - weight`. Servers that have not had a turn yet wait, heaviest
-//! first, and take a step at which no turn has come. So weights 3, 2, 1 give `abacab`.
+//! first, and take a step at which no turn has come. So weights 3, 2, 1 give `abacab`. Every 16
+//! rounds a cycle ends: who has a turn behind its end waits for the next one and begins afresh.
+//! A server that comes back gets its turn as far ahead as the others' weight says, one whose
+//! weight changes a period ahead, so neither gets a burst.
 //!
 //! The turns are in a heap that knows where each server stands in it, so a pick costs the
 //! logarithm of the number of servers, and nothing allocates after the group is made.
@@ -63,9 +66,12 @@ struct Member {
 struct Ring {
     /// Members with weight and a turn: a heap with the earliest turn on top.
     heap: Vec<u32>,
-    /// Members with weight that have not had a turn, the heaviest last.
+    /// Members with weight that have not had a turn in this cycle, the heaviest last.
     fresh: Vec<u32>,
+    /// Members with weight whose turn comes after this cycle.
+    waiting: Vec<u32>,
     position: u64,
+    cycle_end: u64,
     total_weight: u32,
     count: u32,
     order: u64,
@@ -83,6 +89,9 @@ pub struct Group {
     passed: Vec<u32>,
 }
 
+/// How many rounds a cycle has.
+const CYCLE_ROUNDS: u64 = 16;
+
 impl Group {
     /// A group of servers in the order of the configuration. `all_backups` is
     /// `option allbackups`.
@@ -90,6 +99,7 @@ impl Group {
         let ring = |count| Ring {
             heap: Vec::with_capacity(count),
             fresh: Vec::with_capacity(count),
+            waiting: Vec::with_capacity(count),
             ..Ring::default()
         };
         let mut group = Self {
@@ -109,6 +119,8 @@ impl Group {
             };
             ring.set_weight(&mut group.members, index, u32::from(place.weight), true);
         }
+        group.active.cycle_end = CYCLE_ROUNDS * u64::from(group.active.total_weight);
+        group.backup.cycle_end = CYCLE_ROUNDS * u64::from(group.backup.total_weight);
         group
     }
 
@@ -213,25 +225,34 @@ impl Group {
             &mut self.backup
         };
         let mut chosen = None;
+        let mut spare = None;
+        let mut renewed = false;
         debug_assert!(self.passed.is_empty());
-        while let Some(index) = ring.take_next(&self.members) {
-            let is_full = full(index);
-            if !is_full && avoid != Some(index) {
+        ring.begin_cycle_if_due(&mut self.members);
+        loop {
+            let Some(index) = ring.take_next(&self.members) else {
+                if renewed || ring.waiting.is_empty() {
+                    break;
+                }
+                // Those who wait for the next cycle are better than nobody.
+                renewed = true;
+                ring.begin_cycle_if_due(&mut self.members);
+                continue;
+            };
+            // Whoever is passed over has had its turn all the same: it gets no burst afterwards.
+            ring.use_turn(&mut self.members[index as usize]);
+            self.passed.push(index);
+            if full(index) {
+                continue;
+            }
+            if avoid != Some(index) {
                 chosen = Some(index);
                 break;
             }
-            self.passed.push(index);
-            if !is_full && chosen.is_none() {
-                // The one to avoid, in case it is the only one.
-                chosen = Some(index);
-            }
+            spare = Some(index);
         }
-        if let Some(index) = chosen {
-            if let Some(at) = self.passed.iter().position(|passed| *passed == index) {
-                self.passed.swap_remove(at);
-            }
-            ring.give_turn(&mut self.members, index);
-        }
+        chosen = chosen.or(spare);
+        ring.position += u64::from(chosen.is_some());
         for index in self.passed.drain(..) {
             ring.enter(&self.members, index);
         }
@@ -258,12 +279,35 @@ impl Ring {
         }
         self.order += 1;
         member.order = self.order;
-        if !at_start {
-            // Who comes back or changes has its turn a period from now: it gets no burst.
+        if at_start {
+            member.turn = None;
+        } else if before == 0 {
+            let others = self.total_weight - weight;
+            member.turn = Some(self.position + u64::from(others.div_ceil(weight)));
+            // What was carried before stays, even where it is more than the new weight: it is
+            // worked off turn by turn, in HAProxy too.
+        } else if member.turn.is_some() {
             member.turn = Some(self.position + u64::from(self.total_weight / weight));
-            member.carried = member.carried.min(weight - 1);
+            member.carried = 0;
         }
         self.enter(members, index);
+    }
+
+    /// Begins the next cycle when this one is over, or has nobody left: those who waited for it
+    /// are as if they had never had a turn.
+    fn begin_cycle_if_due(&mut self, members: &mut [Member]) {
+        let is_empty = self.heap.is_empty() && self.fresh.is_empty();
+        if self.position < self.cycle_end && !is_empty {
+            return;
+        }
+        self.position = self.position.max(self.cycle_end);
+        self.cycle_end = self.position + CYCLE_ROUNDS * u64::from(self.total_weight);
+        while let Some(index) = self.waiting.pop() {
+            let member = &mut members[index as usize];
+            member.turn = None;
+            member.carried = 0;
+            self.enter(members, index);
+        }
     }
 
     /// Takes out the member whose turn it is: the earliest when its turn has come, else the
@@ -277,10 +321,9 @@ impl Ring {
         first.inspect(|_| self.remove_at(members, 0))
     }
 
-    /// Gives the present step to a member that was taken out, and puts it back at its next turn.
-    fn give_turn(&mut self, members: &mut [Member], index: u32) {
+    /// Moves a member that was taken out on to its next turn.
+    fn use_turn(&mut self, member: &mut Member) {
         let total = self.total_weight;
-        let member = &mut members[index as usize];
         let from = member.turn.unwrap_or(self.position);
         member.carried += total % member.weight;
         let whole = member.carried >= member.weight;
@@ -290,13 +333,15 @@ impl Ring {
         member.turn = Some(from + u64::from(total / member.weight) + u64::from(whole));
         self.order += 1;
         member.order = self.order;
-        self.position += 1;
-        self.enter(members, index);
     }
 
     /// Puts a member with weight in.
     fn enter(&mut self, members: &[Member], index: u32) {
         let member = &members[index as usize];
+        if member.turn >= Some(self.cycle_end) {
+            self.waiting.push(index);
+            return;
+        }
         if member.turn.is_none() {
             let heavier = |other: &u32| {
                 let other = &members[*other as usize];
@@ -325,6 +370,7 @@ impl Ring {
             self.remove_at(members, at);
         } else {
             self.fresh.retain(|other| *other != index);
+            self.waiting.retain(|other| *other != index);
         }
     }
 
@@ -472,10 +518,15 @@ mod tests {
     #[test]
     fn changes_are_haproxys() {
         type Step = (u32, u16, &'static str);
-        let rows: [(&[u16], &str, &[Step]); 6] = [
+        let rows: [(&[u16], &str, &[Step]); 23] = [
             (&[1, 1], "aba", &[(1, 0, "aaa"), (1, 1, "ababab")]),
             (&[1, 1], "abab", &[(1, 0, "aaa"), (1, 1, "ababab")]),
             (&[1, 1, 1], "abcab", &[(1, 0, "caca"), (1, 1, "cabcabcab")]),
+            (
+                &[3, 2, 1],
+                "abac",
+                &[(0, 0, "bbbb"), (0, 3, "acbaabacbaab")],
+            ),
             (
                 &[3, 2, 1],
                 "abac",
@@ -486,7 +537,156 @@ mod tests {
                 "aaba",
                 &[(1, 3, "abbababbabab"), (0, 1, "bbbabbbabbba")],
             ),
+            (
+                &[1, 1],
+                "ababa",
+                &[(0, 10, "baaaaaaaaaabaaaaaaaaaabaa"), (0, 1, "babababababa")],
+            ),
             (&[1, 1], "ababa", &[(0, 0, "bbbb"), (0, 1, "babababababa")]),
+            (&[10, 1], "aaaaa", &[(0, 0, "bbbb"), (0, 1, "babbababbaba")]),
+            (
+                &[43, 10, 2, 1],
+                "a",
+                &[
+                    (0, 0, "bbbbcbbbdb"),
+                    (2, 10, "b"),
+                    (3, 0, "cbcbcbcbcb"),
+                    (2, 0, "b"),
+                    (0, 43, "abaaaabaaa"),
+                ],
+            ),
+            (
+                &[10, 10, 10, 3, 1],
+                "abcabcabcd",
+                &[
+                    (3, 0, "a"),
+                    (3, 0, "bcabcabcab"),
+                    (0, 0, "ceb"),
+                    (4, 0, "ccb"),
+                    (2, 5, "bbc"),
+                ],
+            ),
+            (
+                &[10, 3, 1, 10],
+                "adadadbada",
+                &[
+                    (0, 10, "dcadabdada"),
+                    (2, 1, "dad"),
+                    (3, 0, "b"),
+                    (2, 0, "aaa"),
+                    (0, 5, "b"),
+                ],
+            ),
+            (
+                &[1, 48, 2, 5],
+                "bbbbbbdbbb",
+                &[
+                    (1, 10, "cbbabbdbcb"),
+                    (3, 2, "bbb"),
+                    (0, 5, "b"),
+                    (0, 10, "a"),
+                    (1, 0, "dacaaaadac"),
+                ],
+            ),
+            (
+                &[20, 1],
+                "aaa",
+                &[(
+                    0,
+                    10,
+                    "baaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaa",
+                )],
+            ),
+            (
+                &[10, 10, 13],
+                "cacbacbcabcacbacbacbcabcacbacbcabcacbacbcabcacbacbacbca",
+                &[(
+                    2,
+                    2,
+                    "bababababacbababababacbababababacbababababacbababababacbababababacbababababacbababababacbababababacb",
+                )],
+            ),
+            (
+                &[4, 3, 5],
+                "cacbacacbcabcacbacacbcabcacbacacbcabcacbacac",
+                &[(
+                    2,
+                    5,
+                    "bcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcab",
+                )],
+            ),
+            (
+                &[1, 7],
+                "b",
+                &[
+                    (1, 0, "a"),
+                    (
+                        1,
+                        7,
+                        "abbbbbbbabbbbbbbabbbbbbbabbbbbbbabbbbbbbabbbbbbbabbbbbbbabbb",
+                    ),
+                ],
+            ),
+            (
+                &[7, 1],
+                "aaaaaaab",
+                &[
+                    (1, 0, "a"),
+                    (
+                        1,
+                        1,
+                        "aaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaa",
+                    ),
+                ],
+            ),
+            (
+                &[26, 3, 2, 3],
+                "aaaabaaadaaacaaabaaadaaaaabaacadaaaaaabaaadaaacaaabaa",
+                &[(
+                    1,
+                    10,
+                    "adaabaaabacabaadabaabaaabaadbaacabaaabaabadaabaaabacabaadabaabaaabaadbaacabaaabaabadaabaaabacabaadab",
+                )],
+            ),
+            (
+                &[1, 10, 3, 15, 10],
+                "dbdebdedbcdebdedbadebd",
+                &[(
+                    0,
+                    10,
+                    "ecdbadebdaedbadecbdaedbadebdaedbcadebdaedbadebdaecdbadebdaedbadecbdaedbadebdaedbcadebdaedbadebdaecdb",
+                )],
+            ),
+            (
+                &[10, 3, 2, 18],
+                "ddad",
+                &[(
+                    0,
+                    10,
+                    "bdadadcdaddabddadaddadbcdaddaddadbdadadcdaddabddadaddadbcdaddaddadbdadadcdaddabddadaddadbcdaddaddadb",
+                )],
+            ),
+            (
+                &[2, 1, 2],
+                "",
+                &[
+                    (0, 0, ""),
+                    (
+                        0,
+                        2,
+                        "cbacacbacacbacacbacacbacacbacacbacacbacacbacacbacacbacacbaca",
+                    ),
+                ],
+            ),
+            (
+                &[1, 1],
+                "a",
+                &[(
+                    0,
+                    10,
+                    "baaaaaaaaaabaaaaaaaaaabaaaaaaaaaaaaaaaaaabaaaaaaaaaabaaaaaaa",
+                )],
+            ),
         ];
         for (weights, start, steps) in rows {
             let mut group = group(weights);
@@ -538,11 +738,7 @@ mod tests {
             group.set_weight(2, 0);
             assert_eq!(letters(&mut group, 4), with_last);
             group.set_weight(2, 1);
-            let again = letters(&mut group, 4);
-            assert_eq!(
-                again.matches('c').count(),
-                with_both_again.matches('c').count()
-            );
+            assert_eq!(letters(&mut group, 4), with_both_again);
             group.set_weight(0, 1);
             assert_eq!(letters(&mut group, 4), "aaaa");
             for index in 0..4 {
@@ -556,13 +752,7 @@ mod tests {
     fn avoided_and_full_servers_are_passed_over() {
         let mut group = group(&[1, 1, 1]);
         assert_eq!(group.pick(Some(0), |_| false), Picked::Server(1));
-        assert_eq!(group.pick(None, |index| index == 0), Picked::Server(2));
         assert_eq!(group.pick(None, |_| true), Picked::AllFull);
-        assert_eq!(
-            group.pick(None, |_| false),
-            Picked::Server(0),
-            "its turn was kept"
-        );
         group.set_weight(1, 0);
         group.set_weight(2, 0);
         assert_eq!(
@@ -571,6 +761,32 @@ mod tests {
             "nobody else is left"
         );
         assert_eq!(group.pick(Some(0), |index| index == 0), Picked::AllFull);
+    }
+
+    /// What HAProxy 2.6.12 did while one server's only slot was held: weights, the picks before,
+    /// who was held then, the picks while it was and afterwards.
+    #[test]
+    fn a_server_that_was_full_gets_no_burst() {
+        let rows: [(&[u16], &str, u32, &str, &str); 3] = [
+            (&[1, 1, 1], "abca", 1, "bcacaca", "bcabcabca"),
+            (&[3, 2, 1], "abac", 0, "abbcbbcbbc", "ababacababacab"),
+            (&[3, 2, 1], "aba", 1, "cabaacaaac", "ababacababacab"),
+        ];
+        for (weights, before, held, during, after) in rows {
+            let mut group = group(weights);
+            assert_eq!(letters(&mut group, before.len()), before);
+            let mut taken = false;
+            for expected in during.bytes() {
+                let picked = group.pick(None, |index| index == held && taken);
+                assert_eq!(
+                    picked,
+                    Picked::Server(u32::from(expected - b'a')),
+                    "{weights:?}"
+                );
+                taken |= picked == Picked::Server(held);
+            }
+            assert_eq!(letters(&mut group, after.len()), after, "{weights:?}");
+        }
     }
 
     #[test]
@@ -590,10 +806,8 @@ mod tests {
                 let (above, below) = (heap[(at - 1) / 2], heap[at]);
                 assert!(key(&group.members, above) <= key(&group.members, below));
             }
-            assert_eq!(
-                heap.len() + group.active.fresh.len(),
-                group.active() as usize
-            );
+            let rest = group.active.fresh.len() + group.active.waiting.len();
+            assert_eq!(heap.len() + rest, group.active() as usize);
         }
     }
 }

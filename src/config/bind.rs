@@ -1,8 +1,9 @@
-//! `bind` lines (configuration.txt 5.1) and `stats socket` of `global`, which is a `bind` with levels.
+//! `bind` lines (configuration.txt 5.1) and `stats socket` of `global`, a `bind` with levels.
 //!
-//! One line may name several addresses and each a range of ports: every one becomes a listener with
-//! the options of the line. Both kinds of lines read their options here, so that a new option is one
-//! row; an option that has no meaning for its kind of line is refused, not dropped.
+//! One line may name several addresses and each a range of ports: every one becomes a listener
+//! with the options of the line. Both kinds of lines read their options here, so that a new option
+//! is one row; an option that has no meaning for its kind of line is refused, not dropped.
+//! How many listeners there may be is bounded, because one word can ask for 65535.
 
 use super::draft::ListenerDraft;
 use super::keywords::{self, Class};
@@ -47,6 +48,9 @@ struct Options {
     expose_listeners: bool,
 }
 
+/// The most listeners of a configuration; a range of ports may ask for 65535 in one word.
+const LISTENERS_MAX: usize = 65_536;
+
 /// The ports of an address, one listener each.
 fn ports(spec: &Spec) -> Vec<u16> {
     match spec.port {
@@ -56,7 +60,26 @@ fn ports(spec: &Spec) -> Vec<u16> {
     }
 }
 
+/// How many `ports` would give.
+fn count_ports(spec: &Spec) -> usize {
+    match spec.port {
+        Port::Range(low, high) => usize::from(high - low) + 1,
+        _ => 1,
+    }
+}
+
 impl Parser<'_> {
+    /// Whether that many listeners more are few enough; reported.
+    fn has_room(&mut self, line: &Line, index: usize, more: usize) -> bool {
+        self.listeners = self.listeners.saturating_add(more);
+        if self.listeners > LISTENERS_MAX {
+            let message = format!("'{}' : more than {LISTENERS_MAX} listeners.", line.word(0));
+            self.refuse(line, index, message);
+            return false;
+        }
+        true
+    }
+
     /// `bind ADDRESS[,ADDRESS...] [OPTION...]`.
     pub(super) fn bind_line(&mut self, line: &Line) {
         let Some(at) = self.proxy_id() else {
@@ -81,7 +104,10 @@ impl Parser<'_> {
         let Some(options) = self.bind_options(line, 2, &owner) else {
             return;
         };
-        let count: usize = specs.iter().map(|spec| ports(spec).len()).sum();
+        let count: usize = specs.iter().map(count_ports).sum();
+        if !self.has_room(line, 1, count) {
+            return;
+        }
         if let Some(number) = options.number {
             let place = line.place();
             if count > 1 {
@@ -193,6 +219,9 @@ impl Parser<'_> {
         let Some(options) = self.bind_options(line, 3, &Owner::Stats) else {
             return;
         };
+        if !self.has_room(line, 2, specs.iter().map(count_ports).sum()) {
+            return;
+        }
         for spec in &specs {
             for port in ports(spec) {
                 let Ok(endpoint) = endpoint(spec, Some(port), self.host) else {
@@ -290,32 +319,8 @@ impl Parser<'_> {
                 let number = self.bind_number(line, at, owner, 0, &bad)?;
                 options.backlog = (number > 0).then_some(number);
             }
-            "uid" | "gid" => {
-                self.bind_text(line, at, owner, "missing value")?;
-                let bad = format!("invalid value {word}, must be >= 0");
-                let number = self.bind_number(line, at, owner, 0, &bad)?;
-                if name == "uid" {
-                    options.uid = Some(number);
-                } else {
-                    options.gid = Some(number);
-                }
-            }
-            "user" => {
-                self.bind_text(line, at, owner, "missing user name")?;
-                let id = self.host.user_id(&word);
-                let bad = format!("unknown user name '{word}'");
-                options.uid = Some(self.bind_found(line, at, owner, id, &bad)?);
-            }
-            "group" => {
-                self.bind_text(line, at, owner, "missing group name")?;
-                let id = self.host.group_id(&word);
-                let bad = format!("unknown group name '{word}'");
-                options.gid = Some(self.bind_found(line, at, owner, id, &bad)?);
-            }
-            "mode" => {
-                let mode = octal_mode(&word);
-                let bad = format!("missing or invalid mode '{word}' (octal integer expected)");
-                options.mode = Some(self.bind_found(line, at, owner, mode, &bad)?);
+            "user" | "uid" | "group" | "gid" | "mode" => {
+                self.bind_ownership(line, at, name, owner, options)?;
             }
             "process" | "thread" | "shards" => {
                 self.bind_text(line, at, owner, "missing value")?;
@@ -340,6 +345,48 @@ impl Parser<'_> {
                 let text = format!("'{name}' is not implemented by oneloop.");
                 self.refuse(line, at, owner.message(&text));
                 return None;
+            }
+        }
+        Some(())
+    }
+
+    /// The options that say whose the file of a unix socket is.
+    fn bind_ownership(
+        &mut self,
+        line: &Line,
+        at: usize,
+        name: &str,
+        owner: &Owner,
+        options: &mut Options,
+    ) -> Option<()> {
+        let word = line.word(at + 1).into_owned();
+        match name {
+            "uid" | "gid" => {
+                self.bind_text(line, at, owner, "missing value")?;
+                let bad = format!("invalid value {word}, must be >= 0");
+                let number = self.bind_number(line, at, owner, 0, &bad)?;
+                if name == "uid" {
+                    options.uid = Some(number);
+                } else {
+                    options.gid = Some(number);
+                }
+            }
+            "user" => {
+                self.bind_text(line, at, owner, "missing user name")?;
+                let id = self.host.user_id(&word);
+                let bad = format!("unknown user name '{word}'");
+                options.uid = Some(self.bind_found(line, at, owner, id, &bad)?);
+            }
+            "group" => {
+                self.bind_text(line, at, owner, "missing group name")?;
+                let id = self.host.group_id(&word);
+                let bad = format!("unknown group name '{word}'");
+                options.gid = Some(self.bind_found(line, at, owner, id, &bad)?);
+            }
+            _ => {
+                let mode = octal_mode(&word);
+                let bad = format!("missing or invalid mode '{word}' (octal integer expected)");
+                options.mode = Some(self.bind_found(line, at, owner, mode, &bad)?);
             }
         }
         Some(())

@@ -1,12 +1,12 @@
 //! What a configuration said, before it is known what it means.
 //!
-//! Handlers fill these records line by line; `resolve` turns them into the immutable `Config` once
-//! every name is known. `Settings` is what a `defaults` section may hand on to the sections after
-//! it, so it is `Clone` and holds no ids. Rules are kept as lines in `Defaults`, because a compiled
-//! rule belongs to one proxy (its ACLs are that proxy's).
+//! Handlers fill these records line by line; `resolve` turns them into the immutable `Config`
+//! once every name is known. `Settings` is what a `defaults` section may hand on to the
+//! sections after it, so it is `Clone` and holds no ids. Rules are kept as lines in
+//! `Defaults`, because a compiled rule belongs to one proxy (its ACLs are that proxy's).
 //!
-//! Nothing here reports or decides. Rejected: filling `Config` directly, which would need holes for
-//! names that are declared later in the file.
+//! Nothing here reports or decides. Rejected: filling `Config` directly, which would need
+//! holes for names that are declared later in the file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -196,6 +196,10 @@ pub(super) struct Defaults {
     pub(super) acls: AclNames,
     /// Its `acl`, `http-request` and `http-response` lines, compiled anew for each proxy.
     pub(super) rules: Vec<Line>,
+    /// The first kind of proxy that inherited them: ACLs cannot serve both kinds.
+    pub(super) rules_serve: Option<Section>,
+    /// The last `http-request` line ends every request.
+    pub(super) request_is_final: bool,
 }
 
 /// A `frontend`, `backend` or `listen` section.
@@ -214,6 +218,10 @@ pub(super) struct ProxyDraft {
     pub(super) servers: Vec<ServerDraft>,
     pub(super) acls: AclNames,
     pub(super) request: Vec<RequestRule>,
+    /// The last `http-request` line ends every request: what follows never runs.
+    pub(super) request_is_final: bool,
+    /// `redirect` rules run after all `http-request` rules.
+    pub(super) redirects: Vec<RequestRule>,
     pub(super) response: Vec<ResponseRule>,
     pub(super) switches: Vec<SwitchDraft>,
     /// The line of a missing `bind` is only reported when no `bind` line was refused.

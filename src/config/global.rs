@@ -1,12 +1,12 @@
 //! The lines of `global` (configuration.txt 3).
 //!
-//! A value that was already given stays and the second line is reported, as HAProxy does. Keywords
-//! about threads are satisfied by the one thread there is; the first value that asks for more gets
-//! the one warning about it. Keywords about TLS are checked for their form: they speak of `ssl` binds
-//! and servers, which are refused where they stand.
+//! A value that was already given stays and the second line is reported, as HAProxy does.
+//! Keywords about threads are satisfied by the one thread there is; the first value that asks
+//! for more gets the one warning about it. Keywords about TLS are checked for their form: they
+//! speak of `ssl` binds and servers, which are refused where they stand.
 //!
-//! `setenv` and its kin act in the first pass (`change_environment`), because the lexer of later
-//! lines reads what they set. Nothing here touches the process.
+//! `setenv` and its kin act in the first pass (`change_environment`), because the lexer of
+//! later lines reads what they set. Nothing here touches the process.
 
 use super::diag::Diagnostics;
 use super::draft::LogLine;
@@ -86,10 +86,8 @@ pub(super) fn change_environment(line: &Line, variables: &mut Variables, found: 
                 variables.unset(&word.text);
             }
         }
-        "localpeer" => {
-            if !line.bytes(1).is_empty() {
-                variables.set(b"HAPROXY_LOCALPEER", line.bytes(1));
-            }
+        "localpeer" if !line.bytes(1).is_empty() => {
+            variables.set(b"HAPROXY_LOCALPEER", line.bytes(1));
         }
         "resetenv" => {
             variables.retain(|name| line.from(1).iter().any(|word| word.text == name));
@@ -282,6 +280,7 @@ impl Parser<'_> {
         if !self.only(line, 1) {
             return;
         }
+        self.warn_of_tail(line, 1);
         let word = line.word(1);
         match units::time_ms(&word, TimeUnit::Ms) {
             Ok(time) => self.global.hard_stop_after = u32::try_from(time).ok(),
@@ -348,6 +347,7 @@ impl Parser<'_> {
         match what.name {
             "socket" => self.stats_socket_line(line),
             "timeout" => {
+                self.warn_of_tail(line, 2);
                 let word = line.word(2);
                 match units::time_ms(&word, TimeUnit::Ms) {
                     Ok(0) => self.refuse(line, 2, "'stats timeout' expects a positive value"),
@@ -426,6 +426,9 @@ impl Parser<'_> {
             return;
         }
         let bind = keyword == "ssl-default-bind-options";
+        let known = |option: &str| {
+            TLS_OPTIONS.contains(&option) || (bind && TLS_BIND_OPTIONS.contains(&option))
+        };
         let mut at = 1;
         while at < line.words.len() {
             let option = line.word(at).into_owned();
@@ -435,9 +438,7 @@ impl Parser<'_> {
                 if !self.tls_version(line, at, &option, &keyword) {
                     return;
                 }
-            } else if !TLS_OPTIONS.contains(&option.as_str())
-                && !(bind && TLS_BIND_OPTIONS.contains(&option.as_str()))
-            {
+            } else if !known(&option) {
                 let message = format!("unknown option '{option}' on global statement '{keyword}'.");
                 let names = TLS_OPTIONS
                     .into_iter()

@@ -4,9 +4,9 @@
 //! Each reader reports what is wrong itself, at the word, and answers `None`; a handler then leaves
 //! its line out and the parser goes on with the next. None of them may panic on any bytes.
 //!
-//! A word that HAProxy would read loosely (`maxconn abc` is 0 there) is refused: nothing is accepted
-//! and ignored. Rejected: a table of argument types per keyword, because most messages name their
-//! keyword in a way of their own.
+//! A word that HAProxy would read loosely (`maxconn abc` is 0 there) is refused: nothing is
+//! accepted and ignored. Rejected: a table of argument types per keyword, because most messages
+//! name their keyword in a way of their own.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -34,7 +34,7 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The words that stand in a list of choices: `'a', 'b' and 'c'`.
+/// What names of sections, servers and ACLs are made of.
 pub(super) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':' | b'.')
 }
@@ -191,9 +191,19 @@ impl Parser<'_> {
         self.only(line, 1).then(|| line.word(1).into_owned())
     }
 
+    /// Warns of a time that goes on after its unit: the rest is not counted.
+    pub(super) fn warn_of_tail(&mut self, line: &Line, index: usize) {
+        if let Some(text) = units::time_tail(&line.word(index)) {
+            self.found
+                .warning(line.at(index), text)
+                .lead(diag::Lead::Bare);
+        }
+    }
+
     /// Word `index` as a time in ms; the message names `what`.
     pub(super) fn time(&mut self, line: &Line, index: usize, what: &str) -> Option<u32> {
         let word = line.word(index);
+        self.warn_of_tail(line, index);
         match units::time_ms(&word, TimeUnit::Ms) {
             Ok(time) => Some(u32::try_from(time).unwrap_or(u32::MAX)),
             Err(error) => {

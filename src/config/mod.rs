@@ -1,15 +1,17 @@
 //! Reads `haproxy.cfg`: lines to words, words to sections, sections to one immutable `Config`.
 //!
-//! `load` is the door. `lexer` and `blocks` hand out lines, `keywords` admits them, `sections` knows
-//! where they belong, the handlers (`global`, `proxy`, `bind`, `server`, `rules`, with what they
-//! share in `lines`) leave what a line says in drafts (`draft`), and `resolve` checks the whole and
-//! builds the `Config` of `model`. What there is to say about it is in `diag`.
+//! `load` is the door. `lexer` and `blocks` hand out lines, `keywords` admits them, `sections`
+//! knows where they belong, the handlers (`global`, `proxy`, `bind`, `server`, `rules`, with
+//! what they share in `lines`) leave what a line says in drafts (`draft`), and `resolve`
+//! checks the whole and builds the `Config` of `model`. What there is to say about it is in
+//! `diag`.
 //!
-//! Invariants: one pass tells all errors; nothing here does I/O but through `host::Host`; no input
-//! makes it panic; nothing is accepted and ignored.
+//! Invariants: one pass tells all errors; nothing here does I/O but through `host::Host`; no
+//! input makes it panic; nothing is accepted and ignored.
 
 mod bind;
 pub mod blocks;
+mod build;
 pub mod diag;
 mod draft;
 mod global;

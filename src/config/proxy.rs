@@ -1,10 +1,12 @@
-//! The lines of `defaults`, `frontend`, `backend` and `listen` that set something of the proxy itself
-//! (configuration.txt 4.2): modes, limits, timeouts, options, logs, error files.
+//! The lines of `defaults`, `frontend`, `backend` and `listen` that set something of the proxy
+//! itself (configuration.txt 4.2): modes, limits, timeouts, options, logs, error files.
 //!
-//! What a `defaults` section may say lands in `Settings` and is handed on; what only a proxy may say
-//! lands in its draft. A keyword that says nothing in a section (`balance` in a frontend) is reported
-//! and left out, as HAProxy does. Addresses, servers and rules have files of their own.
+//! What a `defaults` section may say lands in `Settings` and is handed on; what only a proxy
+//! may say lands in its draft. A keyword that says nothing in a section (`balance` in a
+//! frontend) is reported and left out, as HAProxy does. Addresses, servers and rules have
+//! files of their own.
 
+use super::build::BUFFER_SIZE;
 use super::diag::{self, Lead};
 use super::draft::{LogChoice, LogLine, Settings};
 use super::keywords::{self, Admitted, Prefix, Scope};
@@ -13,7 +15,6 @@ use super::lines::reason;
 use super::model::{
     Algorithm, ForwardFor, HttpConnection, Mode, Network, Redispatch, Reuse, Timeouts,
 };
-use super::resolve::BUFFER_SIZE;
 use super::sections::Parser;
 use super::units;
 use crate::http::head::Limits;
@@ -78,7 +79,7 @@ impl Parser<'_> {
             "errorfile" => self.errorfile_line(line),
             "bind" => self.bind_line(line),
             "default_backend" => self.default_backend_line(line),
-            "acl" | "http-request" | "http-response" => self.rule_line(line),
+            "acl" | "http-request" | "http-response" | "redirect" => self.rule_line(line),
             "use_backend" => self.use_backend_line(line),
             "balance" => self.balance_line(line),
             "server" => self.server_line(line),

@@ -1,62 +1,39 @@
-//! From drafts to the immutable `Config`: names become ids, defaults are filled in, and what can only
-//! be judged with the whole file at hand is checked, in HAProxy's order and words.
+//! From drafts to the immutable `Config`: what can only be judged with the whole file at hand is
+//! checked, in HAProxy's order and words; names of proxies become ids; then `build` makes the rest.
 //!
-//! When the lines themselves had errors, only references are checked here (missing backends, servers
-//! of one name): a warning about a section whose line was refused would be noise. HAProxy checks
-//! nothing then; naming a missing backend in the same pass saves a round.
-//! Host names of servers are resolved last, and only when nothing is wrong, because it may take long.
+//! When the lines themselves had errors, only references are checked here (missing backends,
+//! servers of one name): a warning about a section whose line was refused would be noise. HAProxy
+//! checks nothing then; naming a missing backend in the same pass saves a round.
+//! Host names of servers are resolved last, and only when nothing is wrong: it may take long.
 //!
 //! Nothing here reads a word of a line: handlers have done that.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
 
+use super::build::build;
 use super::diag::{Lead, Severity};
-use super::draft::{
-    GlobalDraft, ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft,
-};
-use super::lines::endpoint;
-use super::model::{
-    Check, Config, Global, Listener, LogTarget, Mode, Proxy, ProxyId, Server, ServerId, Switch,
-    SwitchTarget,
-};
+use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
+use super::model::{LogTarget, Mode, ProxyId, Switch, SwitchTarget};
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
-use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::{Format, HTTP_CLF_LOG, HTTP_LOG, Purpose, TCP_LOG};
-
-/// `stats timeout`, ms.
-const STATS_TIMEOUT: u32 = 10_000;
-/// `stats maxconn`.
-const STATS_MAXCONN: u32 = 10;
-/// `tune.bufsize`.
-pub(super) const BUFFER_SIZE: u32 = 16_384;
-/// `tune.maxrewrite`.
-const MAX_REWRITE: u32 = 1024;
-/// `tune.http.maxhdr`.
-const MAX_HEADERS: u16 = 101;
-/// `tune.maxaccept`.
-const MAX_ACCEPT: u16 = 4;
-/// `tune.http.logurilen`.
-const LOG_LINE_MAX: u32 = 1024;
-/// `log-tag`.
-const LOG_TAG: &str = "haproxy";
 
 const TIMEOUTS_HINT: &str = "\n   | While not properly invalid, you will certainly encounter various problems\n   | with such a configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.";
 
 /// What resolving found for one proxy.
 #[derive(Default)]
-struct Resolved {
-    default_backend: Option<ProxyId>,
-    switches: Vec<Switch>,
-    log_format: Option<Format>,
+pub(super) struct Resolved {
+    pub(super) default_backend: Option<ProxyId>,
+    pub(super) switches: Vec<Switch>,
+    pub(super) log_format: Option<Format>,
 }
 
 /// Checks the drafts and builds the configuration.
 pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
     let clean = parser.found.alerts() == 0;
+    parser.lines_are_good = clean;
     let mut resolved = Vec::new();
     for at in 0..parser.proxies.len() {
         resolved.push(parser.check_proxy(at, clean));
@@ -106,6 +83,7 @@ impl Parser<'_> {
         }
         self.check_server_names(at);
         if clean {
+            self.warn_of_idle_servers(at);
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }
@@ -169,45 +147,10 @@ impl Parser<'_> {
                     proxy.name
                 )
             }
-            // HAProxy turns such a session into HTTP; oneloop decides when it accepts.
             Some((_, backend))
-                if proxy.settings.mode == Mode::Tcp && backend.settings.mode == Mode::Http =>
+                if backend.settings.mode != proxy.settings.mode && self.lines_are_good =>
             {
-                format!(
-                    "tcp {} '{}' ({}:{}) uses http {} '{}' ({}:{}): going over from TCP to HTTP is not implemented by oneloop.",
-                    proxy.kind(),
-                    proxy.name,
-                    proxy.place.file,
-                    proxy.place.line,
-                    backend.kind(),
-                    backend.name,
-                    backend.place.file,
-                    backend.place.line
-                )
-            }
-            Some((_, backend)) if backend.settings.mode != proxy.settings.mode => {
-                let mode = |one: &ProxyDraft| match one.settings.mode {
-                    Mode::Tcp => "tcp",
-                    Mode::Http => "http",
-                };
-                let how = if keyword == "use_backend" {
-                    "in a 'use_backend' rule"
-                } else {
-                    "as its default backend"
-                };
-                format!(
-                    "{} {} '{}' ({}:{}) tries to use incompatible {} {} '{}' ({}:{}) {how} (see 'mode').",
-                    mode(proxy),
-                    proxy.kind(),
-                    proxy.name,
-                    proxy.place.file,
-                    proxy.place.line,
-                    mode(backend),
-                    backend.kind(),
-                    backend.name,
-                    backend.place.file,
-                    backend.place.line
-                )
+                wrong_mode(proxy, backend, keyword)
             }
             Some((id, _)) => return Some(ProxyId(id)),
         };
@@ -317,6 +260,24 @@ impl Parser<'_> {
         }
     }
 
+    /// A `listen` that always goes elsewhere never uses its servers.
+    fn warn_of_idle_servers(&mut self, at: usize) {
+        let Some(proxy) = self.proxies.get(at) else {
+            return;
+        };
+        if proxy.is_frontend()
+            && proxy.is_backend()
+            && proxy.settings.default_backend.is_some()
+            && !proxy.servers.is_empty()
+        {
+            let message = format!(
+                "In proxy '{}', the 'default_backend' rule always has precedence over the servers, which will never be used.",
+                proxy.name
+            );
+            self.warn(at, message);
+        }
+    }
+
     fn check_server_names(&mut self, at: usize) {
         let Some(proxy) = self.proxies.get(at) else {
             return;
@@ -368,9 +329,14 @@ impl Parser<'_> {
         proxy.settings.monitor_uri = None;
         let request = !std::mem::take(&mut proxy.request).is_empty();
         let response = !std::mem::take(&mut proxy.response).is_empty();
+        let redirect = !std::mem::take(&mut proxy.redirects).is_empty();
         let forward_for = proxy.settings.forward_for.take().is_some();
         let (kind, name) = (proxy.kind(), proxy.name.clone());
-        for (said, what) in [(request, "http-request"), (response, "http-response")] {
+        for (said, what) in [
+            (request, "http-request"),
+            (response, "http-response"),
+            (redirect, "redirect"),
+        ] {
             if said {
                 let message = format!(
                     "'{what}' rules ignored for {kind} '{name}' as they require HTTP mode."
@@ -461,120 +427,39 @@ impl Parser<'_> {
             }
         }
     }
+}
 
-    /// The servers of all proxies, in order, their names resolved.
-    fn resolve_servers(&mut self) -> Vec<Vec<Server>> {
-        let mut all = Vec::new();
-        let mut failed = false;
-        let mut next = 0;
-        for (at, proxy) in self.proxies.iter().enumerate() {
-            let taken: Vec<u32> = proxy.servers.iter().filter_map(|one| one.number).collect();
-            let mut free = FreeNumbers::new(1, &taken);
-            let mut servers = Vec::new();
-            for draft in &proxy.servers {
-                let (id, number) = (ServerId(next), draft.number.unwrap_or_else(|| free.take()));
-                next += 1;
-                match self.resolve_server(at, draft, id, number) {
-                    Some(server) => servers.push(server),
-                    None => {
-                        failed = true;
-                        let name = match &draft.address.host {
-                            Host::Name(name) => name.as_str(),
-                            _ => "",
-                        };
-                        let message = format!(
-                            "'server {}/{}' : could not resolve address '{name}'.",
-                            proxy.name, draft.name
-                        );
-                        self.found
-                            .alert(draft.address_at.clone(), message)
-                            .lead(Lead::Place);
-                    }
-                }
-            }
-            all.push(servers);
-        }
-        if failed {
-            self.found
-                .alert_bare("Failed to initialize server(s) addr.");
-        }
-        all
-    }
-
-    fn resolve_server(
-        &self,
-        at: usize,
-        draft: &ServerDraft,
-        id: ServerId,
-        number: u32,
-    ) -> Option<Server> {
-        let settings = &draft.settings;
-        let is_inet = !matches!(draft.address.host, Host::Unix(_) | Host::Abstract(_));
-        let (port, port_offset) = match draft.address.port {
-            _ if !is_inet => (0, None),
-            Port::Offset(by) => (0, Some(by)),
-            Port::None | Port::One(0) => (0, Some(0)),
-            Port::One(port) | Port::Range(port, _) => (port, None),
+/// Why a frontend may not use a backend of another mode.
+fn wrong_mode(proxy: &ProxyDraft, backend: &ProxyDraft, keyword: &str) -> String {
+    let label = |one: &ProxyDraft| {
+        let mode = match one.settings.mode {
+            Mode::Tcp => "tcp",
+            Mode::Http => "http",
         };
-        let disabled = self
-            .proxies
-            .get(at)
-            .is_some_and(|proxy| proxy.settings.disabled);
-        let endpoint = match super::lines::endpoint(&draft.address, Some(port), self.host) {
-            Ok(endpoint) => endpoint,
-            // A proxy that never runs need not find its servers.
-            Err(_) if disabled => {
-                Endpoint::Inet(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
-            }
-            Err(_) => return None,
-        };
-        let hostname = match &draft.address.host {
-            Host::Name(name) => Some(name.clone()),
-            _ => None,
-        };
-        let check = settings.check.then(|| Check {
-            endpoint: self.check_endpoint(draft, &endpoint),
-            inter: settings.inter,
-            fastinter: settings.fastinter,
-            downinter: settings.downinter,
-            rise: settings.rise,
-            fall: settings.fall,
-            own_address: settings.check_address.is_some(),
-            own_port: settings.check_port,
-        });
-        Some(Server {
-            id,
-            proxy: id_of(at),
-            number,
-            name: draft.name.clone(),
-            place: self.model_place(&draft.at),
-            endpoint,
-            port_offset,
-            hostname,
-            weight: settings.weight,
-            backup: settings.backup,
-            disabled: settings.disabled,
-            maxconn: settings.maxconn,
-            maxqueue: settings.maxqueue,
-            check,
-        })
+        let (kind, place) = (one.kind(), &one.place);
+        (
+            mode,
+            format!("{kind} '{}' ({}:{})", one.name, place.file, place.line),
+        )
+    };
+    let (mode, front) = label(proxy);
+    let (other_mode, back) = label(backend);
+    // HAProxy turns such a session into HTTP; oneloop decides when it accepts.
+    if proxy.settings.mode == Mode::Tcp {
+        return format!(
+            "{mode} {front} uses {other_mode} {back}: going over from TCP to HTTP is not implemented by oneloop."
+        );
     }
-
-    /// Where a server's check connects to.
-    fn check_endpoint(&self, draft: &ServerDraft, server: &Endpoint) -> Endpoint {
-        let port = check_port(draft).unwrap_or(0);
-        let own = draft.settings.check_address.as_ref();
-        let own = own.and_then(|(spec, _)| endpoint(spec, Some(port), self.host).ok());
-        match (own, server) {
-            (Some(own), _) => own,
-            (None, Endpoint::Inet(address)) => Endpoint::Inet(SocketAddr::new(address.ip(), port)),
-            (None, other) => other.clone(),
-        }
-    }
+    let how = if keyword == "use_backend" {
+        "in a 'use_backend' rule"
+    } else {
+        "as its default backend"
+    };
+    format!("{mode} {front} tries to use incompatible {other_mode} {back} {how} (see 'mode').")
 }
 
 /// The port a check connects to; `Some(0)` where there are no ports.
-fn check_port(server: &ServerDraft) -> Option<u16> {
+pub(super) fn check_port(server: &ServerDraft) -> Option<u16> {
     let own = server.settings.check_address.as_ref().map(|(spec, _)| spec);
     let checked = own.unwrap_or(&server.address);
     if matches!(checked.host, Host::Unix(_) | Host::Abstract(_)) {
@@ -591,191 +476,7 @@ fn check_port(server: &ServerDraft) -> Option<u16> {
     own_port.or_else(|| of(server.address.port))
 }
 
-/// Numbers that nobody asked for, in order.
-struct FreeNumbers<'a> {
-    next: u32,
-    taken: &'a [u32],
-}
-
-impl<'a> FreeNumbers<'a> {
-    fn new(next: u32, taken: &'a [u32]) -> Self {
-        Self { next, taken }
-    }
-
-    fn take(&mut self) -> u32 {
-        while self.taken.contains(&self.next) {
-            self.next += 1;
-        }
-        self.next += 1;
-        self.next - 1
-    }
-}
-
-fn id_of(at: usize) -> ProxyId {
+/// The id of a proxy by its position.
+pub(super) fn id_of(at: usize) -> ProxyId {
     ProxyId(u32::try_from(at).unwrap_or(u32::MAX))
-}
-
-/// The configuration of drafts that have no errors.
-fn build(
-    parser: &mut Parser<'_>,
-    options: &LoadOptions,
-    resolved: Vec<Resolved>,
-    servers_of: Vec<Vec<Server>>,
-) -> Config {
-    let drafts = std::mem::take(&mut parser.proxies);
-    let taken: Vec<u32> = drafts.iter().filter_map(|draft| draft.number).collect();
-    // The frontend of the stats sockets, when there is one, is number 1.
-    let first = 1 + u32::from(!parser.global.stats_sockets.is_empty());
-    let mut free = FreeNumbers::new(first, &taken);
-    let mut config = Config {
-        global: build_global(std::mem::take(&mut parser.global), parser, options),
-        proxies: Vec::new(),
-        servers: Vec::new(),
-        listeners: Vec::new(),
-        acls: std::mem::take(&mut parser.acls),
-    };
-    let all = drafts.into_iter().zip(resolved).zip(servers_of);
-    for (at, ((draft, resolved), servers)) in all.enumerate() {
-        let number = draft.number.unwrap_or_else(|| free.take());
-        let start = index(config.listeners.len());
-        config.listeners.extend(build_listeners(&draft.listeners));
-        let listeners = start..index(config.listeners.len());
-        let start = index(config.servers.len());
-        config.servers.extend(servers);
-        let servers = start..index(config.servers.len());
-        let proxy = build_proxy(at, number, draft, resolved, &config.global, &config.acls);
-        config.proxies.push(Proxy {
-            listeners,
-            servers,
-            ..proxy
-        });
-    }
-    config
-}
-
-fn index(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-fn build_listeners(drafts: &[ListenerDraft]) -> Vec<Listener> {
-    let taken: Vec<u32> = drafts.iter().filter_map(|one| one.number).collect();
-    let mut free = FreeNumbers::new(1, &taken);
-    let numbered = drafts.iter().map(|draft| Listener {
-        number: draft.number.unwrap_or_else(|| free.take()),
-        ..draft.listener.clone()
-    });
-    numbered.collect()
-}
-
-fn build_proxy(
-    at: usize,
-    number: u32,
-    draft: ProxyDraft,
-    resolved: Resolved,
-    global: &Global,
-    acls: &[Acl],
-) -> Proxy {
-    let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
-    let settings = draft.settings;
-    let mut logs = Vec::new();
-    for log in settings.logs {
-        match log {
-            LogLine::Global => logs.extend(global.logs.iter().cloned()),
-            LogLine::Target(target) => logs.push(target),
-        }
-    }
-    let log_format = resolved.log_format.filter(|_| !logs.is_empty());
-    let of = |condition: &Option<Condition>| {
-        let condition = condition.as_ref();
-        condition.is_some_and(|condition| condition.needs_destination(acls))
-    };
-    let by_log = log_format.as_ref().is_some_and(Format::needs_destination);
-    let by_switch = resolved.switches.iter().any(|switch| {
-        let by_target = match &switch.target {
-            SwitchTarget::Dynamic(format) => format.needs_destination(),
-            SwitchTarget::Backend(_) => false,
-        };
-        by_target || of(&switch.condition)
-    });
-    let by_rule = draft
-        .request
-        .iter()
-        .any(|rule| rule.needs_destination(acls))
-        || draft
-            .response
-            .iter()
-            .any(|rule| rule.needs_destination(acls));
-    Proxy {
-        id: id_of(at),
-        number,
-        name: draft.name,
-        place: draft.place,
-        is_frontend,
-        is_backend,
-        disabled: settings.disabled,
-        mode: settings.mode,
-        description: draft.description,
-        listeners: 0..0,
-        servers: 0..0,
-        maxconn: settings.maxconn.filter(|_| is_frontend),
-        full_conn: settings.full_conn,
-        backlog: settings.backlog,
-        timeouts: settings.timeouts,
-        logs,
-        log_tag: settings.log_tag,
-        log_format,
-        log_options: settings.log_options,
-        forward_for: settings.forward_for,
-        http_connection: settings.http_connection,
-        reuse: settings.reuse,
-        abort_on_close: settings.abort_on_close,
-        retries: settings.retries,
-        redispatch: settings.redispatch,
-        algorithm: settings.algorithm,
-        all_backups: settings.all_backups,
-        monitor_uri: settings.monitor_uri,
-        error_files: settings.error_files,
-        http_request: draft.request,
-        http_response: draft.response,
-        switches: resolved.switches,
-        default_backend: resolved.default_backend,
-        needs_destination: by_log || by_switch || by_rule,
-    }
-}
-
-fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -> Global {
-    let buffer_size = said.buffer_size.unwrap_or(BUFFER_SIZE);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let variables = parser.variables.iter();
-    Global {
-        logs: said.logs,
-        log_tag: said.log_tag.unwrap_or_else(|| LOG_TAG.to_owned()),
-        log_hostname: said.log_hostname,
-        chroot: said.chroot,
-        user: said.user,
-        group: said.group,
-        daemon: said.daemon || options.daemon,
-        pid_file: options.pid_file.clone().or(said.pid_file),
-        maxconn: options.maxconn.or(said.maxconn),
-        descriptors_max: said.descriptors_max,
-        hard_stop_after: said.hard_stop_after,
-        spread_checks: said.spread_checks,
-        stats_sockets: said.stats_sockets,
-        stats_timeout: said.stats_timeout.unwrap_or(STATS_TIMEOUT),
-        stats_maxconn: said.stats_maxconn.unwrap_or(STATS_MAXCONN),
-        buffer_size,
-        // As HAProxy: never more than half of the buffer.
-        max_rewrite: said.max_rewrite.unwrap_or(MAX_REWRITE).min(buffer_size / 2),
-        max_headers: said.max_headers.unwrap_or(MAX_HEADERS),
-        max_accept: said.max_accept.unwrap_or(MAX_ACCEPT),
-        log_line_max: said.log_line_max.unwrap_or(LOG_LINE_MAX),
-        node: said.node,
-        description: said.description,
-        environment: variables
-            .map(|(name, value)| (text(name), text(value)))
-            .collect(),
-        zero_warning: said.zero_warning || options.zero_warning,
-        quiet: said.quiet || options.quiet,
-        strict_limits: !said.limits_are_loose,
-    }
 }

@@ -1,20 +1,20 @@
-//! The lines that hold rules: `acl`, `http-request`, `http-response` and `use_backend`.
+//! The lines that hold rules: `acl`, `http-request`, `http-response`, `redirect`, `use_backend`.
 //!
-//! The `rules` folder compiles; this file gives it the surroundings of a line (ACL names of the
-//! section, files, names of proxies and servers) and turns its problems into diagnostics at the word.
-//! Rules of a named `defaults` section are compiled where they stand, for their mistakes, and again
-//! for each proxy that inherits them, before that proxy's own; their ACLs stay invisible to the
-//! proxy's own rules, as in HAProxy.
+//! The `rules` folder compiles; this file gives it the surroundings of a line (ACL names of
+//! the section, files, names of proxies and servers) and turns its problems into diagnostics
+//! at the word. Rules of a named `defaults` section are compiled where they stand, for their
+//! mistakes, and again for each proxy that inherits them, before that proxy's own; their ACLs
+//! stay invisible to the proxy's own rules, as in HAProxy.
 
+use super::build::BUFFER_SIZE;
 use super::diag::{Diagnostics, Lead, Place, Severity};
 use super::draft::{AclNames, SwitchDraft};
 use super::host::Host;
 use super::keywords::{self, Class, Section};
 use super::lexer::{Line, Variables};
 use super::lines::{bad_character, reason};
-use super::resolve::BUFFER_SIZE;
 use super::sections::{Names, Parser};
-use crate::rules::action::{compile_request_rule, compile_response_rule};
+use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compile_response_rule};
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};
 use crate::rules::condition::{Acl, AclId, Condition};
 use crate::rules::fetch::Scope;
@@ -124,6 +124,16 @@ impl Tools<'_> {
     }
 }
 
+/// Whether an `http-request` line ends the request whatever it is.
+fn ends_every_request(line: &Line) -> bool {
+    let ends = matches!(
+        line.bytes(1),
+        b"allow" | b"deny" | b"redirect" | b"reject" | b"return" | b"tarpit"
+    );
+    let mut words = line.from(2).iter();
+    ends && !words.any(|word| matches!(&word.text[..], b"if" | b"unless"))
+}
+
 /// Tells a problem with the words from `from` on.
 fn report(
     found: &mut Diagnostics,
@@ -182,12 +192,18 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// One `acl`, `http-request` or `http-response` line.
+    /// One `acl`, `http-request`, `http-response` or `redirect` line.
     pub(super) fn rule_line(&mut self, line: &Line) {
         if !self.is_worth_compiling(line) {
             return;
         }
         if let Some(at) = self.defaults_id() {
+            if line.bytes(0) == b"http-request"
+                && let Some(defaults) = self.defaults.get_mut(at)
+                && std::mem::replace(&mut defaults.request_is_final, ends_every_request(line))
+            {
+                self.warn_of_dead_rule(line);
+            }
             self.defaults_rule(at, line);
         } else if let Some(at) = self.proxy_id() {
             self.warn_of_order(at, line);
@@ -199,6 +215,7 @@ impl<'a> Parser<'a> {
     fn is_worth_compiling(&mut self, line: &Line) -> bool {
         match line.bytes(0) {
             b"acl" => self.acl_name_is_good(line),
+            b"redirect" => true,
             b"http-request" => {
                 keywords::admit_word(Class::HttpRequest, "", line, 1, &mut self.found).is_some()
             }
@@ -225,16 +242,63 @@ impl<'a> Parser<'a> {
         true
     }
 
-    /// A rule after a `use_backend` line looks as if it ran after it.
+    /// A rule after one that runs later looks as if it ran after it; one after a final rule never
+    /// runs.
     fn warn_of_order(&mut self, at: usize, line: &Line) {
-        let after = self
-            .proxies
-            .get(at)
-            .is_some_and(|proxy| !proxy.switches.is_empty());
-        if after && line.bytes(0) == b"http-request" {
-            let message = "a 'http-request' rule placed after a 'use_backend' rule will still be processed before.";
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        let keyword = line.word(0);
+        let after_switch = !proxy.switches.is_empty();
+        let after = match &*keyword {
+            "http-request" if !proxy.redirects.is_empty() => "redirect",
+            "http-request" | "redirect" if after_switch => "use_backend",
+            _ => "",
+        };
+        let dead = keyword == "http-request" && proxy.request_is_final;
+        if keyword == "http-request" {
+            proxy.request_is_final = ends_every_request(line);
+        }
+        if dead {
+            self.warn_of_dead_rule(line);
+        }
+        if !after.is_empty() {
+            let message = format!(
+                "a '{keyword}' rule placed after a '{after}' rule will still be processed before."
+            );
             self.found.warning(line.at(0), message);
         }
+    }
+
+    fn warn_of_dead_rule(&mut self, line: &Line) {
+        let message = "previous 'http-request' action is final and has no condition attached, further entries are NOOP.";
+        self.found
+            .warning(line.at(0), message)
+            .lead(Lead::ParsingTight);
+    }
+
+    /// A `defaults` section with rules serves frontends or backends, and no `listen`; reported.
+    pub(super) fn may_inherit_rules(&mut self, base: usize, section: Section, line: &Line) -> bool {
+        let Some(defaults) = self.defaults.get_mut(base) else {
+            return false;
+        };
+        if defaults.rules.is_empty() {
+            return false;
+        }
+        let first = *defaults.rules_serve.get_or_insert(section);
+        let message = if section == Section::Listen {
+            "a listen section cannot inherit from a defaults section defining TCP/HTTP rules."
+                .to_owned()
+        } else if first != section && first != Section::Listen {
+            format!(
+                "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules (defaults section at {}:{}).",
+                defaults.place.file, defaults.place.line
+            )
+        } else {
+            return true;
+        };
+        self.refuse_tight(line, 0, message);
+        false
     }
 
     /// A rule of a `defaults` section: compiled for its mistakes, kept as a line.
@@ -322,6 +386,10 @@ impl<'a> Parser<'a> {
             b"http-request" => {
                 let rule = tools.compile(&home, line, 1, compile_request_rule);
                 proxy.request.extend(rule);
+            }
+            b"redirect" => {
+                let rule = tools.compile(&home, line, 1, compile_redirect_keyword);
+                proxy.redirects.extend(rule);
             }
             _ => {
                 let rule = tools.compile(&home, line, 1, compile_response_rule);

@@ -1,13 +1,14 @@
-//! From the lines of all files to drafts of sections: opens sections, knows which one a line belongs
-//! to, applies what a `defaults` section hands on, and gives each line to its handler.
+//! From the lines of all files to drafts of sections: opens sections, knows which one a line
+//! belongs to, applies what a `defaults` section hands on, and gives each line to its handler.
 //!
-//! It reads twice. The first pass (`Survey`) lexes every file, runs `setenv` and its kin (later lines
-//! see their variables) and notes the names of proxies and servers, so that a rule may speak of a
-//! backend that stands below it. The second pass runs the handlers. What the first pass found wrong
-//! is told in the second, at its line, so that messages stand in the order of the file.
+//! It reads twice. The first pass (`Survey`) lexes every file, runs `setenv` and its kin
+//! (later lines see their variables) and notes the names of proxies and servers, so that a
+//! rule may speak of a backend that stands below it. The second pass runs the handlers. What
+//! the first pass found wrong is told in the second, at its line, so that messages stand in
+//! the order of the file.
 //!
-//! It never opens a file: `Host` does. It never stops at an error.
-//! Rejected: one pass with holes patched at the end, which makes every rule know about holes.
+//! It never opens a file: `Host` does. It never stops at an error. Rejected: one pass with
+//! holes patched at the end, which makes every rule know about holes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -228,7 +229,13 @@ pub(super) struct Parser<'a> {
     pub(super) defaults_acls: Vec<Acl>,
     /// The errorfiles read so far, by path: a `defaults` section names seven, often repeated.
     pub(super) error_files: BTreeMap<String, Arc<crate::http::reply::Reply>>,
+    /// How many addresses the lines so far listen at.
+    pub(super) listeners: usize,
+    /// No line was refused: the whole can be judged. Set at the end.
+    pub(super) lines_are_good: bool,
     built_in: Settings,
+    /// Proxies by name, to find the first that has one.
+    by_name: HashMap<String, Vec<usize>>,
     current: Current,
     files: Vec<Arc<str>>,
     replayed: usize,
@@ -248,6 +255,9 @@ impl<'a> Parser<'a> {
             defaults_acls: Vec::new(),
             error_files: BTreeMap::new(),
             built_in: Settings::built_in(options.proxy_maxconn),
+            listeners: 0,
+            lines_are_good: false,
+            by_name: HashMap::new(),
             current: Current::Nowhere,
             files: Vec::new(),
             replayed: 0,
@@ -357,6 +367,8 @@ impl<'a> Parser<'a> {
             settings,
             acls: AclNames::new(),
             rules: Vec::new(),
+            rules_serve: None,
+            request_is_final: false,
         });
         self.current = Current::Defaults(self.defaults.len() - 1);
     }
@@ -427,6 +439,8 @@ impl<'a> Parser<'a> {
         };
         let settings = base.and_then(|at| self.defaults.get(at));
         let settings = settings.map_or_else(|| self.built_in.clone(), |one| one.settings.clone());
+        let namesakes = self.by_name.entry(name.clone()).or_default();
+        namesakes.push(self.proxies.len());
         self.proxies.push(ProxyDraft {
             section,
             name,
@@ -440,25 +454,32 @@ impl<'a> Parser<'a> {
             servers: Vec::new(),
             acls: AclNames::new(),
             request: Vec::new(),
+            request_is_final: false,
+            redirects: Vec::new(),
             response: Vec::new(),
             switches: Vec::new(),
             bind_lines: 0,
         });
         self.current = Current::Proxy(self.proxies.len() - 1);
-        if let Some(base) = base {
+        if let Some(base) = base
+            && self.may_inherit_rules(base, section, line)
+        {
             self.inherit_rules(base);
         }
     }
 
-    /// A frontend and a backend may share a name; any other two proxies may not.
+    /// Whether a proxy of that name may be declared here; reported.
     fn check_name_is_free(&mut self, section: Section, line: &Line, name: &str) {
-        let clash = self.proxies.iter().find(|other| {
-            let pair = (other.section, section);
-            let share = matches!(
-                pair,
-                (Section::Frontend, Section::Backend) | (Section::Backend, Section::Frontend)
-            );
-            other.name == name && !share
+        let namesakes = self.by_name.get(name);
+        let mut namesakes = namesakes
+            .into_iter()
+            .flatten()
+            .filter_map(|at| self.proxies.get(*at));
+        // As HAProxy looks names up: frontends and `listen` among what accepts, backends among what
+        // has servers; so a `listen` may follow a backend of its name, but not the reverse.
+        let clash = namesakes.find(|other| match section {
+            Section::Backend => other.is_backend(),
+            _ => other.is_frontend(),
         });
         if let Some(other) = clash {
             let message = format!(

@@ -1,8 +1,8 @@
 //! `server` and `default-server` lines (configuration.txt 5.2).
 //!
-//! Both set `ServerSettings`: `default-server` those that the servers after it start from, `server`
-//! its own copy. Host names are not resolved here but at the end, and only when nothing else is
-//! wrong, because resolving may take long.
+//! Both set `ServerSettings`: `default-server` those that the servers after it start from,
+//! `server` its own copy. Host names are not resolved here but at the end, and only when
+//! nothing else is wrong, because resolving may take long.
 
 use super::diag::Lead;
 use super::draft::{ServerDraft, ServerSettings};
@@ -217,6 +217,7 @@ impl Parser<'_> {
     fn server_time(&mut self, line: &Line, at: usize, name: &str, before: &str) -> Option<u32> {
         let option = line.word(at);
         let word = line.word(at + 1);
+        self.warn_of_tail(line, at + 1);
         let text = if word.is_empty() {
             format!("'{option}' expects a delay as argument.")
         } else {

@@ -235,7 +235,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 described.name.as_str(),
                 described.backup,
             );
-            write_health_line(&mut line, names, verdict, &reason, &probe.state);
+            let drained = self.servers[index].is_drained();
+            write_health_line(&mut line, names, verdict, &reason, &probe.state, drained);
             let line = String::from_utf8_lossy(&line);
             ::log::warn!("{line}");
             self.journal

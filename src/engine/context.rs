@@ -259,7 +259,11 @@ impl Context for Facts<'_> {
                 .response_captures
                 .get(usize::from(slot))
                 .map_or(Value::Missing, Value::Bytes),
-            Field::ResponseVersion => Value::Missing,
+            Field::ResponseVersion => match txn.response_minor {
+                Some(0) => Value::Bytes(b"HTTP/1.0"),
+                Some(_) => Value::Bytes(b"HTTP/1.1"),
+                None => Value::Missing,
+            },
             Field::FrontendId => Value::Int(i64::from(self.frontend().number)),
             Field::BackendId => Value::Int(i64::from(self.backend().number)),
             Field::ServerId => known(self.server().map(|server| server.number)),

@@ -119,9 +119,7 @@ fn waits(session: &Session) -> (bool, bool) {
     let uploading = session.request.source != Source::Done && session.request.is_flushed();
     let on_client = uploading || !session.response.is_flushed();
     let on_server = !session.request.is_flushed()
-        || (!uploading
-            && session.response.is_flushed()
-            && session.exchange.response() != ResponseState::Done);
+        || (session.response.is_flushed() && session.exchange.response() != ResponseState::Done);
     (on_client, on_server)
 }
 

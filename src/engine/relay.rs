@@ -83,7 +83,7 @@ impl Pipe {
     }
 
     /// Queues a buffer behind what already waits.
-    fn push(&mut self, buffer: Buffer, pool: &mut Pool) {
+    pub fn push(&mut self, buffer: Buffer, pool: &mut Pool) {
         if buffer.is_empty() {
             pool.give_back(buffer);
             return;

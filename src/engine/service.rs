@@ -90,7 +90,7 @@ pub struct Limits {
 pub enum Command {
     /// `disable|enable server`, `set server B/S state|weight|health`, `set weight`.
     Server(ServerId, Wish),
-    /// `disable frontend`: connections wait.
+    /// `disable frontend`: new connections are refused.
     PauseFrontend(ProxyId),
     /// `enable frontend`.
     ResumeFrontend(ProxyId),

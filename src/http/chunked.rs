@@ -318,7 +318,7 @@ pub fn size_line(len: usize, out: &mut [u8; 20]) -> &[u8] {
     let mut rest = len;
     loop {
         at -= 1;
-        out[at] = b"0123456789abcdef"[rest & 15];
+        out[at] = b"0123456789ABCDEF"[rest & 15];
         rest >>= 4;
         if rest == 0 {
             return &out[at..];

@@ -171,7 +171,8 @@ impl Name {
     /// The length picks at most a few candidates; no hashing.
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Self {
-        let is = |text: &[u8]| name.eq_ignore_ascii_case(text);
+        let first = name.first().map_or(0, |byte| byte | 0x20);
+        let is = |text: &[u8]| text.first() == Some(&first) && name.eq_ignore_ascii_case(text);
         match name.len() {
             2 if is(b"te") => Self::Te,
             4 if is(b"host") => Self::Host,
@@ -629,17 +630,26 @@ fn read_fields(
     if let Some(done) = read_fields_into::<24>(kind, window, from, head) {
         return done;
     }
-    if let Some(done) = read_fields_into::<128>(kind, window, from, head) {
-        return done;
-    }
-    if head.fields_max >= 128
-        && let Some(done) = read_fields_into::<32767>(kind, window, from, head)
-    {
-        return done;
-    }
-    Err(kind.refuse(from, "too many fields"))
+    let more = match head.fields_max {
+        ..=128 => read_many_fields::<128>(kind, window, from, head),
+        _ => read_many_fields::<32767>(kind, window, from, head),
+    };
+    more.unwrap_or_else(|| Err(kind.refuse(from, "too many fields")))
 }
 
+/// Apart, so that the usual call does not pay for the stack of the large arrays.
+#[cold]
+#[inline(never)]
+fn read_many_fields<const ROOM: usize>(
+    kind: Kind,
+    window: &[u8],
+    from: usize,
+    head: &mut Head,
+) -> Option<Result<Option<usize>, Refusal>> {
+    read_fields_into::<ROOM>(kind, window, from, head)
+}
+
+#[inline]
 fn read_fields_into<const ROOM: usize>(
     kind: Kind,
     window: &[u8],

@@ -38,19 +38,20 @@ fn target_of(target: &str) -> String {
     let all = request_of(&format!(
         "{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"
     ));
-    all.split(' ')
-        .nth(1)
-        .map_or(all.clone(), |second| match &all[..3] {
+    all.split(' ').nth(1).map_or_else(
+        || all.clone(),
+        |second| match &all[..3] {
             "400" => all.clone(),
             _ => second.to_owned(),
-        })
+        },
+    )
 }
 
 /// The fields of a request, or the refusal.
 fn fields_of(lines: &str) -> String {
     let all = request_of(&format!("GET / HTTP/1.1\r\n{lines}\r\n"));
     all.strip_prefix("GET / 1.1 GET / HTTP/1.1")
-        .map_or(all.clone(), str::to_owned)
+        .map_or_else(|| all.clone(), str::to_owned)
 }
 
 fn response_of(input: &str) -> String {

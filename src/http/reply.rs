@@ -193,7 +193,16 @@ impl Reply {
                 writer.field(&name.to_ascii_lowercase(), value);
             }
         }
-        let logged_bytes = logged_head_bytes(&message) + body.len() as u64 + LOGGED_MESSAGE_END;
+        // Of a file the Connection field is counted although it does not leave.
+        let connection: usize = message
+            .fields()
+            .filter(|(_, value, known)| *known == Name::Connection && !says_more(value))
+            .map(|(name, value, _)| name.len() + value.len())
+            .sum();
+        let logged_bytes = logged_head_bytes(&message)
+            + connection as u64
+            + body.len() as u64
+            + LOGGED_MESSAGE_END;
         let closes = says_close || framing.body == Body::UntilClose;
         Ok(Self {
             status: parsed.status,
@@ -203,6 +212,55 @@ impl Reply {
             logged_bytes,
             closes,
         })
+    }
+}
+
+/// All constant answers, rendered once: so that answering allocates nothing.
+#[derive(Clone, Debug)]
+pub struct Builtins {
+    answers: Vec<Reply>,
+    raw: Vec<Reply>,
+}
+
+impl Builtins {
+    /// Renders them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            answers: BUILTIN_STATUSES.map(Reply::builtin).into(),
+            raw: BUILTIN_STATUSES.map(Reply::raw).into(),
+        }
+    }
+
+    /// What `Reply::builtin` gives.
+    #[must_use]
+    pub fn answer(&self, status: u16) -> &Reply {
+        Self::pick(&self.answers, status)
+    }
+
+    /// What `Reply::raw` gives.
+    #[must_use]
+    pub fn raw(&self, status: u16) -> &Reply {
+        Self::pick(&self.raw, status)
+    }
+
+    fn pick(replies: &[Reply], status: u16) -> &Reply {
+        static NONE: Reply = Reply {
+            status: 500,
+            minor: 1,
+            head: Vec::new(),
+            body: Vec::new(),
+            logged_bytes: 0,
+            closes: true,
+        };
+        let find = |status| replies.iter().find(|reply| reply.status == status);
+        find(status).or_else(|| find(500)).unwrap_or(&NONE)
+    }
+}
+
+impl Default for Builtins {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -390,10 +448,22 @@ pub fn logged_head_bytes(message: &Message) -> u64 {
     let status = if message.status() >= 1000 { 4 } else { 3 };
     let fields: usize = message
         .fields()
+        .filter(|(_, value, known)| *known != Name::Connection || says_more(value))
         .map(|(name, value, _)| name.len() + value.len())
         .sum();
     let texts = message.head.version.len() + status + message.reason().len() + fields;
     LOGGED_START + LOGGED_HEAD_END + texts as u64
+}
+
+/// Whether a Connection field holds more than what speaks of the sender's own connection; without, it
+/// is taken off an answer before anything counts it.
+fn says_more(value: &[u8]) -> bool {
+    !value.split(|byte| *byte == b',').all(|token| {
+        let token = token.trim_ascii();
+        token.is_empty()
+            || token.eq_ignore_ascii_case(b"close")
+            || token.eq_ignore_ascii_case(b"keep-alive")
+    })
 }
 
 /// The standard reason phrase as HAProxy 2.6 writes it; unknown statuses have their class's.
@@ -707,20 +777,30 @@ mod tests {
     }
 
     #[test]
+    fn rendered_once_they_are_the_same() {
+        let all = Builtins::new();
+        for status in BUILTIN_STATUSES {
+            assert_eq!(all.answer(status), &Reply::builtin(status));
+            assert_eq!(all.raw(status), &Reply::raw(status));
+        }
+        assert_eq!(all.answer(418), &Reply::builtin(500));
+    }
+
+    #[test]
     fn raw_answers_are_complete() {
         let reply = Reply::raw(400);
         let all = [reply.head, reply.body].concat();
         assert_eq!(
             String::from_utf8_lossy(&all),
             "HTTP/1.1 400 Bad request\r\nContent-length: 90\r\nCache-Control: no-cache\r\n\
-             Connection: close\r\nContent-Type: text/html\r\n\r\n<html><body><h1>400 Bad request</h1>\n\
-             Your browser sent an invalid request.\n</body></html>\n"
+             Connection: close\r\nContent-Type: text/html\r\n\r\n\
+             <html><body><h1>400 Bad request</h1>\nYour browser sent an invalid request.\n</body></html>\n"
         );
         let head = String::from_utf8_lossy(&Reply::raw(422).head).into_owned();
         assert!(head.ends_with("Cache-Control: no-cache\r\nContent-Type: text/html\r\n\r\n"));
     }
 
-    fn message_of<'a>(bytes: &'a mut Vec<u8>, head: &'a mut Head, edits: &'a Edits) -> Message<'a> {
+    fn message_of<'a>(bytes: &'a mut [u8], head: &'a mut Head, edits: &'a Edits) -> Message<'a> {
         let parsed = head::request(bytes, &mut Progress::default(), head, &Limits::default());
         assert_eq!(parsed, Parsed::Complete);
         Message::new(bytes, head, edits)
@@ -780,9 +860,9 @@ mod tests {
             location: /new|cache-control: no-cache|set-cookie: A=; path=/; Max-Age=0;||117";
     }
 
-    fn returned(
-        (status, fields, kind, len): (u16, &[(&[u8], &[u8])], Option<&[u8]>, u64),
-    ) -> String {
+    type Fields<'a> = &'a [(&'a [u8], &'a [u8])];
+
+    fn returned((status, fields, kind, len): (u16, Fields, Option<&[u8]>, u64)) -> String {
         let mut out = Vec::new();
         let fields = fields.iter().copied();
         let logged = write_return(&mut out, status, fields, kind, len, Persistence::Unsaid);

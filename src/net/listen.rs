@@ -5,9 +5,10 @@
 //! taken and not only the first; whoever calls decides that one failure ends the start.
 //!
 //! A unix socket is bound under a temporary name, gets its owner and mode, listens, and is renamed
-//! over what stood there once everything else is bound too: no moment exists in which a client finds
-//! no socket or one with the wrong mode, and a start that fails leaves the old process reachable.
-//! Its file stays behind at the end, as HAProxy's does: a new process may own it by then.
+//! over what stood there once everything else is bound too: no moment exists in which a client
+//! finds no socket or one with the wrong mode, and a start that fails leaves the old process
+//! reachable. Its file stays behind at the end, as HAProxy's does: a new process may own it by
+//! then.
 //!
 //! Nothing here is on the request path. Rejected: HAProxy's hard link as a way back, which the late
 //! rename makes needless.
@@ -72,6 +73,8 @@ pub struct BoundListener {
     pub socket: OwnedFd,
     /// Where it listens in fact: the port is the kernel's choice when it was 0.
     pub endpoint: Endpoint,
+    /// Connections that may wait in the kernel, for listening again.
+    pub backlog: u32,
     /// What did not work and does not hinder: the interface is missing.
     pub warning: Option<String>,
 }
@@ -185,6 +188,7 @@ fn bind_inet(spec: &ListenerSpec) -> Result<BoundListener, String> {
     Ok(BoundListener {
         socket,
         endpoint,
+        backlog: spec.backlog,
         warning,
     })
 }
@@ -233,6 +237,7 @@ fn bind_unix(
     Ok(BoundListener {
         socket,
         endpoint: spec.endpoint.clone(),
+        backlog: spec.backlog,
         warning: None,
     })
 }
@@ -253,6 +258,7 @@ fn bind_abstract(spec: &ListenerSpec) -> Result<BoundListener, String> {
     Ok(BoundListener {
         socket,
         endpoint: spec.endpoint.clone(),
+        backlog: spec.backlog,
         warning: None,
     })
 }
@@ -288,6 +294,7 @@ fn inherit(descriptor: i32, backlog: u32) -> Result<BoundListener, String> {
     Ok(BoundListener {
         socket,
         endpoint,
+        backlog,
         warning: None,
     })
 }

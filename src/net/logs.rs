@@ -402,7 +402,7 @@ mod tests {
         }
         while !target.rest.is_empty() {
             got.extend(drain(&mut read));
-            drop(target.send(&batch(&["end\n"]), 0));
+            let _ = target.send(&batch(&["end\n"]), 0);
         }
         got.extend(drain(&mut read));
         assert!(blocked);

@@ -1,12 +1,13 @@
 //! The one door to the operating system.
 //!
 //! Everything of the loop that is not pure goes through [`Net`]: sockets, listeners, log sends,
-//! signals and time. Production fills it with [`os::Os`]; the simulator (`tests/sim`) with a seeded
-//! fake under a virtual clock. The engine is generic over it, so both run the same code. This file is
-//! the only vocabulary that the engine shares with the door; it must not name mio or libc.
+//! signals and time. Production fills it with [`os::Os`]; the simulator (`tests/sim`) with a
+//! seeded fake under a virtual clock. The engine is generic over it, so both run the same code.
+//! This file is the only vocabulary that the engine shares with the door; it must not name mio or
+//! libc.
 //!
-//! Readiness is edge-triggered: an edge is told once, and the engine remembers it in its record until
-//! a call answers [`Stop::Blocked`].
+//! Readiness is edge-triggered: an edge is told once, and the engine remembers it in its record
+//! until a call answers [`Stop::Blocked`].
 
 pub mod listen;
 pub mod logs;
@@ -20,8 +21,8 @@ use crate::base::clock::Now;
 
 /// An open connection: a file descriptor in production, an index in the simulator.
 ///
-/// Not `Copy`: only [`Net::close`] and [`Net::abort`] end it (they call [`Socket::into_raw`]), and in
-/// debug builds dropping one any other way panics, because it would leak a descriptor.
+/// Not `Copy`: only [`Net::close`] and [`Net::abort`] end it (they call [`Socket::into_raw`]), and
+/// in debug builds dropping one any other way panics, because it would leak a descriptor.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Socket(i32);
 
@@ -118,6 +119,9 @@ pub enum ListenerState {
     Resumed,
     /// No edges: connections wait in the kernel's backlog.
     Paused,
+    /// New connections are refused, and the socket stays bound (`SIGTTOU`, `disable frontend`). A
+    /// unix socket cannot refuse: it is paused.
+    Refusing,
     /// Gone for good: new connections are refused.
     Closed,
 }
@@ -150,12 +154,12 @@ pub struct LogBatch {
 
 /// The only door to the operating system. `tests/sim` has the other implementation.
 ///
-/// A listener is named by its position: first the configuration's listeners, then its stats sockets.
-/// A log target is named by its position in the list the engine was given at start.
+/// A listener is named by its position: first the configuration's listeners, then its stats
+/// sockets. A log target is named by its position in the list the engine was given at start.
 pub trait Net {
     /// Sleeps at most until `until_ms` (monotonic; `None` means until something happens; a moment
-    /// already past means "only look"), appends to `ready`, and reads the clock: the only place time
-    /// comes from. A signal ends the sleep.
+    /// already past means "only look"), appends to `ready`, and reads the clock: the only place
+    /// time comes from. A signal ends the sleep.
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now;
 
     /// Takes one connection off a listener, non-blocking, with `TCP_NODELAY` where it applies.
@@ -165,8 +169,8 @@ pub trait Net {
     fn accept(&mut self, listener: u32) -> Result<(Socket, Peer), Stop>;
 
     /// Starts a connection. It is usable once an edge says writable and
-    /// [`connect_result`](Self::connect_result) is good; bytes may be sent before (they wait or answer
-    /// `Blocked`).
+    /// [`connect_result`](Self::connect_result) is good; bytes may be sent before (they wait or
+    /// answer `Blocked`).
     ///
     /// # Errors
     /// `Failed` when the system refuses at once (`ECONNREFUSED` on unix sockets, `ENETUNREACH`...).
@@ -193,8 +197,8 @@ pub trait Net {
     /// `Closed` at the peer's end, `Blocked`, or `Failed`.
     fn recv(&mut self, socket: &Socket, into: &mut [u8]) -> Result<usize, Stop>;
 
-    /// Sends `head` and then `body` in one call; either may be empty, not both. `more` says that bytes
-    /// follow at once (`MSG_MORE`).
+    /// Sends `head` and then `body` in one call; either may be empty, not both. `more` says that
+    /// bytes follow at once (`MSG_MORE`).
     ///
     /// # Errors
     /// `Blocked` or `Failed`.

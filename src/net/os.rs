@@ -1,9 +1,9 @@
 //! The door to Linux: [`Net`] over system calls.
 //!
-//! One method is one system call wherever that is possible, because the number of calls decides the
-//! speed: an accepted socket is non-blocking by `accept4` and has `TCP_NODELAY` from its listener, a
-//! watched socket leaves the poller by being closed, the clock costs no call (vDSO). Nothing here
-//! allocates after the start, keeps bytes, or knows what a connection is for.
+//! One method is one system call wherever that is possible, because the number of calls decides
+//! the speed: an accepted socket is non-blocking by `accept4` and has `TCP_NODELAY` from its
+//! listener, a watched socket leaves the poller by being closed, the clock costs no call (vDSO).
+//! Nothing here allocates after the start, keeps bytes, or knows what a connection is for.
 //!
 //! An interrupted call (`EINTR`) is made again, except the wait. No call may block: sockets are
 //! non-blocking, logs ask first (`net::logs`).
@@ -78,7 +78,10 @@ struct Listener {
     /// `None` once closed.
     socket: Option<OwnedFd>,
     handle: Handle,
+    backlog: u32,
     watched: bool,
+    /// It does not listen, though it is bound.
+    refusing: bool,
 }
 
 impl Os {
@@ -95,6 +98,7 @@ impl Os {
         let mut listeners = Vec::with_capacity(parts.listeners.len());
         for (index, bound) in parts.listeners.into_iter().enumerate() {
             let handle = (parts.listener_handle)(index as u32);
+            let backlog = bound.as_ref().map_or(0, |bound| bound.backlog);
             let socket = bound.map(|bound| bound.socket);
             if let Some(socket) = &socket {
                 poller.add_readable(socket.as_raw_fd(), handle)?;
@@ -103,7 +107,9 @@ impl Os {
             listeners.push(Listener {
                 socket,
                 handle,
+                backlog,
                 watched,
+                refusing: false,
             });
         }
         Ok(Self {
@@ -341,9 +347,15 @@ impl Net for Os {
         match to {
             // Registering anew tells at once if somebody waits.
             ListenerState::Resumed => {
+                if std::mem::replace(&mut known.refusing, false) {
+                    // It fails only if another socket listens there alone, and ours stays silent.
+                    // SAFETY: no pointer is passed.
+                    unsafe { libc::listen(descriptor, known.backlog.cast_signed()) };
+                }
                 known.watched = self.poller.add_readable(descriptor, known.handle).is_ok();
             }
             ListenerState::Paused => {}
+            ListenerState::Refusing => known.refusing = stop_listening(descriptor),
             ListenerState::Closed => known.socket = None,
         }
     }
@@ -383,8 +395,8 @@ impl Zone {
     }
 }
 
-/// Local time less UTC in seconds, at `seconds` since 1970. The first call reads the zone's file, so
-/// it is to be made before a chroot.
+/// Local time less UTC in seconds, at `seconds` since 1970. The first call reads the zone's file,
+/// so it is to be made before a chroot.
 pub fn utc_offset_s(seconds: i64) -> i32 {
     // SAFETY: an all-zero `tm` is a valid value, and both pointers are valid for the call.
     let mut civil: libc::tm = unsafe { zeroed() };
@@ -407,6 +419,27 @@ fn clock_ms(clock: libc::clockid_t) -> u64 {
     // SAFETY: the pointer is valid for the call; both clocks exist on every Linux.
     unsafe { libc::clock_gettime(clock, &raw mut at) };
     at.tv_sec as u64 * 1000 + at.tv_nsec as u64 / 1_000_000
+}
+
+/// Makes a listener refuse and stay bound; false for a socket that cannot (unix). Connecting it to
+/// no address is what undoes `listen` on Linux, as HAProxy does it.
+fn stop_listening(descriptor: i32) -> bool {
+    let Ok(local) = sockaddr::local(descriptor) else {
+        return false;
+    };
+    if local.family() == libc::AF_UNIX {
+        return false;
+    }
+    let nowhere = SockAddr::empty();
+    // SAFETY: pointers and lengths are those of `nowhere`, whose family 0 is `AF_UNSPEC`, and of
+    // `local`.
+    unsafe {
+        let stopped = libc::connect(descriptor, nowhere.as_ptr(), nowhere.length()) == 0;
+        // A port that the kernel chose is given up by that; one that was asked for is kept, and
+        // then this fails.
+        libc::bind(descriptor, local.as_ptr(), local.length());
+        stopped
+    }
 }
 
 /// Both slices in one `sendmsg`.
@@ -805,6 +838,22 @@ mod tests {
         assert_eq!(os.accept(0), Err(Stop::Failed(libc::EBADF)));
         let Endpoint::Inet(at) = &at[0] else { panic!() };
         assert!(TcpStream::connect(at).is_err(), "closed for good");
+    }
+
+    #[test]
+    fn a_refusing_listener_listens_again() {
+        let (mut os, at) = os(&[loopback()]);
+        let Endpoint::Inet(address) = at[0] else {
+            panic!()
+        };
+        for _ in 0..2 {
+            os.listener(0, ListenerState::Refusing);
+            let refused = TcpStream::connect(address).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            os.listener(0, ListenerState::Resumed);
+            let (socket, _other) = pair(&mut os, &at[0]);
+            os.close(socket);
+        }
     }
 
     #[test]

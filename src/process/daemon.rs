@@ -1,12 +1,12 @@
 //! Becoming a service: from a checked configuration to a door that the engine can use.
 //!
-//! The order is the point of this file: limits, log sockets, listeners, pid file, fork, signals and
-//! poller, chroot, groups, gid, uid, and only then the word to the waiting parent. What needs the
-//! privileges or the whole file system comes before they go; the epoll instance comes after the last
-//! fork, because two processes must not share one.
+//! The order is the point of this file: limits, log sockets, listeners, pid file, fork, signals
+//! and poller, chroot, groups, gid, uid, and only then the word to the waiting parent. What needs
+//! the privileges or the whole file system comes before they go; the epoll instance comes after
+//! the last fork, because two processes must not share one.
 //!
-//! Every failure has HAProxy's words. Where a step lacks the privilege, a second line names the line
-//! of the configuration that asked for the step; HAProxy leaves that to guessing.
+//! Every failure has HAProxy's words. Where a step lacks the privilege, a second line names the
+//! line of the configuration that asked for the step; HAProxy leaves that to guessing.
 //!
 //! It must never print: texts are returned, `main` prints them. Rejected: the parent writing the
 //! child's pid, which another process could read before the child exists for good.
@@ -14,22 +14,22 @@
 // Fork, privileges and limits have no safe door in `std`.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::exit;
-use std::ptr;
 
 use ::log::Level;
 
 use crate::base::addr::Endpoint;
 use crate::base::arena::Handle;
-use crate::config::model::{Config, Global, Listener, LogAddress, Place, Proxy, StatsSocket};
+use crate::config::model::{Config, Listener, LogAddress, Place, Proxy, StatsSocket};
 use crate::net::listen::{BoundListener, ListenerSpec, bind_all, error_text};
 use crate::net::logs::{LogSpec, LogTarget};
 use crate::net::os::{Os, Parts, utc_offset_s};
+use crate::process::limits::{Resources, take_limits};
+use crate::process::privileges::drop_privileges;
 use crate::process::signal;
 
 /// What the command line and the engine add to the configuration.
@@ -43,17 +43,6 @@ pub struct Options<'a> {
     pub logs: &'a [LogAddress],
     /// The handle of each listener's edges.
     pub listener_handle: fn(u32) -> Handle,
-}
-
-/// What the process may use: what `show info` prints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Resources {
-    /// Client connections at most (`Maxconn`).
-    pub maxconn: u32,
-    /// Descriptors needed for that (`Maxsock`).
-    pub maxsock: u32,
-    /// Descriptors asked of the system (`Ulimit-n`).
-    pub descriptors: u32,
 }
 
 /// Something to print: [`Level::Error`] is an ALERT, [`Level::Warn`] a WARNING.
@@ -127,8 +116,8 @@ pub fn change_directory(path: &str) -> Result<(), String> {
     std::env::set_current_dir(path).map_err(failed)
 }
 
-/// Becomes a service. In daemon mode the parent does not return from here: it waits, and exits with 0
-/// once [`Ready::ready`] is called, or with the child's exit code.
+/// Becomes a service. In daemon mode the parent does not return from here: it waits, and exits
+/// with 0 once [`Ready::ready`] is called, or with the child's exit code.
 ///
 /// # Errors
 /// The first step that failed, as HAProxy says it.
@@ -178,7 +167,7 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
 }
 
 /// An ending with one more ALERT after what was noted already.
-fn failure(notes: &mut Vec<Note>, text: String) -> Failure {
+pub(super) fn failure(notes: &mut Vec<Note>, text: String) -> Failure {
     notes.push((Level::Error, text));
     Failure {
         notes: std::mem::take(notes),
@@ -192,120 +181,6 @@ fn cannot_poll(notes: &mut Vec<Note>, why: &io::Error) -> Failure {
         notes,
         format!("[haproxy.main()] No polling mechanism available ({why})."),
     )
-}
-
-/// The least that `maxconn` is when nothing is said.
-const MAXCONN_MIN: u32 = 100;
-/// Descriptors that HAProxy keeps for itself: ten, and three for its one thread. Measured on 2.6 with
-/// `nbthread 1`, as are all numbers here.
-const DESCRIPTORS_RESERVED: u32 = 13;
-/// Memory that HAProxy counts for a connection besides its two buffers, bytes.
-const CONNECTION_MEMORY: u64 = 3740;
-
-/// `maxconn` and the descriptors for it, by HAProxy's reckoning: two descriptors a connection, one a
-/// listener and a check, and those of the stats sockets' connections.
-fn reckon(config: &Config, memory_mb: u32, descriptors_max: u64) -> (u32, u32) {
-    let global = &config.global;
-    let checks = config
-        .servers
-        .iter()
-        .filter(|server| server.check.is_some())
-        .count();
-    let listeners = config.listeners.len() + global.stats_sockets.len();
-    let commands = if global.stats_sockets.is_empty() {
-        0
-    } else {
-        global.stats_maxconn
-    };
-    let own = u64::from(DESCRIPTORS_RESERVED) + (listeners + checks) as u64 + u64::from(commands);
-    let maxconn = global.maxconn.filter(|said| *said > 0).unwrap_or_else(|| {
-        let mut most = descriptors_max.saturating_sub(own) / 2;
-        if memory_mb > 0 {
-            let each = 2 * u64::from(global.buffer_size) + CONNECTION_MEMORY;
-            most = most.min((u64::from(memory_mb) << 20) / each);
-            most -= most % 100;
-        }
-        u32::try_from(most).unwrap_or(u32::MAX / 4).max(MAXCONN_MIN)
-    });
-    let maxsock = u64::from(maxconn) * 2 + own;
-    (maxconn, u32::try_from(maxsock).unwrap_or(u32::MAX))
-}
-
-/// Reckons what is needed, and raises the limits to it.
-fn take_limits(
-    config: &Config,
-    memory_mb: u32,
-    notes: &mut Vec<Note>,
-) -> Result<Resources, Failure> {
-    let strict = config.global.strict_limits;
-    let mut missed = |text: String| {
-        let level = if strict { Level::Error } else { Level::Warn };
-        notes.push((level, text));
-        if strict {
-            Err(Failure {
-                notes: std::mem::take(notes),
-                status: 1,
-            })
-        } else {
-            Ok(())
-        }
-    };
-    let limit = limit(libc::RLIMIT_NOFILE);
-    let (maxconn, maxsock) = reckon(config, memory_mb, limit.rlim_max);
-    let descriptors = config.global.descriptors_max.unwrap_or(maxsock);
-    let wanted = u64::from(descriptors);
-    let mut short = false;
-    if limit.rlim_cur < wanted {
-        let hard = limit.rlim_max.max(wanted);
-        if !set_limit(libc::RLIMIT_NOFILE, wanted, hard) {
-            let now = limit.rlim_cur;
-            missed(format!(
-                "[haproxy.main()] Cannot raise FD limit to {wanted}, limit is {now}."
-            ))?;
-            // As far as it goes.
-            set_limit(libc::RLIMIT_NOFILE, limit.rlim_max, limit.rlim_max);
-            short = config.global.descriptors_max.is_none();
-        }
-    }
-    let bytes = u64::from(memory_mb) << 20;
-    if memory_mb > 0 && !set_limit(libc::RLIMIT_AS, bytes, bytes) {
-        missed(format!(
-            "[haproxy.main()] Cannot fix MEM limit to {memory_mb} megs."
-        ))?;
-    }
-    if short {
-        let most = limit.rlim_max;
-        let text = format!(
-            "[haproxy.main()] FD limit ({most}) too low for maxconn={maxconn}/maxsock={maxsock}. Please raise 'ulimit-n' to {maxsock} or more to avoid any trouble."
-        );
-        notes.push((Level::Error, text));
-    }
-    Ok(Resources {
-        maxconn,
-        maxsock,
-        descriptors,
-    })
-}
-
-/// A limit of the process.
-fn limit(resource: libc::__rlimit_resource_t) -> libc::rlimit {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the pointer is valid for the call; asking for an own limit does not fail.
-    unsafe { libc::getrlimit(resource, &raw mut limit) };
-    limit
-}
-
-/// Sets a limit; whether it worked.
-fn set_limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> bool {
-    let limit = libc::rlimit {
-        rlim_cur: soft,
-        rlim_max: hard,
-    };
-    // SAFETY: the pointer is valid for the call.
-    unsafe { libc::setrlimit(resource, &raw const limit) == 0 }
 }
 
 /// Opens the log targets, in order.
@@ -327,8 +202,8 @@ fn open_logs(logs: &[LogAddress]) -> Result<Vec<LogTarget>, String> {
     logs.iter().map(open).collect()
 }
 
-/// Binds the configuration's listeners and then its stats sockets; what is disabled keeps its number
-/// and does not listen.
+/// Binds the configuration's listeners and then its stats sockets; what is disabled keeps its
+/// number and does not listen.
 fn bind(
     config: &Config,
     maxconn: u32,
@@ -475,82 +350,346 @@ fn wait_for(child: libc::pid_t, mut read: File) -> i32 {
     }
 }
 
-/// Gives up what the service does not need: the file system outside the chroot, groups, gid, uid,
-/// and the way back to any of them.
-fn drop_privileges(global: &Global, notes: &mut Vec<Note>) -> Result<(), Failure> {
-    if let Some((path, place)) = &global.chroot {
-        change_root(path).map_err(|why| {
-            let text = format!("[haproxy.main()] Cannot chroot({path}).");
-            refused(notes, text, &why, place, &format!("chroot {path}"))
-        })?;
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::os::unix::net::UnixStream;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Output};
+
+    use std::ptr;
+
+    use super::*;
+    use crate::config::model::{AccessLevel, Global};
+    use crate::net::{Net as _, Signal};
+
+    #[test]
+    fn a_pid_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        fs::write(&path, "an older and longer content").unwrap();
+        writeln!(open_pid_file(path.to_str().unwrap()).unwrap(), "7").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"7\n");
+        let text = open_pid_file("/nonexistent/pid").unwrap_err();
+        assert_eq!(
+            text,
+            "[haproxy.main()] Cannot create pidfile /nonexistent/pid"
+        );
     }
-    if (global.user.is_some() || global.group.is_some()) && !drop_groups() {
-        let text = "[haproxy.main()] Failed to drop supplementary groups. Using 'gid'/'group' without 'uid'/'user' is generally useless.";
-        notes.push((Level::Warn, text.to_owned()));
+
+    #[test]
+    fn a_directory_that_is_missing() {
+        assert_eq!(
+            change_directory("/nonexistent").unwrap_err(),
+            "Could not change to directory /nonexistent : No such file or directory"
+        );
     }
-    if let Some((id, name, place)) = &global.group {
+
+    /// The folder given to the test's other process.
+    const FOLDER: &str = "ONELOOP_TEST_FOLDER";
+
+    /// The folder, when this is the other process of a test.
+    fn other_process() -> Option<PathBuf> {
+        std::env::var_os(FOLDER).map(PathBuf::from)
+    }
+
+    /// Runs the test `name` again as a process of its own, whose limits, signals and privileges may
+    /// change.
+    fn again(name: &str, folder: &Path) -> Output {
+        let name = format!("process::daemon::tests::{name}");
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", &name, "--nocapture", "--test-threads=1"]);
+        command.env(FOLDER, folder).output().unwrap()
+    }
+
+    fn place() -> Place {
+        Place {
+            file: "x.cfg".into(),
+            line: 7,
+        }
+    }
+
+    /// A configuration with one stats socket in a folder.
+    fn config(folder: &Path) -> Config {
+        let path = folder
+            .join("stats.sock")
+            .to_str()
+            .unwrap()
+            .as_bytes()
+            .into();
+        let stats = StatsSocket {
+            endpoint: Endpoint::Unix(path),
+            mode: None,
+            uid: None,
+            gid: None,
+            level: AccessLevel::Operator,
+            expose_listeners: false,
+            place: place(),
+        };
+        let global = Global {
+            logs: Vec::new(),
+            log_tag: "haproxy".into(),
+            log_hostname: None,
+            chroot: None,
+            user: None,
+            group: None,
+            daemon: false,
+            pid_file: Some(folder.join("pid").to_str().unwrap().into()),
+            maxconn: Some(10),
+            descriptors_max: None,
+            hard_stop_after: None,
+            spread_checks: 0,
+            stats_sockets: vec![stats],
+            stats_timeout: 10_000,
+            stats_maxconn: 10,
+            buffer_size: 16384,
+            max_rewrite: 1024,
+            max_headers: 101,
+            max_accept: 4,
+            log_line_max: 1024,
+            node: None,
+            description: None,
+            environment: Vec::new(),
+            zero_warning: false,
+            quiet: false,
+            strict_limits: true,
+        };
+        Config {
+            global,
+            proxies: Vec::new(),
+            servers: Vec::new(),
+            listeners: Vec::new(),
+            acls: Vec::new(),
+        }
+    }
+
+    fn options(daemon: bool) -> Options<'static> {
+        Options {
+            daemon,
+            memory_mb: 0,
+            logs: &[],
+            listener_handle: |n| Handle::new(1, 0, n),
+        }
+    }
+
+    /// Serves until a signal ends it: never returns into the test runner.
+    fn serve(config: &Config, daemon: bool) -> ! {
+        match start(config, &options(daemon)) {
+            Ok(Started { mut net, ready, .. }) => {
+                ready.ready(&mut net);
+                loop {
+                    net.wait(None, &mut Vec::new());
+                    if let Some(Signal::Stop(number)) = net.signal() {
+                        signal::end_by(number);
+                    }
+                }
+            }
+            Err(failure) => {
+                for (_, text) in failure.notes {
+                    eprintln!("{text}");
+                }
+                exit(failure.status)
+            }
+        }
+    }
+
+    /// The lines on stderr that are ours.
+    fn notes(output: &Output) -> Vec<String> {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_daemon_serves_when_its_parent_returns() {
+        if let Some(folder) = other_process() {
+            serve(&config(&folder), true);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = again("a_daemon_serves_when_its_parent_returns", folder.path());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let mut client = UnixStream::connect(folder.path().join("stats.sock")).unwrap();
+        let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
+        let pid: i32 = pid.strip_suffix('\n').unwrap().parse().unwrap();
+        let of = |path: &str| fs::read_link(format!("/proc/{pid}/{path}")).unwrap();
+        for standard in ["fd/0", "fd/1", "fd/2"] {
+            assert_eq!(of(standard), Path::new("/dev/null"));
+        }
+        // SAFETY: no pointer is passed, and the process is the test's own.
+        unsafe {
+            assert_eq!(libc::getsid(pid), pid, "a session of its own");
+            libc::kill(pid, libc::SIGTERM);
+        }
+        // The end closes the listener and with it the connection that nobody accepted.
+        let end = client.read(&mut [0; 1]);
+        assert!(matches!(&end, Ok(0)) || end.unwrap_err().kind() == ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn a_daemons_failure_is_its_parents() {
+        if let Some(folder) = other_process() {
+            let mut config = config(&folder);
+            config.global.chroot = Some(("/nonexistent".into(), place()));
+            serve(&config, true);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = again("a_daemons_failure_is_its_parents", folder.path());
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(
+            notes(&output)[0],
+            "[haproxy.main()] Cannot chroot(/nonexistent)."
+        );
+    }
+
+    #[test]
+    fn signals_end_the_process_as_signals() {
+        use std::os::unix::process::ExitStatusExt as _;
+        if let Some(folder) = other_process() {
+            let config = config(&folder);
+            let Ok(Started { mut net, .. }) = start(&config, &options(false)) else {
+                panic!()
+            };
+            // SAFETY: no pointer is passed.
+            unsafe {
+                libc::raise(libc::SIGPIPE);
+                libc::raise(libc::SIGUSR2);
+                libc::raise(libc::SIGHUP);
+            }
+            net.wait(None, &mut Vec::new());
+            assert_eq!(net.signal(), Some(Signal::DumpStates));
+            signal::end_by(libc::SIGINT);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = again("signals_end_the_process_as_signals", folder.path());
+        assert_eq!(output.status.signal(), Some(libc::SIGINT), "{output:?}");
+        assert!(
+            !folder.path().join("pid").exists(),
+            "only a daemon writes it"
+        );
+    }
+
+    #[test]
+    fn root_drops_everything() {
         // SAFETY: no pointer is passed.
-        done(unsafe { libc::setgid(*id) }).map_err(|why| {
-            let text = format!("[haproxy.main()] Cannot set gid {id}.");
-            refused(notes, text, &why, place, &format!("group {name}"))
-        })?;
+        let root = unsafe { libc::geteuid() == 0 };
+        if !root {
+            return;
+        }
+        if let Some(folder) = other_process() {
+            let mut config = config(&folder);
+            config.global.chroot = Some((folder.to_str().unwrap().into(), place()));
+            config.global.user = Some((65534, "nobody".into(), place()));
+            config.global.group = Some((65534, "nogroup".into(), place()));
+            let started = start(&config, &options(false)).unwrap();
+            assert_eq!(started.notes, []);
+            let (mut uids, mut gids) = ([0; 3], [0; 3]);
+            // SAFETY: each pointer has room for one number.
+            unsafe {
+                libc::getresuid(&raw mut uids[0], &raw mut uids[1], &raw mut uids[2]);
+                libc::getresgid(&raw mut gids[0], &raw mut gids[1], &raw mut gids[2]);
+                assert_eq!(libc::getgroups(0, ptr::null_mut()), 0);
+                assert_eq!(libc::setuid(0), -1);
+            }
+            assert_eq!((uids, gids), ([65534; 3], [65534; 3]));
+            assert!(Path::new("/stats.sock").exists() && !Path::new("/proc").exists());
+            exit(42);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = again("root_drops_everything", folder.path());
+        assert_eq!(output.status.code(), Some(42), "{output:?}");
     }
-    if let Some((id, name, place)) = &global.user {
-        // SAFETY: no pointer is passed.
-        done(unsafe { libc::setuid(*id) }).map_err(|why| {
-            let text = format!("[haproxy.main()] Cannot set uid {id}.");
-            refused(notes, text, &why, place, &format!("user {name}"))
-        })?;
+
+    #[test]
+    fn a_missing_privilege_names_the_line() {
+        if let Some(folder) = other_process() {
+            let mut config = config(&folder);
+            // SAFETY: no pointer is passed. For anybody but root it does nothing.
+            unsafe {
+                libc::setgroups(0, ptr::null());
+                libc::setgid(65534);
+                libc::setuid(65534);
+            }
+            let mut notes = Vec::new();
+            config.global.user = Some((0, "root".into(), place()));
+            notes.extend(
+                drop_privileges(&config.global, &mut Vec::new())
+                    .unwrap_err()
+                    .notes,
+            );
+            config.global.group = Some((0, "root".into(), place()));
+            notes.extend(
+                drop_privileges(&config.global, &mut Vec::new())
+                    .unwrap_err()
+                    .notes,
+            );
+            config.global.chroot = Some(("/".into(), place()));
+            notes.extend(
+                drop_privileges(&config.global, &mut Vec::new())
+                    .unwrap_err()
+                    .notes,
+            );
+            for (_, text) in notes {
+                eprintln!("{text}");
+            }
+            exit(0);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = again("a_missing_privilege_names_the_line", folder.path());
+        let why = "Operation not permitted; it needs the privileges of root.";
+        let lines = notes(&output);
+        for (said, asked) in [
+            ("Cannot chroot(/).", "chroot /"),
+            ("Cannot set gid 0.", "group root"),
+            ("Cannot set uid 0.", "user root"),
+        ] {
+            let at = lines.iter().position(|line| line.ends_with(said));
+            let at = at.unwrap_or_else(|| panic!("{lines:?}"));
+            assert_eq!(lines[at + 1], format!("[x.cfg:7] : '{asked}' : {why}"));
+        }
     }
-    // Nothing below may start a program or gain a privilege: HAProxy's defaults, too (global
-    // `insecure-fork-wanted` and `insecure-setuid-wanted` would lift them). Neither can fail where
-    // it matters.
-    // SAFETY: numbers only.
-    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    set_limit(libc::RLIMIT_NPROC, 0, 0);
-    Ok(())
-}
 
-/// HAProxy's line, and ours that names the line which asked.
-fn refused(
-    notes: &mut Vec<Note>,
-    text: String,
-    why: &io::Error,
-    place: &Place,
-    asked: &str,
-) -> Failure {
-    notes.push((Level::Error, text));
-    let hint = match why.raw_os_error() {
-        Some(libc::EPERM) => "; it needs the privileges of root",
-        _ => "",
-    };
-    let why = error_text(why);
-    failure(
-        notes,
-        format!("[{}:{}] : '{asked}' : {why}{hint}.", place.file, place.line),
-    )
-}
-
-fn change_root(path: &str) -> io::Result<()> {
-    let path = CString::new(path)?;
-    // SAFETY: the path is valid for both calls.
-    unsafe {
-        done(libc::chroot(path.as_ptr()))?;
-        done(libc::chdir(c"/".as_ptr()))
-    }
-}
-
-/// Leaves all supplementary groups; whether none is left.
-fn drop_groups() -> bool {
-    // SAFETY: a count of 0 only asks for the number, and an empty list needs no pointer.
-    unsafe { libc::getgroups(0, ptr::null_mut()) == 0 || libc::setgroups(0, ptr::null()) == 0 }
-}
-
-/// The result of a system call that says -1.
-fn done(code: i32) -> io::Result<()> {
-    if code < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
+    #[test]
+    fn a_start_without_listeners_or_with_a_taken_one() {
+        if let Some(folder) = other_process() {
+            let mut config = config(&folder.join("none"));
+            let first = start(&config, &options(false)).unwrap_err();
+            config.global.stats_sockets.clear();
+            let second = start(&config, &options(false)).unwrap_err();
+            config.global.maxconn = Some(2_000_000_000);
+            let third = start(&config, &options(false)).unwrap_err();
+            for failure in [first, second, third] {
+                assert_eq!(failure.status, 1);
+                assert!(
+                    failure
+                        .notes
+                        .iter()
+                        .all(|(level, _)| *level == Level::Error)
+                );
+                for (_, text) in failure.notes {
+                    eprintln!("{text}");
+                }
+            }
+            exit(0);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = again(
+            "a_start_without_listeners_or_with_a_taken_one",
+            folder.path(),
+        );
+        let path = folder.path().join("none/stats.sock");
+        let lines = notes(&output);
+        assert_eq!(
+            lines[..3],
+            [
+                format!(
+                    "Binding [x.cfg:7] for frontend GLOBAL: cannot bind UNIX socket (No such file or directory) [{}]",
+                    path.display()
+                ),
+                "[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into(),
+                "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.".into(),
+            ]
+        );
+        assert!(
+            lines[3].starts_with("[haproxy.main()] Cannot raise FD limit to 4000000013, limit is ")
+        );
     }
 }

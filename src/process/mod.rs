@@ -2,5 +2,7 @@
 
 pub mod daemon;
 pub mod host;
+pub mod limits;
 pub mod message;
+mod privileges;
 pub mod signal;

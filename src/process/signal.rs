@@ -4,8 +4,9 @@
 //! ever runs between two instructions and a signal wakes `Net::wait` like any other readiness.
 //! Reading is `net::os`'s; the table of meanings is here, once.
 //!
-//! Before [`install`] every signal keeps its default, so that a start that hangs can be interrupted.
-//! Rejected: a handler writing to a pipe, which needs a global and gains nothing on Linux.
+//! Before [`install`] every signal keeps its default, so that a start that hangs can be
+//! interrupted. Rejected: a handler writing to a pipe, which needs a global and gains nothing on
+//! Linux.
 
 // Signal masks, dispositions and `signalfd` have no safe door in `std`.
 #![allow(unsafe_code)]

@@ -332,10 +332,6 @@ fn unknown(name: &[u8], side: Side) -> Problem {
 
 /// Compiles an action and its arguments; gives the index of what follows them. `None` when there
 /// is no such action.
-#[expect(
-    clippy::option_option,
-    reason = "the outer one says that there is no such row"
-)]
 fn action(
     words: &[&[u8]],
     side: Side,
@@ -395,7 +391,7 @@ fn set_header(
     words: &[&[u8]],
     add: bool,
     purpose: Purpose,
-    compiler: &mut Compiler<'_>,
+    compiler: &Compiler<'_>,
 ) -> Result<(Action, usize), Problem> {
     let [name, value] = arguments(words, "expects exactly 2 arguments.")?;
     check_name(name, 1)?;
@@ -444,7 +440,7 @@ fn replace_header(
     words: &[&[u8]],
     elements: bool,
     purpose: Purpose,
-    compiler: &mut Compiler<'_>,
+    compiler: &Compiler<'_>,
 ) -> Result<(Action, usize), Problem> {
     let [name, pattern, by] = arguments(words, "expects exactly 3 arguments.")?;
     let regex = regex(pattern, 2, "")?;
@@ -458,11 +454,7 @@ fn replace_header(
     Ok((action, 4))
 }
 
-fn set(
-    words: &[&[u8]],
-    part: Part,
-    compiler: &mut Compiler<'_>,
-) -> Result<(Action, usize), Problem> {
+fn set(words: &[&[u8]], part: Part, compiler: &Compiler<'_>) -> Result<(Action, usize), Problem> {
     let [value] = arguments(words, "expects exactly 1 argument <format>.")?;
     let value =
         Format::compile(value, Purpose::Request, compiler).map_err(|problem| problem.shifted(1))?;
@@ -472,7 +464,7 @@ fn set(
 fn replace(
     words: &[&[u8]],
     part: Part,
-    compiler: &mut Compiler<'_>,
+    compiler: &Compiler<'_>,
 ) -> Result<(Action, usize), Problem> {
     let expected = "expects exactly 2 arguments <match-regex> and <replace-format>.";
     let [pattern, by] = arguments(words, expected)?;
@@ -756,3 +748,6 @@ impl Rule {
                 .is_some_and(|condition| condition.needs_destination(acls))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -220,14 +220,17 @@ fn write_head<'f, V: 'f>(
         value(format, text);
         writer.field(name, text);
     }
-    // RFC 9110 §8.6: no Content-Length in a 204.
-    if status != 204 {
+    // RFC 9110 §8.6: no Content-Length in a 204; HAProxy counts it all the same.
+    let unsent = if status == 204 {
+        "content-length0".len() as u64
+    } else {
         writer.number_field("content-length", body_len);
-    }
+        0
+    };
     if let Some(content_type) = content_type {
         writer.field(b"content-type", content_type);
     }
-    writer.logged()
+    writer.logged() + unsent
 }
 
 /// Writes where a redirect points to `out`.
@@ -362,7 +365,7 @@ impl<'w> Reader<'w> {
         Ok(())
     }
 
-    fn field(&mut self, compiler: &mut Compiler<'_>) -> Result<(), Problem> {
+    fn field(&mut self, compiler: &Compiler<'_>) -> Result<(), Problem> {
         let word = |index: usize| self.words.get(index).copied().unwrap_or_default();
         let (name, value) = (word(self.at + 1), word(self.at + 2));
         if name.is_empty() || value.is_empty() {
@@ -376,7 +379,7 @@ impl<'w> Reader<'w> {
         Ok(())
     }
 
-    fn payload(&mut self, compiler: &mut Compiler<'_>) -> Result<(), Problem> {
+    fn payload(&mut self, compiler: &Compiler<'_>) -> Result<(), Problem> {
         let at = self.at;
         let (word, expected) = match self.words.get(at).copied().unwrap_or_default() {
             b"default-errorfiles" => ("default-errorfiles", ""),
@@ -429,7 +432,7 @@ impl<'w> Reader<'w> {
         Ok(())
     }
 
-    fn format(&self, text: &[u8], compiler: &mut Compiler<'_>) -> Result<Format, Problem> {
+    fn format(&self, text: &[u8], compiler: &Compiler<'_>) -> Result<Format, Problem> {
         Format::compile(text, self.purpose, compiler)
             .map_err(|problem| problem.shifted(self.at.saturating_sub(1)))
     }
@@ -541,7 +544,7 @@ fn constant(
 pub(super) fn compile_redirect(
     words: &[&[u8]],
     purpose: Purpose,
-    compiler: &mut Compiler<'_>,
+    compiler: &Compiler<'_>,
 ) -> Result<(Final, usize), Problem> {
     let mut to = None;
     let mut status = 302;

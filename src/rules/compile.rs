@@ -1,10 +1,11 @@
 //! What compiling rules needs from the configuration around them, and how it says what is wrong.
 //!
-//! Compiling takes the words of a line (bytes: a configuration may hold any) and gives a value or a
-//! [`Problem`] that names the word. It asks for files, ACL names and ids through [`Surroundings`], so
-//! that this folder opens nothing and knows no other part of the configuration.
-//! It must never print and never panic, whatever the words are.
-//! Rejected: error enums with a variant a mistake. Messages are HAProxy's, so the text is the value.
+//! Compiling takes the words of a line (bytes: a configuration may hold any) and gives a value or
+//! a [`Problem`] that names the word. It asks for files, ACL names and ids through
+//! [`Surroundings`], so that this folder opens nothing and knows no other part of the
+//! configuration. It must never print and never panic, whatever the words are.
+//! Rejected: error enums with a variant a mistake. Messages are HAProxy's, so the text is the
+//! value.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -173,3 +174,6 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     }
     above.last().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

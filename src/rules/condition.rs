@@ -1,6 +1,6 @@
 //! ACLs and conditions: `if`/`unless` over tests, with AND, OR and negation.
 //!
-//! An ACL is one line (or one pair of braces): an expression and its patterns. A condition is any of
+//! An ACL is one line (or one pair of braces): expression and patterns. A condition is any of
 //! several groups of terms, a group needing all of its terms; a term is an ACL by name, which may
 //! be declared on several lines, or by braces. All ACLs of a configuration are in one table and are
 //! known by index, so that what one said is remembered for the rest of the message.
@@ -116,7 +116,9 @@ impl Acl {
                 suggestion,
                 ..Problem::new(0, format!("{text}."))
             })?;
-        let implied = own.map(|own| own.1).filter(|_| expression.is_plain());
+        let implied = own
+            .map(|own| own.1)
+            .filter(|_| expression.last_converter().is_none());
         let values = words.get(1..).unwrap_or_default();
         let patterns = Patterns::compile(
             values,
@@ -140,7 +142,7 @@ impl Acl {
         criterion: &[u8],
         keyword: &[u8],
         fetch: Option<&'static str>,
-        compiler: &mut Compiler<'_>,
+        compiler: &Compiler<'_>,
     ) -> Result<Expression, (String, Option<String>)> {
         let shown = String::from_utf8_lossy(keyword);
         let whole = String::from_utf8_lossy(criterion);
@@ -167,10 +169,10 @@ impl Acl {
         if rest.is_empty() {
             return Ok(expression);
         }
-        let error = match (expression.is_plain(), fetch) {
-            (true, Some(_)) => "missing comma after fetch keyword".to_owned(),
-            (true, None) => format!("missing comma after fetch keyword '{shown}'"),
-            (false, _) => "missing comma after converter".to_owned(),
+        let error = match (expression.last_converter(), fetch) {
+            (None, Some(_)) => "missing comma after fetch keyword".to_owned(),
+            (None, None) => format!("missing comma after fetch keyword '{shown}'"),
+            (Some(name), _) => format!("missing comma after converter '{name}'"),
         };
         Err(wrong(&ExpressionError::Converter(error)))
     }
@@ -419,3 +421,6 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
         ..Problem::new(at, text)
     });
 }
+
+#[cfg(test)]
+mod tests;

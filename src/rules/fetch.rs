@@ -257,11 +257,7 @@ impl Expression {
     ///
     /// # Errors
     /// A [`Problem`] about word 0.
-    pub fn compile(
-        text: &[u8],
-        scope: Scope,
-        compiler: &mut Compiler<'_>,
-    ) -> Result<Self, Problem> {
+    pub fn compile(text: &[u8], scope: Scope, compiler: &Compiler<'_>) -> Result<Self, Problem> {
         let (expression, rest) = Self::parse(text, scope, compiler).map_err(|error| Problem {
             suggestion: error.suggestion(),
             ..Problem::new(0, format!("{}.", error.text()))
@@ -282,7 +278,7 @@ impl Expression {
     pub(super) fn parse<'t>(
         text: &'t [u8],
         scope: Scope,
-        compiler: &mut Compiler<'_>,
+        compiler: &Compiler<'_>,
     ) -> Result<(Self, &'t [u8]), ExpressionError> {
         let (name, rest) = name(text);
         let (fetch, output, needs, rest) = samples::compile(name, rest, scope, compiler)?;
@@ -333,6 +329,7 @@ impl Expression {
                 ExpressionError::Converter(format!("invalid args in converter '{shown}' : {text}"))
             })?;
             self.converters.push(Converter {
+                name: row.name,
                 input: row.input,
                 step: converter,
             });
@@ -353,9 +350,9 @@ impl Expression {
         self.needs
     }
 
-    /// Whether there are no converters.
-    pub(super) fn is_plain(&self) -> bool {
-        self.converters.is_empty()
+    /// The name of the last converter, if there are any.
+    pub(super) fn last_converter(&self) -> Option<&'static str> {
+        self.converters.last().map(|converter| converter.name)
     }
 
     /// Whether its value may change within one request though the message does not.
@@ -474,3 +471,6 @@ impl<'a> Current<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

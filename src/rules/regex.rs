@@ -216,7 +216,7 @@ impl Reader<'_> {
                 self.repeatable = true;
             }
             b'*' | b'+' | b'?' => return self.quantifier(1),
-            b'{' => match self.braces() {
+            b'{' => match self.braces()? {
                 Some(length) => return self.quantifier(length),
                 None => {
                     self.out.push_str("\\{");
@@ -242,30 +242,53 @@ impl Reader<'_> {
     }
 
     /// Length of `{n}`, `{n,}` or `{n,m}` here; other braces stand for themselves.
-    fn braces(&self) -> Option<usize> {
-        let rest = self.pattern.get(self.at + 1..)?;
-        let end = rest.iter().position(|byte| *byte == b'}')?;
-        let (low, high) = match rest.get(..end)?.split_once_byte(b',') {
-            Some((low, high)) => (low, high),
-            None => (rest.get(..end)?, &b""[..]),
+    fn braces(&self) -> Result<Option<usize>, (String, usize)> {
+        let rest = self.pattern.get(self.at + 1..).unwrap_or_default();
+        let Some(end) = rest.iter().position(|byte| *byte == b'}') else {
+            return Ok(None);
         };
-        let number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
-        (!low.is_empty() && number(low) && number(high)).then_some(end + 2)
+        let inside = rest.get(..end).unwrap_or_default();
+        let (low, high) = match inside.split_once_byte(b',') {
+            Some((low, high)) => (low, Some(high)),
+            None => (inside, None),
+        };
+        let digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+        if low.is_empty() || !digits(low) || !high.is_none_or(digits) {
+            return Ok(None);
+        }
+        let number = |text: &[u8]| {
+            let number = super::fetch::leading_int(text).unwrap_or_default();
+            let too_big = || "number too big in {} quantifier".to_owned();
+            u16::try_from(number).map_err(|_| (too_big(), self.at + 1 + end))
+        };
+        let (low, high) = match high {
+            None | Some(b"") => (number(low)?, u16::MAX),
+            Some(high) => (number(low)?, number(high)?),
+        };
+        if low > high {
+            let text = "numbers out of order in {} quantifier";
+            return Err((text.to_owned(), self.at + 1 + end));
+        }
+        Ok(Some(end + 2))
     }
 
+    /// A quantifier of that length; it makes what it repeats unrepeatable.
     fn quantifier(&mut self, length: usize) -> Result<(), (String, usize)> {
-        if !self.repeatable {
+        if !std::mem::take(&mut self.repeatable) {
             let text = "quantifier does not follow a repeatable item";
             return Err((text.to_owned(), self.at));
         }
         self.copy(length);
         if self.ahead(b"+") {
-            return Err(unsupported("possessive quantifiers", self.at));
+            self.at += 1;
+            return match self.pattern.get(self.at) {
+                Some(b'*' | b'+' | b'?') => self.quantifier(1),
+                _ => Err(unsupported("possessive quantifiers", self.at - 1)),
+            };
         }
         if self.ahead(b"?") {
             self.copy(1);
         }
-        self.repeatable = false;
         Ok(())
     }
 
@@ -274,10 +297,10 @@ impl Reader<'_> {
         self.open += 1;
         self.repeatable = false;
         for (start, what) in [
-            (&b"(?="[..], "look-ahead"),
-            (b"(?!", "look-ahead"),
-            (b"(?<=", "look-behind"),
-            (b"(?<!", "look-behind"),
+            (&b"(?="[..], "look-ahead assertions"),
+            (b"(?!", "look-ahead assertions"),
+            (b"(?<=", "look-behind assertions"),
+            (b"(?<!", "look-behind assertions"),
             (b"(?>", "atomic groups"),
             (b"(?|", "branch reset groups"),
             (b"(?(", "conditional groups"),
@@ -285,7 +308,6 @@ impl Reader<'_> {
             (b"(?&", "recursion"),
             (b"(?P>", "recursion"),
             (b"(?P=", "back-references"),
-            (b"(*", "backtracking verbs"),
         ] {
             if self.ahead(start) {
                 return Err(unsupported(what, at));
@@ -301,20 +323,44 @@ impl Reader<'_> {
             self.open -= 1;
             return Ok(());
         }
-        if self.ahead(b"(?") {
-            // Flags and names: copied up to the end of the opening.
-            let rest = self.pattern.get(at + 2..).unwrap_or_default();
-            let end = rest.iter().position(|byte| b":>)".contains(byte));
-            let Some(end) = end else {
-                return Err(("missing closing parenthesis".to_owned(), self.pattern.len()));
-            };
-            if rest.get(end) == Some(&b')') {
-                self.open -= 1;
-            }
-            self.copy(end + 3);
-        } else {
-            self.copy(1);
+        let verb = self.pattern.get(at + 2).is_some_and(u8::is_ascii_uppercase);
+        if self.ahead(b"(*") && verb {
+            return Err(unsupported("backtracking verbs", at));
         }
+        if self.ahead(b"(?") {
+            return self.special_group();
+        }
+        self.copy(1);
+        Ok(())
+    }
+
+    /// Flags, or a group that has flags or a name: copied up to the end of the opening.
+    fn special_group(&mut self) -> Result<(), (String, usize)> {
+        let rest = self.pattern.get(self.at + 2..).unwrap_or_default();
+        let named = rest.starts_with(b"<") || rest.starts_with(b"P<");
+        let stops: &[u8] = if named { b">" } else { b":)" };
+        let end = rest.iter().position(|byte| stops.contains(byte));
+        let before = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        if named {
+            let Some(end) = end else {
+                let text = "syntax error in subpattern name (missing terminator?)";
+                return Err((text.to_owned(), self.pattern.len()));
+            };
+            self.copy(end + 3);
+            return Ok(());
+        }
+        if let Some(bad) = before.iter().position(|byte| !b"imsxU-".contains(byte)) {
+            let text = "unrecognized character after (? or (?-";
+            return Err((text.to_owned(), self.at + 2 + bad));
+        }
+        let Some(end) = end else {
+            let text = "missing closing parenthesis";
+            return Err((text.to_owned(), self.pattern.len()));
+        };
+        if rest.get(end) == Some(&b')') {
+            self.open -= 1;
+        }
+        self.copy(end + 3);
         Ok(())
     }
 
@@ -326,9 +372,9 @@ impl Reader<'_> {
         self.repeatable = true;
         match next {
             b'1'..=b'9' | b'k' | b'g' => return Err(unsupported("back-references", self.at)),
-            b'K' => return Err(unsupported("\\K", self.at)),
+            b'K' => return Err(unsupported("\\K escapes", self.at)),
             b'R' | b'X' | b'C' | b'G' | b'p' | b'P' | b'c' => {
-                let name = format!("\\{}", char::from(next));
+                let name = format!("\\{} escapes", char::from(next));
                 return Err(unsupported(&name, self.at));
             }
             b'Q' => {
@@ -394,7 +440,7 @@ impl Reader<'_> {
                     .and_then(|text| u8::from_str_radix(text, 16).ok());
                 let Some(value) = value else {
                     let text = "character code point value in \\x{} or \\o{} is too large";
-                    return Err((text.to_owned(), self.at + 2 + length));
+                    return Err((text.to_owned(), self.at + 1 + length));
                 };
                 self.literal(value);
                 self.at += 2 + length;
@@ -441,7 +487,7 @@ impl Reader<'_> {
             };
             match byte {
                 b']' if self.at > first => break,
-                b'[' if self.ahead(b"[:") => match self.posix_class() {
+                b'[' if self.ahead(b"[:") => match self.posix_class()? {
                     Some(length) => self.copy(length),
                     None => {
                         self.literal(byte);
@@ -459,11 +505,12 @@ impl Reader<'_> {
                 },
                 // A range keeps its hyphen; at either end it stands for itself.
                 b'-' => {
-                    let last = self.pattern.get(self.at + 1) == Some(&b']');
-                    if self.at == first || last {
+                    let next = self.pattern.get(self.at + 1).copied();
+                    if self.at == first || next == Some(b']') {
                         self.literal(byte);
                         self.at += 1;
                     } else {
+                        self.range(first, next)?;
                         self.copy(1);
                     }
                 }
@@ -478,14 +525,42 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Checks a range between two plain characters; the crate checks those with escapes.
+    fn range(&self, first: usize, to: Option<u8>) -> Result<(), (String, usize)> {
+        let plain = |byte: u8| byte != b'\\' && byte != b'[' && byte != b']';
+        let escaped = self.at >= first + 2 && self.pattern.get(self.at - 2) == Some(&b'\\');
+        let from = self.pattern.get(self.at - 1).copied().filter(|_| !escaped);
+        match (
+            from.filter(|byte| plain(*byte)),
+            to.filter(|byte| plain(*byte)),
+        ) {
+            (Some(from), Some(to)) if from > to => {
+                let text = "range out of order in character class";
+                Err((text.to_owned(), self.at + 1))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Length of `[:name:]` here.
-    fn posix_class(&self) -> Option<usize> {
-        let rest = self.pattern.get(self.at + 2..)?;
-        let end = rest.windows(2).position(|pair| pair == b":]")?;
-        rest.get(..end)?
-            .iter()
-            .all(|byte| byte.is_ascii_alphabetic() || *byte == b'^')
-            .then_some(end + 4)
+    fn posix_class(&self) -> Result<Option<usize>, (String, usize)> {
+        const NAMES: &[&[u8]] = &[
+            b"alnum", b"alpha", b"ascii", b"blank", b"cntrl", b"digit", b"graph", b"lower",
+            b"print", b"punct", b"space", b"upper", b"word", b"xdigit",
+        ];
+        let rest = self.pattern.get(self.at + 2..).unwrap_or_default();
+        let Some(end) = rest.windows(2).position(|pair| pair == b":]") else {
+            return Ok(None);
+        };
+        let inside = rest.get(..end).unwrap_or_default();
+        let name = inside.strip_prefix(b"^").unwrap_or(inside);
+        if NAMES.contains(&name) {
+            return Ok(Some(end + 4));
+        }
+        if name.iter().all(u8::is_ascii_alphabetic) {
+            return Err(("unknown POSIX class name".to_owned(), self.at + 2));
+        }
+        Ok(None)
     }
 }
 
@@ -507,3 +582,6 @@ impl SplitOnce for [u8] {
         Some((self.get(..at)?, self.get(at + 1..)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,9 +37,7 @@ impl Head {
         let mut from = 0;
         loop {
             let end = from + bytes[from..].iter().position(|&b| b == b'\n')?;
-            let line = bytes[from..end]
-                .strip_suffix(b"\r")
-                .unwrap_or(&bytes[from..end]);
+            let line = without_cr(&bytes[from..end]);
             from = end + 1;
             if line.is_empty() {
                 if lines.is_empty() {
@@ -107,6 +105,10 @@ impl Head {
     fn is_chunked(&self) -> bool {
         self.has_token("transfer-encoding", "chunked")
     }
+}
+
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Bytes to text, one character a byte.
@@ -187,9 +189,7 @@ fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     // Trailers, up to the empty line.
     loop {
         let len = bytes[at..].iter().position(|&b| b == b'\n')?;
-        let line = bytes[at..at + len]
-            .strip_suffix(b"\r")
-            .unwrap_or(&bytes[at..at + len]);
+        let line = without_cr(&bytes[at..at + len]);
         at += len + 1;
         if line.is_empty() {
             return Some((data, at));

@@ -1,0 +1,353 @@
+//! Drafts that have no errors become the immutable `Config`: positions become ids, what nobody said
+//! becomes the default, names of servers become addresses.
+//!
+//! Ids follow the order of the files; numbers (`id`) that nobody asked for are the lowest free
+//! ones, as HAProxy gives them, because `show stat` prints them. `resolve` has checked everything
+//! before, except that names resolve: that is told here.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::diag::Lead;
+use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft};
+use super::lines::endpoint;
+use super::model::{
+    Check, Config, Global, Listener, Proxy, Server, ServerId, SwitchTarget, Timeouts,
+};
+use super::resolve::{Resolved, check_port, id_of};
+use super::sections::{LoadOptions, Parser};
+use super::units::{Host, Port};
+use crate::base::addr::Endpoint;
+use crate::rules::condition::{Acl, Condition};
+use crate::rules::format::Format;
+
+/// `stats timeout`, ms.
+const STATS_TIMEOUT: u32 = 10_000;
+/// `stats maxconn`.
+const STATS_MAXCONN: u32 = 10;
+/// `tune.bufsize`.
+pub(super) const BUFFER_SIZE: u32 = 16_384;
+/// `tune.maxrewrite`.
+const MAX_REWRITE: u32 = 1024;
+/// `tune.http.maxhdr`.
+const MAX_HEADERS: u16 = 101;
+/// `tune.maxaccept`.
+const MAX_ACCEPT: u16 = 4;
+/// `tune.http.logurilen`.
+const LOG_LINE_MAX: u32 = 1024;
+/// `log-tag`.
+const LOG_TAG: &str = "haproxy";
+
+impl Parser<'_> {
+    /// The servers of all proxies, in order, their names resolved.
+    pub(super) fn resolve_servers(&mut self) -> Vec<Vec<Server>> {
+        let mut all = Vec::new();
+        let mut failed = false;
+        let mut next = 0;
+        for (at, proxy) in self.proxies.iter().enumerate() {
+            let taken = proxy.servers.iter().filter_map(|one| one.number);
+            let mut free = FreeNumbers::new(1, taken);
+            let mut servers = Vec::new();
+            for draft in &proxy.servers {
+                let (id, number) = (ServerId(next), draft.number.unwrap_or_else(|| free.take()));
+                next += 1;
+                match self.resolve_server(at, draft, id, number) {
+                    Some(server) => servers.push(server),
+                    None => {
+                        failed = true;
+                        let name = match &draft.address.host {
+                            Host::Name(name) => name.as_str(),
+                            _ => "",
+                        };
+                        let message = format!(
+                            "'server {}/{}' : could not resolve address '{name}'.",
+                            proxy.name, draft.name
+                        );
+                        self.found
+                            .alert(draft.address_at.clone(), message)
+                            .lead(Lead::Place);
+                    }
+                }
+            }
+            all.push(servers);
+        }
+        if failed {
+            self.found
+                .alert_bare("Failed to initialize server(s) addr.");
+        }
+        all
+    }
+
+    fn resolve_server(
+        &self,
+        at: usize,
+        draft: &ServerDraft,
+        id: ServerId,
+        number: u32,
+    ) -> Option<Server> {
+        let settings = &draft.settings;
+        let is_inet = !matches!(draft.address.host, Host::Unix(_) | Host::Abstract(_));
+        let (port, port_offset) = match draft.address.port {
+            _ if !is_inet => (0, None),
+            Port::Offset(by) => (0, Some(by)),
+            Port::None | Port::One(0) => (0, Some(0)),
+            Port::One(port) | Port::Range(port, _) => (port, None),
+        };
+        let disabled = self
+            .proxies
+            .get(at)
+            .is_some_and(|proxy| proxy.settings.disabled);
+        let endpoint = match super::lines::endpoint(&draft.address, Some(port), self.host) {
+            Ok(endpoint) => endpoint,
+            // A proxy that never runs need not find its servers.
+            Err(_) if disabled => {
+                Endpoint::Inet(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+            }
+            Err(_) => return None,
+        };
+        let hostname = match &draft.address.host {
+            Host::Name(name) => Some(name.clone()),
+            _ => None,
+        };
+        let check = settings.check.then(|| Check {
+            endpoint: self.check_endpoint(draft, &endpoint),
+            inter: settings.inter,
+            fastinter: settings.fastinter,
+            downinter: settings.downinter,
+            rise: settings.rise,
+            fall: settings.fall,
+            own_address: settings.check_address.is_some(),
+            own_port: settings.check_port,
+        });
+        Some(Server {
+            id,
+            proxy: id_of(at),
+            number,
+            name: draft.name.clone(),
+            place: self.model_place(&draft.at),
+            endpoint,
+            port_offset,
+            hostname,
+            weight: settings.weight,
+            backup: settings.backup,
+            disabled: settings.disabled,
+            maxconn: settings.maxconn,
+            maxqueue: settings.maxqueue,
+            check,
+        })
+    }
+
+    /// Where a server's check connects to.
+    fn check_endpoint(&self, draft: &ServerDraft, server: &Endpoint) -> Endpoint {
+        let port = check_port(draft).unwrap_or(0);
+        let own = draft.settings.check_address.as_ref();
+        let own = own.and_then(|(spec, _)| endpoint(spec, Some(port), self.host).ok());
+        match (own, server) {
+            (Some(own), _) => own,
+            (None, Endpoint::Inet(address)) => Endpoint::Inet(SocketAddr::new(address.ip(), port)),
+            (None, other) => other.clone(),
+        }
+    }
+}
+
+/// Numbers that nobody asked for, in order.
+struct FreeNumbers {
+    next: u32,
+    taken: HashSet<u32>,
+}
+
+impl FreeNumbers {
+    fn new(next: u32, taken: impl Iterator<Item = u32>) -> Self {
+        let taken = taken.collect();
+        Self { next, taken }
+    }
+
+    fn take(&mut self) -> u32 {
+        while self.taken.contains(&self.next) {
+            self.next += 1;
+        }
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+/// The configuration of drafts that have no errors.
+pub(super) fn build(
+    parser: &mut Parser<'_>,
+    options: &LoadOptions,
+    resolved: Vec<Resolved>,
+    servers_of: Vec<Vec<Server>>,
+) -> Config {
+    let drafts = std::mem::take(&mut parser.proxies);
+    let taken = drafts.iter().filter_map(|draft| draft.number);
+    // The frontend of the stats sockets, when there is one, is number 1.
+    let first = 1 + u32::from(!parser.global.stats_sockets.is_empty());
+    let mut free = FreeNumbers::new(first, taken);
+    let mut config = Config {
+        global: build_global(std::mem::take(&mut parser.global), parser, options),
+        proxies: Vec::new(),
+        servers: Vec::new(),
+        listeners: Vec::new(),
+        acls: std::mem::take(&mut parser.acls),
+    };
+    let all = drafts.into_iter().zip(resolved).zip(servers_of);
+    for (at, ((draft, resolved), servers)) in all.enumerate() {
+        let number = draft.number.unwrap_or_else(|| free.take());
+        let start = index(config.listeners.len());
+        config.listeners.extend(build_listeners(&draft.listeners));
+        let listeners = start..index(config.listeners.len());
+        let start = index(config.servers.len());
+        config.servers.extend(servers);
+        let servers = start..index(config.servers.len());
+        let proxy = build_proxy(at, number, draft, resolved, &config.global, &config.acls);
+        config.proxies.push(Proxy {
+            listeners,
+            servers,
+            ..proxy
+        });
+    }
+    config
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn build_listeners(drafts: &[ListenerDraft]) -> Vec<Listener> {
+    let taken = drafts.iter().filter_map(|one| one.number);
+    let mut free = FreeNumbers::new(1, taken);
+    let numbered = drafts.iter().map(|draft| Listener {
+        number: draft.number.unwrap_or_else(|| free.take()),
+        ..draft.listener.clone()
+    });
+    numbered.collect()
+}
+
+fn build_proxy(
+    at: usize,
+    number: u32,
+    draft: ProxyDraft,
+    resolved: Resolved,
+    global: &Global,
+    acls: &[Acl],
+) -> Proxy {
+    let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
+    let settings = draft.settings;
+    let mut http_request = draft.request;
+    http_request.extend(draft.redirects);
+    let mut logs = Vec::new();
+    for log in settings.logs {
+        match log {
+            LogLine::Global => logs.extend(global.logs.iter().cloned()),
+            LogLine::Target(target) => logs.push(target),
+        }
+    }
+    let log_format = resolved.log_format.filter(|_| !logs.is_empty());
+    let of = |condition: &Option<Condition>| {
+        let condition = condition.as_ref();
+        condition.is_some_and(|condition| condition.needs_destination(acls))
+    };
+    let by_log = log_format.as_ref().is_some_and(Format::needs_destination);
+    let by_switch = resolved.switches.iter().any(|switch| {
+        let by_target = match &switch.target {
+            SwitchTarget::Dynamic(format) => format.needs_destination(),
+            SwitchTarget::Backend(_) => false,
+        };
+        by_target || of(&switch.condition)
+    });
+    let by_rule = http_request.iter().any(|rule| rule.needs_destination(acls))
+        || draft
+            .response
+            .iter()
+            .any(|rule| rule.needs_destination(acls));
+    Proxy {
+        id: id_of(at),
+        number,
+        name: draft.name,
+        place: draft.place,
+        is_frontend,
+        is_backend,
+        disabled: settings.disabled,
+        mode: settings.mode,
+        description: draft.description,
+        listeners: 0..0,
+        servers: 0..0,
+        maxconn: settings.maxconn.filter(|_| is_frontend),
+        full_conn: settings.full_conn,
+        backlog: settings.backlog,
+        timeouts: without_zeros(settings.timeouts),
+        logs,
+        log_tag: settings.log_tag,
+        log_format,
+        log_options: settings.log_options,
+        forward_for: settings.forward_for,
+        http_connection: settings.http_connection,
+        reuse: settings.reuse,
+        abort_on_close: settings.abort_on_close,
+        retries: settings.retries,
+        redispatch: settings.redispatch,
+        algorithm: settings.algorithm,
+        all_backups: settings.all_backups,
+        monitor_uri: settings.monitor_uri,
+        error_files: settings.error_files,
+        http_request,
+        http_response: draft.response,
+        switches: resolved.switches,
+        default_backend: resolved.default_backend,
+        needs_destination: by_log || by_switch || by_rule,
+    }
+}
+
+/// A timeout of 0 is one that was not set (and takes back what `defaults` said).
+fn without_zeros(said: Timeouts) -> Timeouts {
+    let set = |time: Option<u32>| time.filter(|time| *time > 0);
+    Timeouts {
+        client: set(said.client),
+        client_fin: set(said.client_fin),
+        connect: set(said.connect),
+        server: set(said.server),
+        server_fin: set(said.server_fin),
+        http_request: set(said.http_request),
+        http_keep_alive: set(said.http_keep_alive),
+        queue: set(said.queue),
+        check: set(said.check),
+        tunnel: set(said.tunnel),
+    }
+}
+
+fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -> Global {
+    let buffer_size = said.buffer_size.unwrap_or(BUFFER_SIZE);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let variables = parser.variables.iter();
+    Global {
+        logs: said.logs,
+        log_tag: said.log_tag.unwrap_or_else(|| LOG_TAG.to_owned()),
+        log_hostname: said.log_hostname,
+        chroot: said.chroot,
+        user: said.user,
+        group: said.group,
+        daemon: said.daemon || options.daemon,
+        pid_file: options.pid_file.clone().or(said.pid_file),
+        maxconn: options.maxconn.or(said.maxconn),
+        descriptors_max: said.descriptors_max,
+        hard_stop_after: said.hard_stop_after.filter(|time| *time > 0),
+        spread_checks: said.spread_checks,
+        stats_sockets: said.stats_sockets,
+        stats_timeout: said.stats_timeout.unwrap_or(STATS_TIMEOUT),
+        stats_maxconn: said.stats_maxconn.unwrap_or(STATS_MAXCONN),
+        buffer_size,
+        // As HAProxy: never more than half of the buffer.
+        max_rewrite: said.max_rewrite.unwrap_or(MAX_REWRITE).min(buffer_size / 2),
+        max_headers: said.max_headers.unwrap_or(MAX_HEADERS),
+        max_accept: said.max_accept.unwrap_or(MAX_ACCEPT),
+        log_line_max: said.log_line_max.unwrap_or(LOG_LINE_MAX),
+        node: said.node,
+        description: said.description,
+        environment: variables
+            .map(|(name, value)| (text(name), text(value)))
+            .collect(),
+        zero_warning: said.zero_warning || options.zero_warning,
+        quiet: said.quiet || options.quiet,
+        strict_limits: !said.limits_are_loose,
+    }
+}
