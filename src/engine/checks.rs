@@ -42,6 +42,11 @@ impl Probe {
     pub fn is_running(&self) -> bool {
         self.socket.is_some()
     }
+
+    /// Its timer, and when its next step is due (ms).
+    pub(crate) fn promise(&self) -> (TimerId, u64) {
+        (self.timer, self.due_ms)
+    }
 }
 
 /// A change asked for through the runtime socket.

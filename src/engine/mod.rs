@@ -17,6 +17,7 @@ pub mod cli;
 pub mod context;
 pub mod deadline;
 pub mod exchange;
+mod invariants;
 pub mod journal;
 pub mod relay;
 pub mod request;

@@ -64,6 +64,21 @@ pub struct IdleList {
 }
 
 impl IdleList {
+    /// Whether a connection lies here.
+    pub(crate) fn contains(&self, key: Key<Upstream>) -> bool {
+        self.proven.contains(&key) || self.fresh.contains(&key)
+    }
+
+    /// Whether none lies here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proven.is_empty() && self.fresh.is_empty()
+    }
+
+    /// Shows each connection that lies here.
+    pub(crate) fn each(&self, see: impl FnMut(Key<Upstream>)) {
+        self.proven.iter().chain(&self.fresh).copied().for_each(see);
+    }
+
     fn remove(&mut self, key: Key<Upstream>) -> bool {
         for list in [&mut self.proven, &mut self.fresh] {
             // The one that closes is mostly among the oldest.
