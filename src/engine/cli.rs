@@ -37,6 +37,14 @@ pub struct Cli {
     quit: bool,
 }
 
+impl Cli {
+    /// Its timer, and when its silence is too long (ms).
+    pub(crate) fn promise(&self) -> (TimerId, u64) {
+        let due = self.active_ms + u64::from(self.caller.timeout_ms);
+        (self.timer, due)
+    }
+}
+
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// A connection came in on a stats socket.
     pub(crate) fn accepted_cli(&mut self, position: usize, socket: Socket) {

@@ -1,11 +1,12 @@
 //! Towards servers: choosing one, connecting, trying again, keeping connections for reuse.
 //!
-//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its server's
-//! idle list, last in first out, and `user` is empty. The one loop of a request's life is here: a
-//! failed attempt is made again, on the same server after a pause or, with `option redispatch`, on
-//! another (configuration.txt 4.2 "retries", "option redispatch"). A request on a reused connection
-//! that died before any byte of an answer is sent once more when its method allows; else the client's
-//! connection is closed without an answer, so that the client may repeat it (RFC 9110 §9.2.2).
+//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its
+//! server's idle list, last in first out, and `user` is empty. The one loop of a request's life is
+//! here: a failed attempt is made again, on the same server after a pause or, with `option
+//! redispatch`, on another (configuration.txt 4.2 "retries", "option redispatch"). A request on a
+//! reused connection that died before any byte of an answer is sent once more when its method
+//! allows; else the client's connection is closed without an answer, so that the client may repeat
+//! it (RFC 9110 §9.2.2).
 
 use super::accept::Client;
 use super::checks::place;
@@ -63,6 +64,21 @@ pub struct IdleList {
 }
 
 impl IdleList {
+    /// Whether a connection lies here.
+    pub(crate) fn contains(&self, key: Key<Upstream>) -> bool {
+        self.proven.contains(&key) || self.fresh.contains(&key)
+    }
+
+    /// Whether none lies here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proven.is_empty() && self.fresh.is_empty()
+    }
+
+    /// Shows each connection that lies here.
+    pub(crate) fn each(&self, see: impl FnMut(Key<Upstream>)) {
+        self.proven.iter().chain(&self.fresh).copied().for_each(see);
+    }
+
     fn remove(&mut self, key: Key<Upstream>) -> bool {
         for list in [&mut self.proven, &mut self.fresh] {
             // The one that closes is mostly among the oldest.
