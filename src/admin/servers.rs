@@ -7,7 +7,7 @@
 use std::io::Write as _;
 
 use crate::base::addr::Endpoint;
-use crate::config::model::{Proxy, Server};
+use crate::config::model::{Mode, Proxy, Server};
 use crate::engine::service::View;
 
 /// How long idle server connections are kept at least, ms, as `show servers conn` prints it
@@ -73,9 +73,10 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
     let (address, port) = address_and_port(&server.endpoint);
     let check = server.check.as_ref();
     let check_port = check.and_then(|check| check.own_port).unwrap_or(0);
-    let check_address = check
-        .filter(|check| check.own_address)
-        .map_or("-".to_owned(), |check| address_and_port(&check.endpoint).0);
+    let check_address = check.filter(|check| check.own_address).map_or_else(
+        || "-".to_owned(),
+        |check| address_and_port(&check.endpoint).0,
+    );
     // The model does not say whether a number was given; one that differs from its place was.
     let place = server.id.0 - backend.servers.start + 1;
     drop(writeln!(
@@ -112,7 +113,7 @@ pub fn connections(
         for server in view.config.servers_of(backend) {
             let index = server.id.0 as usize;
             let idle = view.idle.get(index).copied().unwrap_or_default();
-            let used = view.server_stats.get(index).map_or(0, |c| c.scur);
+            let used = used_connections(backend, index, view);
             let most = most_connections(index, view);
             let (address, port) = address_and_port(&server.endpoint);
             drop(writeln!(
@@ -124,6 +125,13 @@ pub fn connections(
         }
     }
     Ok(())
+}
+
+/// The connections in use of a server, by its index. Those of TCP sessions do not count, because
+/// nobody else may ever use them.
+pub(super) fn used_connections(proxy: &Proxy, server: usize, view: &View<'_>) -> u32 {
+    let used = view.server_stats.get(server).map_or(0, |c| c.scur);
+    if proxy.mode == Mode::Http { used } else { 0 }
 }
 
 /// The most connections that a server had at once, by its index; a check's counts, too.

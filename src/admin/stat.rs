@@ -227,7 +227,7 @@ fn each_row<'a>(
     proxy: &'a Proxy,
     mut give: impl FnMut(Row<'a>),
 ) {
-    if proxy.is_frontend && request.wants(Kind::Frontend) && request.server <= 0 {
+    if proxy.is_frontend && request.wants(Kind::Frontend) {
         give(frontend(proxy, view));
     }
     if !proxy.is_backend {
@@ -245,7 +245,7 @@ fn each_row<'a>(
             give(server_row(proxy, server, view, request.level));
         }
     }
-    if request.wants(Kind::Backend) && request.server <= 0 {
+    if request.wants(Kind::Backend) {
         give(backend(proxy, view, request.level));
     }
 }
@@ -414,12 +414,12 @@ fn frontend<'a>(proxy: &'a Proxy, view: &View<'a>) -> Row<'a> {
     if http {
         row.set(Column::Intercepted, counters.intercepted);
         let open = u64::from(counters.scur);
+        // Requests whose answer has not begun; 1xx answers are not the last word.
+        let answered = counters.hrsp.iter().skip(1).sum();
+        let streams = counters.req_tot.saturating_sub(answered);
+        let (requests, connections) = (counters.req_tot, counters.conn_tot);
         let (bin, bout) = (counters.bin, counters.bout);
-        let connections = counters.conn_tot;
-        http1(
-            &mut row,
-            [open, open, connections, counters.req_tot, bin, bout],
-        );
+        http1(&mut row, [open, streams, connections, requests, bin, bout]);
     } else {
         http1(&mut row, [0; 6]);
     }
@@ -525,7 +525,10 @@ fn server_row<'a>(
     row.set(Column::SrvIcur, idle);
     row.set(Column::IdleConnCur, idle);
     row.set(Column::SafeConnCur, 0u32);
-    row.set(Column::UsedConnCur, counters.scur);
+    row.set(
+        Column::UsedConnCur,
+        servers::used_connections(proxy, index, view),
+    );
     row.set(Column::NeedConnEst, servers::most_connections(index, view));
     row
 }

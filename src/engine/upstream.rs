@@ -419,6 +419,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
         };
         let endpoint = endpoint.as_ref().unwrap_or(&described.endpoint);
+        self.server_stats[server.0 as usize].connect += 1;
+        self.proxy_stats[described.proxy.0 as usize].back.connect += 1;
         let socket = match self.net.connect(endpoint, ConnectOptions::default()) {
             Ok(socket) => socket,
             Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
@@ -480,7 +482,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             record.ready.add(Readiness::WRITABLE);
         }
         record.uses += 1;
-        let server = record.server;
         client.active_ms = self.now.ms;
         let http = session.txn.http;
         client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
@@ -488,10 +489,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let early = self.config.proxy(client.frontend).log_options.log_asap;
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.backend_source = self.net.local_address(&record.socket);
-        }
-        self.server_stats[server.0 as usize].connect += 1;
-        if let Some(backend) = session.backend {
-            self.proxy_stats[backend.0 as usize].back.connect += 1;
         }
         if !http && early {
             self.log_early(key);
@@ -536,6 +533,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 _ => Flow::Again,
             };
         }
+        // HAProxy counts each attempt as a session of the server.
+        let stats = &mut self.server_stats[server.0 as usize];
+        stats.stot += 1;
+        stats.rate.add(self.now.ms, 1);
         let pause = RETRY_PAUSE_MS.min(proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS));
         session.retry_at_ms = match errno {
             Some(_) => self.now.ms + u64::from(pause),
