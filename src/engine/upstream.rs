@@ -622,7 +622,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.proxy_stats[backend.0 as usize].back.eresp += u64::from(!reused);
         }
         if reused {
-            session.txn.status = 0;
+            // Nobody was answered: the client will ask again, and that will be logged.
+            session.logged = true;
             return Flow::Close(Termination::SERVER_IN_HEADERS);
         }
         self.answer_status(key, 502, Termination::SERVER_IN_HEADERS)
@@ -761,7 +762,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Closes a connection that nobody uses.
-    fn close_idle(&mut self, key: Key<Upstream>) {
+    pub(crate) fn close_idle(&mut self, key: Key<Upstream>) {
         let Some(record) = self.upstreams.remove(key) else {
             return;
         };

@@ -52,7 +52,11 @@ fn allowed(
     last: bool,
 ) -> bool {
     let faults = &excuses.faults;
-    let quirk = if last { client.script.quirk } else { Quirk::None };
+    let quirk = if last {
+        client.script.quirk
+    } else {
+        Quirk::None
+    };
     let client_odd = client.script.quirk != Quirk::None
         || faults.client_reset > 0
         || faults.abandoned > 0

@@ -642,7 +642,8 @@ impl Net for Fake {
         if let Some(before) = self.nudge.take()
             && self.core.progress != before
         {
-            self.core.problem("lost wakeup: told anew, the engine went on".to_owned());
+            self.core
+                .problem("lost wakeup: told anew, the engine went on".to_owned());
         }
         loop {
             if self.catch_up() || until_ms.is_some_and(|until| until <= self.core.now) {
@@ -693,7 +694,8 @@ impl Net for Fake {
 
     fn connect(&mut self, to: &Endpoint, how: ConnectOptions) -> Result<Socket, Stop> {
         let Some(server) = self.endpoints.iter().position(|known| known == to) else {
-            self.core.problem(format!("connect to {to}, which nobody configured"));
+            self.core
+                .problem(format!("connect to {to}, which nobody configured"));
             return Err(Stop::Failed(ECONNREFUSED));
         };
         let core = &mut self.core;
