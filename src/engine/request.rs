@@ -319,7 +319,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The session is now the backend's too.
     fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
         let now = self.now.ms;
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.backend = Some(backend.id);
         session.txn.backend = backend.id.0;
         session.retries_left = backend.retries;
@@ -449,7 +449,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// The request never was the backend's after all.
     fn leave_backend(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         if let Some(backend) = session.backend.take() {
             self.proxy_stats[backend.0 as usize].back.leave();
         }

@@ -127,7 +127,9 @@ pub(crate) fn proxy_record(
             proxy.all_backups,
         ),
         queue: Queue::new(),
-        full_conn: proxy.full_conn.unwrap_or(fronts.div_ceil(10).max(1)),
+        full_conn: proxy
+            .full_conn
+            .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
     }
@@ -262,7 +264,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn give_slot(&mut self, key: Key<Client>, server: ServerId) {
         let now = self.now.ms;
         let config = self.config;
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
@@ -285,7 +287,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Gives the session's slot back; somebody may be waiting for it.
     pub(crate) fn free_slot(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         let Some(server) = session.server.filter(|_| session.holds_slot) else {
             return;
         };
@@ -332,7 +334,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     fn leave_with_slot(&mut self, key: Key<Client>, position: u32, server: ServerId) {
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         session.ticket = None;
         session.txn.counters.backend_queue = position;
         client.phase = Phase::Connect;
@@ -342,7 +344,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Takes a waiting session out of its queue.
     pub(crate) fn leave_queue(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         let (Some(ticket), Some(backend)) = (session.ticket.take(), session.backend) else {
             return;
         };
@@ -356,7 +358,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// The wait in the queue has ended without a server.
     pub(crate) fn mark_dequeued(&mut self, key: Key<Client>) {
         let now = self.now.ms;
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.txn.marks.dequeued = now as i64;
     }
 
@@ -700,7 +702,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Leaves the session's server connection to whoever comes next.
     pub(crate) fn park_upstream(&mut self, key: Key<Client>) {
         let config = self.config;
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let Some(found) = session.upstream.take() else {
             return;
         };
@@ -737,7 +739,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Closes the session's server connection, if it has one.
     pub(crate) fn drop_upstream(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         let Some(upstream) = session.upstream.take() else {
             return;
         };
