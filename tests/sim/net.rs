@@ -75,6 +75,8 @@ pub struct Sock {
     /// The engine has been told that it may receive, and has not been told otherwise since.
     told: bool,
     told_end: bool,
+    /// The wait that told it last: its edge may be acted on after a receive.
+    told_in: u64,
     pub last_at: u64,
 }
 
@@ -149,6 +151,7 @@ pub struct Core {
     pub problems: Vec<String>,
     pub trace: bool,
     pub wasted: u64,
+    waits: u64,
     progress: u64,
     doors: Vec<Door>,
     pub server_up: Vec<bool>,
@@ -247,6 +250,7 @@ impl Core {
             // A fresh connection may be tried at once.
             told: owner == Owner::Backlog,
             told_end: false,
+            told_in: 0,
             last_at: 0,
         });
         self.socks.len() - 1
@@ -329,6 +333,7 @@ impl Fake {
             problems: Vec::new(),
             trace: false,
             wasted: 0,
+            waits: 1,
             progress: 0,
             doors: (0..doors).map(|_| Door::default()).collect(),
             server_up: vec![true; servers],
@@ -579,7 +584,9 @@ fn door_handle(index: usize) -> Handle {
 
 fn tell(core: &mut Core, sock: usize, mask: u8) {
     core.say(|| format!("#{sock} edge {mask:04b}"));
+    let waits = core.waits;
     let s = &mut core.socks[sock];
+    s.told_in = waits;
     s.told |= mask & 1 != 0;
     s.told_end |= mask & 12 != 0;
 }
@@ -639,6 +646,7 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
 
 impl Net for Fake {
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
+        self.core.waits += 1;
         if let Some(before) = self.nudge.take()
             && self.core.progress != before
         {
@@ -762,7 +770,8 @@ impl Net for Fake {
         if into.is_empty() {
             core.problem(format!("#{sock} receive into nothing"));
         }
-        if !core.socks[sock].told && !core.socks[sock].told_end {
+        let s = &core.socks[sock];
+        if !s.told && !s.told_end && s.told_in != core.waits {
             core.problem(format!("#{sock} receive without readiness"));
         }
         let faults = core.faults;
@@ -806,7 +815,7 @@ impl Net for Fake {
             s.told = false;
         }
         core.progress += 1;
-        core.say(|| format!("#{sock} recv {n} of {visible}"));
+        core.say(|| format!("#{sock} recv {n} of {visible}: {}", shown(&into[..n])));
         Ok(n)
     }
 
@@ -852,7 +861,7 @@ impl Net for Fake {
         let s = &mut core.socks[sock];
         s.outbound.extend(head.iter().chain(body).take(n));
         s.blocked |= n < total;
-        core.say(|| format!("#{sock} send {n} of {total}"));
+        core.say(|| format!("#{sock} send {n} of {total}: {} {}", shown(head), shown(body)));
         core.start_drain(sock);
         if n == 0 {
             return Err(Stop::Blocked);
@@ -936,4 +945,9 @@ fn hold_in(core: &mut Core, sock: usize) {
     core.socks[sock].visible = 0;
     let delay = core.rng.pick(&[0, 0, 1]);
     core.at(delay, Event::Release(sock));
+}
+
+/// The start of some bytes, for the trace.
+fn shown(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(80)].escape_ascii().to_string()
 }
