@@ -6,10 +6,11 @@
 //! article. Ports, process ids and times are masked in comparisons, after their form was checked.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use support::client::{Answer, Client, get};
+use support::client::{Answer, Client};
 use support::log::{HttpLine, LogSocket};
 use support::origin::Origin;
 use support::proxy::{Message, Proxy, Setup, signal};
@@ -24,6 +25,14 @@ const L7: &str = include_str!("cfg/article-l7.cfg");
 const PAGE_503: &str = "<html><body><h1>503 Service Unavailable</h1>\n\
                         No server is available to handle this request.\n\
                         </body></html>\n\n";
+
+/// One request on a connection of its own, as `curl` does it.
+fn get(addr: SocketAddr, path: &str) -> Answer {
+    let mut client = Client::connect(addr);
+    let answer = client.ask(&format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n\r\n"));
+    client.finish();
+    answer
+}
 
 /// The article's configuration with this machine's addresses, paths and user.
 fn article(config: &str) -> Setup {

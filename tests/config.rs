@@ -208,8 +208,8 @@ fn sections_and_names() {
             &["A Parsing [F:2]: backend 'a' has the same name as backend 'a' declared at F:1."],
         ),
         (
-            "backend a\nlisten a\n",
-            &["A Parsing [F:2]: proxy 'a' has the same name as backend 'a' declared at F:1."],
+            "listen a\nbackend a\n",
+            &["A Parsing [F:2]: backend 'a' has the same name as proxy 'a' declared at F:1."],
         ),
         // A frontend and a backend may share a name.
         ("backend a\nfrontend a\n timeout client 1s\n bind :1\n", &[]),
@@ -632,6 +632,31 @@ fn the_whole_file_is_checked() {
             "frontend f\n mode http\n bind :1\n timeout client 1s\n use_backend b\n http-request deny\nbackend b\n mode http\n",
             &[
                 "W parsing [F:6] : a 'http-request' rule placed after a 'use_backend' rule will still be processed before.",
+            ],
+        ),
+        (
+            "frontend f\n mode http\n bind :1\n timeout client 1s\n http-request deny\n http-request set-header a b\n redirect location /\n http-request set-header a b\n",
+            &[
+                "W parsing [F:6]: previous 'http-request' action is final and has no condition attached, further entries are NOOP.",
+                "W parsing [F:8] : a 'http-request' rule placed after a 'redirect' rule will still be processed before.",
+            ],
+        ),
+        (
+            "listen l\n bind :1\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n default_backend b\n server s 1.2.3.4:1\nbackend b\n",
+            &[
+                "W In proxy 'l', the 'default_backend' rule always has precedence over the servers, which will never be used.",
+            ],
+        ),
+        (
+            "defaults d\n mode http\n timeout client 1s\n http-request deny\nfrontend f from d\n bind :1\nbackend b from d\n",
+            &[
+                "A parsing [F:7]: frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules (defaults section at F:1).",
+            ],
+        ),
+        (
+            "backend b\n timeout queue 1h30m\n",
+            &[
+                "W unexpected character '3' after the timer value '1h30m', only (us=microseconds,ms=milliseconds,s=seconds,m=minutes,h=hours,d=days) are supported. This will be reported as an error in next versions.",
             ],
         ),
         // Nothing of a disabled proxy is checked.

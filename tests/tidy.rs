@@ -76,7 +76,7 @@ impl Source {
     fn new(path: &str, text: &str) -> Self {
         let code = blank_out(text, b' ', true);
         let mut in_test = test_lines(&code);
-        if path.ends_with("/tests.rs") {
+        if path.ends_with("tests.rs") {
             in_test.fill(true);
         }
         Self {

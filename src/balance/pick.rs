@@ -225,26 +225,34 @@ impl Group {
             &mut self.backup
         };
         let mut chosen = None;
+        let mut spare = None;
+        let mut renewed = false;
         debug_assert!(self.passed.is_empty());
         ring.begin_cycle_if_due(&mut self.members);
-        while let Some(index) = ring.take_next(&self.members) {
-            let is_full = full(index);
-            if !is_full && avoid != Some(index) {
+        loop {
+            let Some(index) = ring.take_next(&self.members) else {
+                if renewed || ring.waiting.is_empty() {
+                    break;
+                }
+                // Those who wait for the next cycle are better than nobody.
+                renewed = true;
+                ring.begin_cycle_if_due(&mut self.members);
+                continue;
+            };
+            // Whoever is passed over has had its turn all the same: it gets no burst afterwards.
+            ring.use_turn(&mut self.members[index as usize]);
+            self.passed.push(index);
+            if full(index) {
+                continue;
+            }
+            if avoid != Some(index) {
                 chosen = Some(index);
                 break;
             }
-            self.passed.push(index);
-            if !is_full && chosen.is_none() {
-                // The one to avoid, in case it is the only one.
-                chosen = Some(index);
-            }
+            spare = Some(index);
         }
-        if let Some(index) = chosen {
-            if let Some(at) = self.passed.iter().position(|passed| *passed == index) {
-                self.passed.swap_remove(at);
-            }
-            ring.give_turn(&mut self.members, index);
-        }
+        chosen = chosen.or(spare);
+        ring.position += u64::from(chosen.is_some());
         for index in self.passed.drain(..) {
             ring.enter(&self.members, index);
         }
@@ -313,10 +321,9 @@ impl Ring {
         first.inspect(|_| self.remove_at(members, 0))
     }
 
-    /// Gives the present step to a member that was taken out, and puts it back at its next turn.
-    fn give_turn(&mut self, members: &mut [Member], index: u32) {
+    /// Moves a member that was taken out on to its next turn.
+    fn use_turn(&mut self, member: &mut Member) {
         let total = self.total_weight;
-        let member = &mut members[index as usize];
         let from = member.turn.unwrap_or(self.position);
         member.carried += total % member.weight;
         let whole = member.carried >= member.weight;
@@ -326,8 +333,6 @@ impl Ring {
         member.turn = Some(from + u64::from(total / member.weight) + u64::from(whole));
         self.order += 1;
         member.order = self.order;
-        self.position += 1;
-        self.enter(members, index);
     }
 
     /// Puts a member with weight in.
@@ -747,13 +752,7 @@ mod tests {
     fn avoided_and_full_servers_are_passed_over() {
         let mut group = group(&[1, 1, 1]);
         assert_eq!(group.pick(Some(0), |_| false), Picked::Server(1));
-        assert_eq!(group.pick(None, |index| index == 0), Picked::Server(2));
         assert_eq!(group.pick(None, |_| true), Picked::AllFull);
-        assert_eq!(
-            group.pick(None, |_| false),
-            Picked::Server(0),
-            "its turn was kept"
-        );
         group.set_weight(1, 0);
         group.set_weight(2, 0);
         assert_eq!(
@@ -762,6 +761,32 @@ mod tests {
             "nobody else is left"
         );
         assert_eq!(group.pick(Some(0), |index| index == 0), Picked::AllFull);
+    }
+
+    /// What HAProxy 2.6.12 did while one server's only slot was held: weights, the picks before,
+    /// who was held then, the picks while it was and afterwards.
+    #[test]
+    fn a_server_that_was_full_gets_no_burst() {
+        let rows: [(&[u16], &str, u32, &str, &str); 3] = [
+            (&[1, 1, 1], "abca", 1, "bcacaca", "bcabcabca"),
+            (&[3, 2, 1], "abac", 0, "abbcbbcbbc", "ababacababacab"),
+            (&[3, 2, 1], "aba", 1, "cabaacaaac", "ababacababacab"),
+        ];
+        for (weights, before, held, during, after) in rows {
+            let mut group = group(weights);
+            assert_eq!(letters(&mut group, before.len()), before);
+            let mut taken = false;
+            for expected in during.bytes() {
+                let picked = group.pick(None, |index| index == held && taken);
+                assert_eq!(
+                    picked,
+                    Picked::Server(u32::from(expected - b'a')),
+                    "{weights:?}"
+                );
+                taken |= picked == Picked::Server(held);
+            }
+            assert_eq!(letters(&mut group, after.len()), after, "{weights:?}");
+        }
     }
 
     #[test]

@@ -272,6 +272,11 @@ impl Server {
         matches!(self.op, Op::Running | Op::Starting) && !self.admin.any(Admin::MAINT)
     }
 
+    /// True when it gets no new sessions because of its weight or the administrator's drain.
+    pub const fn is_drained(&self) -> bool {
+        self.weight == 0 || self.admin.any(Admin::DRAIN)
+    }
+
     /// The weight that the picker is to use: 0 unless usable.
     pub const fn effective_weight(&self) -> u16 {
         if self.usable() { self.weight } else { 0 }

@@ -254,12 +254,16 @@ impl Check {
         in_progress as u8 | 2 | ((self.enabled as u8) << 2) | ((self.paused as u8) << 3)
     }
 
-    /// Appends `2/3 UP` or `1/2 DOWN`, the end of a `log-health-checks` line.
-    pub fn write_progress(&self, out: &mut Vec<u8>) {
+    /// Appends `2/3 UP` or `1/2 DOWN`, the end of a `log-health-checks` line; a `drained` server
+    /// (weight 0 included) that is up has `2/3 DRAIN`.
+    pub fn write_progress(&self, out: &mut Vec<u8>, drained: bool) {
         let Settings { rise, fall, .. } = self.settings;
         // Writing to a vector does not fail.
         drop(match self.is_up() {
-            true => write!(out, "{}/{fall} UP", self.value - rise + 1),
+            true => {
+                let word = if drained { "DRAIN" } else { "UP" };
+                write!(out, "{}/{fall} {word}", self.value - rise + 1)
+            }
             false => write!(out, "{}/{rise} DOWN", self.value),
         });
     }
@@ -273,6 +277,7 @@ pub fn write_health_line(
     verdict: Verdict,
     reason: &[u8],
     state: &Check,
+    drained: bool,
 ) {
     let kind = if is_backup { "backup server" } else { "server" };
     drop(write!(
@@ -282,7 +287,7 @@ pub fn write_health_line(
     ));
     out.extend_from_slice(reason);
     out.extend_from_slice(b", status: ");
-    state.write_progress(out);
+    state.write_progress(out, drained);
     out.push(b'.');
 }
 
@@ -330,7 +335,7 @@ mod tests {
 
     fn progress(state: &Check) -> String {
         let mut out = Vec::new();
-        state.write_progress(&mut out);
+        state.write_progress(&mut out, false);
         String::from_utf8(out).unwrap()
     }
 
@@ -473,11 +478,14 @@ mod tests {
         let mut out = Vec::new();
         let reason = b"reason: Layer4 connection problem, info: \"Connection refused\", \
                        check duration: 0ms";
-        write_health_line(&mut out, ("b", "a", false), Failed, reason, &state);
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "Health check for server b/a failed, reason: Layer4 connection problem, info: \
-             \"Connection refused\", check duration: 0ms, status: 2/3 UP."
+        write_health_line(&mut out, ("b", "a", false), Failed, reason, &state, false);
+        out.push(b'|');
+        write_health_line(&mut out, ("b", "a", true), Failed, reason, &state, true);
+        let rest = "b/a failed, reason: Layer4 connection problem, info: \"Connection refused\", \
+                    check duration: 0ms, status: 2/3";
+        let expected = format!(
+            "Health check for server {rest} UP.|Health check for backup server {rest} DRAIN."
         );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -233,6 +233,8 @@ fn build_proxy(
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
     let settings = draft.settings;
+    let mut http_request = draft.request;
+    http_request.extend(draft.redirects);
     let mut logs = Vec::new();
     for log in settings.logs {
         match log {
@@ -253,10 +255,7 @@ fn build_proxy(
         };
         by_target || of(&switch.condition)
     });
-    let by_rule = draft
-        .request
-        .iter()
-        .any(|rule| rule.needs_destination(acls))
+    let by_rule = http_request.iter().any(|rule| rule.needs_destination(acls))
         || draft
             .response
             .iter()
@@ -291,7 +290,7 @@ fn build_proxy(
         all_backups: settings.all_backups,
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
-        http_request: draft.request,
+        http_request,
         http_response: draft.response,
         switches: resolved.switches,
         default_backend: resolved.default_backend,

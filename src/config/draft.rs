@@ -187,6 +187,13 @@ pub(super) struct SwitchDraft {
 /// ACLs by name, as declared so far; several lines of one name mean any of them.
 pub(super) type AclNames = BTreeMap<Vec<u8>, Vec<AclId>>;
 
+/// Whether the last rule of a kind ends every message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Finals {
+    pub(super) request: bool,
+    pub(super) response: bool,
+}
+
 /// A `defaults` section.
 #[derive(Debug)]
 pub(super) struct Defaults {
@@ -196,6 +203,10 @@ pub(super) struct Defaults {
     pub(super) acls: AclNames,
     /// Its `acl`, `http-request` and `http-response` lines, compiled anew for each proxy.
     pub(super) rules: Vec<Line>,
+    /// The first kind of proxy that inherited them: ACLs cannot serve both kinds.
+    pub(super) rules_serve: Option<Section>,
+    /// Which of its rules end every message.
+    pub(super) finals: Finals,
 }
 
 /// A `frontend`, `backend` or `listen` section.
@@ -214,6 +225,10 @@ pub(super) struct ProxyDraft {
     pub(super) servers: Vec<ServerDraft>,
     pub(super) acls: AclNames,
     pub(super) request: Vec<RequestRule>,
+    /// Which of its rules end every message: what follows never runs.
+    pub(super) finals: Finals,
+    /// `redirect` rules run after all `http-request` rules.
+    pub(super) redirects: Vec<RequestRule>,
     pub(super) response: Vec<ResponseRule>,
     pub(super) switches: Vec<SwitchDraft>,
     /// The line of a missing `bind` is only reported when no `bind` line was refused.

@@ -280,6 +280,7 @@ impl Parser<'_> {
         if !self.only(line, 1) {
             return;
         }
+        self.warn_of_tail(line, 1);
         let word = line.word(1);
         match units::time_ms(&word, TimeUnit::Ms) {
             Ok(time) => self.global.hard_stop_after = u32::try_from(time).ok(),
@@ -346,6 +347,7 @@ impl Parser<'_> {
         match what.name {
             "socket" => self.stats_socket_line(line),
             "timeout" => {
+                self.warn_of_tail(line, 2);
                 let word = line.word(2);
                 match units::time_ms(&word, TimeUnit::Ms) {
                     Ok(0) => self.refuse(line, 2, "'stats timeout' expects a positive value"),

@@ -191,9 +191,19 @@ impl Parser<'_> {
         self.only(line, 1).then(|| line.word(1).into_owned())
     }
 
+    /// Warns of a time that goes on after its unit: the rest is not counted.
+    pub(super) fn warn_of_tail(&mut self, line: &Line, index: usize) {
+        if let Some(text) = units::time_tail(&line.word(index)) {
+            self.found
+                .warning(line.at(index), text)
+                .lead(diag::Lead::Bare);
+        }
+    }
+
     /// Word `index` as a time in ms; the message names `what`.
     pub(super) fn time(&mut self, line: &Line, index: usize, what: &str) -> Option<u32> {
         let word = line.word(index);
+        self.warn_of_tail(line, index);
         match units::time_ms(&word, TimeUnit::Ms) {
             Ok(time) => Some(u32::try_from(time).unwrap_or(u32::MAX)),
             Err(error) => {

@@ -79,7 +79,7 @@ impl Parser<'_> {
             "errorfile" => self.errorfile_line(line),
             "bind" => self.bind_line(line),
             "default_backend" => self.default_backend_line(line),
-            "acl" | "http-request" | "http-response" => self.rule_line(line),
+            "acl" | "http-request" | "http-response" | "redirect" => self.rule_line(line),
             "use_backend" => self.use_backend_line(line),
             "balance" => self.balance_line(line),
             "server" => self.server_line(line),

@@ -83,6 +83,7 @@ impl Parser<'_> {
         }
         self.check_server_names(at);
         if clean {
+            self.warn_of_idle_servers(at);
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }
@@ -259,6 +260,24 @@ impl Parser<'_> {
         }
     }
 
+    /// A `listen` that always goes elsewhere never uses its servers.
+    fn warn_of_idle_servers(&mut self, at: usize) {
+        let Some(proxy) = self.proxies.get(at) else {
+            return;
+        };
+        if proxy.is_frontend()
+            && proxy.is_backend()
+            && proxy.settings.default_backend.is_some()
+            && !proxy.servers.is_empty()
+        {
+            let message = format!(
+                "In proxy '{}', the 'default_backend' rule always has precedence over the servers, which will never be used.",
+                proxy.name
+            );
+            self.warn(at, message);
+        }
+    }
+
     fn check_server_names(&mut self, at: usize) {
         let Some(proxy) = self.proxies.get(at) else {
             return;
@@ -310,9 +329,14 @@ impl Parser<'_> {
         proxy.settings.monitor_uri = None;
         let request = !std::mem::take(&mut proxy.request).is_empty();
         let response = !std::mem::take(&mut proxy.response).is_empty();
+        let redirect = !std::mem::take(&mut proxy.redirects).is_empty();
         let forward_for = proxy.settings.forward_for.take().is_some();
         let (kind, name) = (proxy.kind(), proxy.name.clone());
-        for (said, what) in [(request, "http-request"), (response, "http-response")] {
+        for (said, what) in [
+            (request, "http-request"),
+            (response, "http-response"),
+            (redirect, "redirect"),
+        ] {
             if said {
                 let message = format!(
                     "'{what}' rules ignored for {kind} '{name}' as they require HTTP mode."

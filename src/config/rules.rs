@@ -1,4 +1,4 @@
-//! The lines that hold rules: `acl`, `http-request`, `http-response` and `use_backend`.
+//! The lines that hold rules: `acl`, `http-request`, `http-response`, `redirect`, `use_backend`.
 //!
 //! The `rules` folder compiles; this file gives it the surroundings of a line (ACL names of
 //! the section, files, names of proxies and servers) and turns its problems into diagnostics
@@ -8,13 +8,13 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{Diagnostics, Lead, Place, Severity};
-use super::draft::{AclNames, SwitchDraft};
+use super::draft::{AclNames, Finals, SwitchDraft};
 use super::host::Host;
 use super::keywords::{self, Class, Section};
 use super::lexer::{Line, Variables};
 use super::lines::{bad_character, reason};
 use super::sections::{Names, Parser};
-use crate::rules::action::{compile_request_rule, compile_response_rule};
+use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compile_response_rule};
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};
 use crate::rules::condition::{Acl, AclId, Condition};
 use crate::rules::fetch::Scope;
@@ -49,9 +49,12 @@ impl Surroundings for Around<'_> {
         self.variables.get(name).map(<[u8]>::to_vec)
     }
 
-    fn proxy(&self, name: &[u8]) -> Option<u32> {
-        let ids = self.names.proxies.get(name)?;
-        ids.backend.or(ids.frontend)
+    fn frontend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.frontend
+    }
+
+    fn backend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.backend
     }
 
     fn server(&self, backend: Option<&[u8]>, name: &[u8]) -> Option<u32> {
@@ -124,6 +127,22 @@ impl Tools<'_> {
     }
 }
 
+/// Whether the rule before this line ended every message; remembers whether this one does.
+fn is_dead(finals: &mut Finals, line: &Line) -> bool {
+    let last = match line.bytes(0) {
+        b"http-request" => &mut finals.request,
+        b"http-response" => &mut finals.response,
+        _ => return false,
+    };
+    let ends = matches!(
+        line.bytes(1),
+        b"allow" | b"deny" | b"redirect" | b"reject" | b"return" | b"tarpit"
+    );
+    let mut words = line.from(2).iter();
+    let always = !words.any(|word| matches!(&word.text[..], b"if" | b"unless"));
+    std::mem::replace(last, ends && always)
+}
+
 /// Tells a problem with the words from `from` on.
 fn report(
     found: &mut Diagnostics,
@@ -182,12 +201,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// One `acl`, `http-request` or `http-response` line.
+    /// One `acl`, `http-request`, `http-response` or `redirect` line.
     pub(super) fn rule_line(&mut self, line: &Line) {
         if !self.is_worth_compiling(line) {
             return;
         }
         if let Some(at) = self.defaults_id() {
+            if let Some(defaults) = self.defaults.get_mut(at)
+                && is_dead(&mut defaults.finals, line)
+            {
+                self.warn_of_dead_rule(line);
+            }
             self.defaults_rule(at, line);
         } else if let Some(at) = self.proxy_id() {
             self.warn_of_order(at, line);
@@ -199,6 +223,7 @@ impl<'a> Parser<'a> {
     fn is_worth_compiling(&mut self, line: &Line) -> bool {
         match line.bytes(0) {
             b"acl" => self.acl_name_is_good(line),
+            b"redirect" => true,
             b"http-request" => {
                 keywords::admit_word(Class::HttpRequest, "", line, 1, &mut self.found).is_some()
             }
@@ -225,16 +250,62 @@ impl<'a> Parser<'a> {
         true
     }
 
-    /// A rule after a `use_backend` line looks as if it ran after it.
+    /// A rule after one that runs later looks as if it ran after it; one after a final rule never
+    /// runs.
     fn warn_of_order(&mut self, at: usize, line: &Line) {
-        let after = self
-            .proxies
-            .get(at)
-            .is_some_and(|proxy| !proxy.switches.is_empty());
-        if after && line.bytes(0) == b"http-request" {
-            let message = "a 'http-request' rule placed after a 'use_backend' rule will still be processed before.";
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        let keyword = line.word(0);
+        let after_switch = !proxy.switches.is_empty();
+        let after = match &*keyword {
+            "http-request" if !proxy.redirects.is_empty() => "redirect",
+            "http-request" | "redirect" if after_switch => "use_backend",
+            _ => "",
+        };
+        if is_dead(&mut proxy.finals, line) {
+            self.warn_of_dead_rule(line);
+        }
+        if !after.is_empty() {
+            let message = format!(
+                "a '{keyword}' rule placed after a '{after}' rule will still be processed before."
+            );
             self.found.warning(line.at(0), message);
         }
+    }
+
+    fn warn_of_dead_rule(&mut self, line: &Line) {
+        let message = format!(
+            "previous '{}' action is final and has no condition attached, further entries are NOOP.",
+            line.word(0)
+        );
+        self.found
+            .warning(line.at(0), message)
+            .lead(Lead::ParsingTight);
+    }
+
+    /// A `defaults` section with rules serves frontends or backends, and no `listen`; reported.
+    pub(super) fn may_inherit_rules(&mut self, base: usize, section: Section, line: &Line) -> bool {
+        let Some(defaults) = self.defaults.get_mut(base) else {
+            return false;
+        };
+        if defaults.rules.is_empty() {
+            return false;
+        }
+        let first = *defaults.rules_serve.get_or_insert(section);
+        let message = if section == Section::Listen {
+            "a listen section cannot inherit from a defaults section defining TCP/HTTP rules."
+                .to_owned()
+        } else if first != section && first != Section::Listen {
+            format!(
+                "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules (defaults section at {}:{}).",
+                defaults.place.file, defaults.place.line
+            )
+        } else {
+            return true;
+        };
+        self.refuse_tight(line, 0, message);
+        false
     }
 
     /// A rule of a `defaults` section: compiled for its mistakes, kept as a line.
@@ -322,6 +393,10 @@ impl<'a> Parser<'a> {
             b"http-request" => {
                 let rule = tools.compile(&home, line, 1, compile_request_rule);
                 proxy.request.extend(rule);
+            }
+            b"redirect" => {
+                let rule = tools.compile(&home, line, 1, compile_redirect_keyword);
+                proxy.redirects.extend(rule);
             }
             _ => {
                 let rule = tools.compile(&home, line, 1, compile_response_rule);
@@ -429,7 +504,7 @@ impl<'a> Parser<'a> {
             proxy: u32::try_from(at).ok(),
         };
         let mut warnings = Vec::new();
-        let mut compiler = Compiler {
+        let compiler = Compiler {
             around: &around,
             acls: &mut self.acls,
             warnings: &mut warnings,
@@ -439,6 +514,6 @@ impl<'a> Parser<'a> {
             line: proxy.place.line,
             buffer_size: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
         };
-        crate::rules::format::Format::compile(text, purpose, &mut compiler)
+        crate::rules::format::Format::compile(text, purpose, &compiler)
     }
 }

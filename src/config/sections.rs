@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::blocks::Reader;
 use super::diag::{Diagnostics, FileId, Lead};
-use super::draft::{AclNames, Defaults, GlobalDraft, ProxyDraft, Settings};
+use super::draft::{AclNames, Defaults, Finals, GlobalDraft, ProxyDraft, Settings};
 use super::host::Host;
 use super::keywords::{self, Admitted, Opening, Scope, Section};
 use super::lexer::{Line, Variables};
@@ -367,6 +367,8 @@ impl<'a> Parser<'a> {
             settings,
             acls: AclNames::new(),
             rules: Vec::new(),
+            rules_serve: None,
+            finals: Finals::default(),
         });
         self.current = Current::Defaults(self.defaults.len() - 1);
     }
@@ -452,28 +454,32 @@ impl<'a> Parser<'a> {
             servers: Vec::new(),
             acls: AclNames::new(),
             request: Vec::new(),
+            finals: Finals::default(),
+            redirects: Vec::new(),
             response: Vec::new(),
             switches: Vec::new(),
             bind_lines: 0,
         });
         self.current = Current::Proxy(self.proxies.len() - 1);
-        if let Some(base) = base {
+        if let Some(base) = base
+            && self.may_inherit_rules(base, section, line)
+        {
             self.inherit_rules(base);
         }
     }
 
-    /// A frontend and a backend may share a name; any other two proxies may not.
+    /// Whether a proxy of that name may be declared here; reported.
     fn check_name_is_free(&mut self, section: Section, line: &Line, name: &str) {
         let namesakes = self.by_name.get(name);
         let mut namesakes = namesakes
             .into_iter()
             .flatten()
             .filter_map(|at| self.proxies.get(*at));
-        let clash = namesakes.find(|other| {
-            !matches!(
-                (other.section, section),
-                (Section::Frontend, Section::Backend) | (Section::Backend, Section::Frontend)
-            )
+        // As HAProxy looks names up: frontends and `listen` among what accepts, backends among what
+        // has servers; so a `listen` may follow a backend of its name, but not the reverse.
+        let clash = namesakes.find(|other| match section {
+            Section::Backend => other.is_backend(),
+            _ => other.is_frontend(),
         });
         if let Some(other) = clash {
             let message = format!(

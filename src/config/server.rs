@@ -217,6 +217,7 @@ impl Parser<'_> {
     fn server_time(&mut self, line: &Line, at: usize, name: &str, before: &str) -> Option<u32> {
         let option = line.word(at);
         let word = line.word(at + 1);
+        self.warn_of_tail(line, at + 1);
         let text = if word.is_empty() {
             format!("'{option}' expects a delay as argument.")
         } else {

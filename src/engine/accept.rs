@@ -1,14 +1,14 @@
 //! From a listener to a client record: limits, batches, the first read.
 //!
 //! A client record is small and lives as long as its connection; what a request needs beside it (a
-//! [`session`](super::session)) is taken when its first byte comes and given back when it is over, so
-//! that an idle connection costs this record and a timer node, and no buffer.
+//! [`session`](super::session)) is taken when its first byte comes and given back when it is over,
+//! so that an idle connection costs this record and a timer node, and no buffer.
 //!
 //! Where a limit is reached (the process's, a frontend's, a `bind` line's), the listener is paused:
 //! connections wait in the kernel's backlog as HAProxy lets them. When the system itself refuses
 //! (`EMFILE` and its kin) all listeners are paused for a moment, so that the loop does not spin.
 
-use super::relay::End;
+use super::relay::{End, receive};
 use super::service::{Limits, Service};
 use super::session::{Phase, SessionId};
 use super::upstream::Upstream;
@@ -19,6 +19,9 @@ use crate::base::wheel::TimerId;
 use crate::config::model::{Config, Mode, ProxyId};
 use crate::log::termination::Termination;
 use crate::net::{ListenerState, Net, Peer, Readiness, Socket, Stop};
+
+/// Buffers of unread bytes that are read off a connection before it is closed.
+const DRAINS_MAX: usize = 4;
 
 /// How long accepting rests after the system refused a connection, ms.
 const ACCEPT_REST_MS: u64 = 100;
@@ -196,13 +199,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// `disable frontend`, `SIGTTOU`: connections wait in the backlog.
+    /// `disable frontend`, `SIGTTOU`: new connections are refused (TCP), or wait (unix sockets).
     pub(crate) fn pause_frontend(&mut self, proxy: ProxyId) {
         if std::mem::replace(&mut self.proxy_stats[proxy.0 as usize].paused, true) {
             return;
         }
         for index in self.config.proxy(proxy).listeners.clone() {
-            self.pause_listener(index);
+            self.listeners[index as usize].paused = true;
+            self.net.listener(index, ListenerState::Refusing);
         }
         self.announce_frontend(proxy, "Paused");
     }
@@ -285,7 +289,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Ends a client's record: its socket, its timer, its place in the counts.
     pub(crate) fn remove_client(&mut self, key: Key<Client>) {
-        let Some(client) = self.clients.remove(key) else {
+        let Some(mut client) = self.clients.remove(key) else {
             return;
         };
         debug_assert!(
@@ -294,6 +298,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         );
         self.wheel.remove(client.timer);
         self.close_kept(client.kept);
+        self.drain(&mut client);
         self.net.close(client.socket);
         self.listener_connections[client.listener as usize] -= 1;
         self.proxy_stats[client.frontend.0 as usize].front.leave();
@@ -302,9 +307,34 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.resume_accepting();
         }
     }
+
+    /// Reads off what the client has sent in vain, so that the close is not a reset that takes the
+    /// answer with it. A client that goes on sending is not waited for.
+    fn drain(&mut self, client: &mut Client) {
+        if !client.ready.has(Readiness::READABLE) {
+            return;
+        }
+        let Some(mut buffer) = self.pool.lend() else {
+            return;
+        };
+        for _ in 0..DRAINS_MAX {
+            buffer.clear();
+            let mut from = End {
+                socket: &client.socket,
+                ready: &mut client.ready,
+            };
+            if receive(&mut self.net, &mut from, &mut buffer).is_err()
+                || !client.ready.has(Readiness::READABLE)
+            {
+                break;
+            }
+        }
+        self.pool.give_back(buffer);
+    }
 }
 
-/// Errors of `accept(2)` that belong to the connection, not to us (the manual page's list for Linux).
+/// Errors of `accept(2)` that belong to the connection, not to us (the manual page's list for
+/// Linux).
 fn is_peers_fault(errno: i32) -> bool {
     // ECONNABORTED, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,
     // ENETDOWN, EPERM, EINTR.

@@ -1,8 +1,9 @@
 //! Answers of our own: errors, denials, redirects, returns.
 //!
 //! They are rendered whole into at most two buffers and then sent like any other bytes. Whether the
-//! client connection stays is the exchange's decision; an answer can only ask for the end. A request
-//! body that has not come whole is not waited for: the connection ends after the answer instead.
+//! client connection stays is the exchange's decision; an answer can only ask for the end. A
+//! request body that has not come whole is not waited for: the connection ends after the answer
+//! instead.
 
 use super::Engine;
 use super::accept::Client;
@@ -13,7 +14,7 @@ use super::session::{Flow, Phase, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::http::exchange::RequestState;
-use crate::http::framing::Framing;
+use crate::http::framing::{Body, Framing};
 use crate::http::head::Method;
 use crate::http::reply::Reply;
 use crate::http::rewrite::Message;
@@ -64,8 +65,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// The built-in answer below the HTTP layer, for requests that could not be read. The log counts
-    /// no byte for it (haproxy-facts 4).
+    /// The built-in answer below the HTTP layer, for requests that could not be read. The log
+    /// counts no byte for it (haproxy-facts 4).
     pub(crate) fn answer_raw(&mut self, key: Key<Client>, status: u16, why: Termination) -> Flow {
         let reply = Reply::raw(status);
         self.send_ready(
@@ -97,13 +98,26 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .and_then(|id| config.proxy(id).error_file(status))
             .or_else(|| config.proxy(client.frontend).error_file(status));
         match file {
-            Some(reply) => self.send_reply(key, reply, why),
-            None => self.send_reply(key, &Reply::builtin(status), why),
+            Some(reply) => self.send_reply(key, status, reply, why),
+            None => self.send_reply(key, status, &Reply::builtin(status), why),
         }
     }
 
-    fn send_reply(&mut self, key: Key<Client>, reply: &Reply, why: Termination) -> Flow {
+    fn send_reply(
+        &mut self,
+        key: Key<Client>,
+        status: u16,
+        reply: &Reply,
+        why: Termination,
+    ) -> Flow {
         let body = reply.body.len() as u64;
+        if reply.head.is_empty() {
+            // An empty errorfile: the connection closes without an answer.
+            open!(self, key => _client, session, else Flow::Gone);
+            session.txn.status = status;
+            session.txn.termination = why;
+            return Flow::Close(why);
+        }
         self.send_ready(
             key,
             why,
@@ -119,8 +133,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         )
     }
 
-    /// The answer that a rule gives. `request` is the request it answers, to be skipped; `None` when a
-    /// response rule gave it.
+    /// The answer that a rule gives. `request` is the request it answers, to be skipped; `None`
+    /// when a response rule gave it.
     pub(crate) fn render_final(
         &mut self,
         key: Key<Client>,
@@ -154,7 +168,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             };
             last.render(&looking, &mut bench.scratch, &mut head, &mut body)
         };
+        let mut announced = 0;
         if let Some((buffer, framing)) = request {
+            // As HAProxy: a redirect of a request with a body ends the connection, and the log
+            // counts the field that says so.
+            if last.kind == Kind::Redirect && framing.body != Body::None {
+                announced = "connectionclose".len() as u64;
+                open!(self, key => _client, session, else Flow::Gone);
+                session.exchange.close_client();
+            }
             self.skip_request(key, buffer, framing);
         }
         let flow = self.send_ready(
@@ -166,8 +188,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 head: &head,
                 body: &body,
                 logged: (
-                    rendered.logged_bytes,
-                    rendered.logged_bytes.saturating_sub(body.len() as u64),
+                    rendered.logged_bytes + announced,
+                    (rendered.logged_bytes + announced).saturating_sub(body.len() as u64),
                 ),
                 closes: rendered.closes,
                 complete: false,

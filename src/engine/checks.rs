@@ -1,9 +1,9 @@
 //! Drives health checks on real sockets, and tells what they change.
 //!
-//! A probe connects without blocking and is judged by how the connect ends; `check::state` says what
-//! the result means and when to look again. Whatever changes a server's state (a check, the runtime
-//! socket) comes through [`Engine::tell_change`], so that the order of service, the log, stderr and the
-//! counters cannot disagree.
+//! A probe connects without blocking and is judged by how the connect ends; `check::state` says
+//! what the result means and when to look again. Whatever changes a server's state (a check, the
+//! runtime socket) comes through [`Engine::tell_change`], so that the order of service, the log,
+//! stderr and the counters cannot disagree.
 
 use super::service::Service;
 use super::{Engine, Subject};
@@ -25,6 +25,8 @@ pub struct Probe {
     pub state: Check,
     /// The last result.
     pub report: Report,
+    /// Checks that failed while they took the server to be up (`chkfail`).
+    pub failures: u64,
     /// The connection under way.
     socket: Option<Socket>,
     attempt: u32,
@@ -95,6 +97,7 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
             Some(Probe {
                 state,
                 report: Report::default(),
+                failures: 0,
                 socket: None,
                 attempt: 0,
                 timer,
@@ -224,6 +227,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         } else {
             Verdict::Failed
         };
+        if verdict == Verdict::Failed && probe.state.is_up() {
+            probe.failures += 1;
+        }
         let outcome = probe.state.on_result(verdict, now, spread);
         probe.due_ms = outcome.due_ms;
         self.wheel.promise(probe.timer, probe.due_ms);
@@ -240,7 +246,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 described.name.as_str(),
                 described.backup,
             );
-            write_health_line(&mut line, names, verdict, &reason, &probe.state);
+            let drained = self.servers[index].is_drained();
+            write_health_line(&mut line, names, verdict, &reason, &probe.state, drained);
             let line = String::from_utf8_lossy(&line);
             ::log::warn!("{line}");
             self.journal

@@ -1,8 +1,8 @@
 //! Runtime connections: bytes in, commands to the [`Service`], bytes out.
 //!
-//! One line is one or several commands parted by `;`. Without `prompt` the connection closes after the
-//! commands of what came in one go have been answered, as HAProxy's does; with it, each line is
-//! followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
+//! One line is one or several commands parted by `;`. Without `prompt` the connection closes after
+//! the commands of what came in one go have been answered, as HAProxy's does; with it, each answer
+//! is followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
 //! slow reader costs one answer and no more. Changes are applied between two commands.
 
 use super::accept::ListenerKind;
@@ -189,12 +189,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 cli.quit = true;
                 return;
             }
-        }
-        if let Some(cli) = self.clis.get_mut(key) {
-            cli.answered = true;
             if cli.caller.interactive {
                 cli.output.extend_from_slice(b"> ");
             }
+            cli.answered = true;
         }
     }
 

@@ -1,8 +1,8 @@
 //! What rules and log lines may read of a session, and the memory that one step works in.
 //!
 //! [`Facts`] is a session without its messages; [`Looking`] adds the heads that are at hand. Both
-//! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a step:
-//! nothing in it is needed after a wait.
+//! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a
+//! step: nothing in it is needed after a wait.
 
 use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
@@ -259,7 +259,11 @@ impl Context for Facts<'_> {
                 .response_captures
                 .get(usize::from(slot))
                 .map_or(Value::Missing, Value::Bytes),
-            Field::ResponseVersion => Value::Missing,
+            Field::ResponseVersion => match txn.response_minor {
+                Some(0) => Value::Bytes(b"HTTP/1.0"),
+                Some(_) => Value::Bytes(b"HTTP/1.1"),
+                None => Value::Missing,
+            },
             Field::FrontendId => Value::Int(i64::from(self.frontend().number)),
             Field::BackendId => Value::Int(i64::from(self.backend().number)),
             Field::ServerId => known(self.server().map(|server| server.number)),

@@ -1,10 +1,10 @@
 //! When a waiting session has waited enough, and what happens then.
 //!
-//! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity is
-//! a number in the record. The wheel holds the earliest promise; when it fires, the true deadline is
-//! worked out, and the promise is renewed or the session expires. A single moment of activity serves
-//! both sides, because HAProxy refreshes both sides' timeouts on any transfer (configuration.txt,
-//! "option independent-streams").
+//! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity
+//! is a number in the record. The wheel holds the earliest promise; when it fires, the true
+//! deadline is worked out, and the promise is renewed or the session expires. A single moment of
+//! activity serves both sides, because HAProxy refreshes both sides' timeouts on any transfer
+//! (configuration.txt, "option independent-streams").
 
 use super::Engine;
 use super::accept::Client;
@@ -119,9 +119,7 @@ fn waits(session: &Session) -> (bool, bool) {
     let uploading = session.request.source != Source::Done && session.request.is_flushed();
     let on_client = uploading || !session.response.is_flushed();
     let on_server = !session.request.is_flushed()
-        || (!uploading
-            && session.response.is_flushed()
-            && session.exchange.response() != ResponseState::Done);
+        || (session.response.is_flushed() && session.exchange.response() != ResponseState::Done);
     (on_client, on_server)
 }
 

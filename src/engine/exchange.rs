@@ -1,9 +1,10 @@
 //! Request and answer on their way: the right half of a session's life.
 //!
 //! The request's body goes up while the answer comes down; neither waits for the other. An answer's
-//! head is parsed, framed for the request it answers, edited by the rules and sent together with what
-//! came of its body. Interim answers are passed on; a 101, or a 2xx to CONNECT, turns the session into
-//! a tunnel. Whatever breaks off is told to the other side as a break, never as an end.
+//! head is parsed, framed for the request it answers, edited by the rules and sent together with
+//! what came of its body. Interim answers are passed on; a 101, or a 2xx to CONNECT, turns the
+//! session into a tunnel. Whatever breaks off is told to the other side as a break, never as an
+//! end.
 
 use super::Engine;
 use super::accept::Client;
@@ -19,6 +20,7 @@ use crate::http::framing::{self, Announce, Body, Framing};
 use crate::http::head::{self, Parsed, Progress, Refusal};
 use crate::http::reply::{LOGGED_CHUNKED_END, LOGGED_MESSAGE_END, logged_head_bytes};
 use crate::http::rewrite::{Message, Outgoing, Overflow, render};
+use crate::log::record::NO_MARK;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{Subject as Edited, Verdict, evaluate_response};
@@ -58,13 +60,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 match pumped {
                     Pumped::Done => answer_ended(session),
                     Pumped::Starved => return Flow::Wait,
-                    Pumped::Blocked => return self.note_flush(key),
+                    Pumped::Blocked => return Flow::Wait,
                     Pumped::Spent => return Flow::Again,
                     Pumped::ReceiverFailed(_) => return self.client_lost_in_data(key),
                     Pumped::CutShort | Pumped::SenderFailed(_) => {
                         return self.server_lost_in_data(key);
                     }
-                    Pumped::Refused(_) => return Flow::Close(Termination::PROXY_IN_DATA),
+                    Pumped::Refused(_) => return self.server_lost_in_data(key),
                     Pumped::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
                 }
             }
@@ -83,22 +85,20 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             &mut session.response,
         ) {
             Sent::All => {
-                client.phase = if session.exchange.response() == ResponseState::Tunnel {
-                    Phase::Tunnel
-                } else {
-                    Phase::Finish
-                };
+                // A request that is still on its way goes on, as long as the server takes it.
+                let open = session.exchange.request() == RequestState::Body;
+                let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
+                let server = session.upstream.and_then(|key| self.upstreams.get(key));
+                if open && server.is_some_and(|server| !server.ready.has(gone)) {
+                    return Flow::Wait;
+                }
+                client.phase = Phase::Finish;
                 Flow::Again
             }
-            Sent::Part => self.note_flush(key),
+            Sent::Part => Flow::Wait,
             Sent::Failed(_) => self.client_lost_in_data(key),
             Sent::NoBuffer => Flow::Close(Termination::RESOURCE_IN_CONNECT),
         }
-    }
-
-    /// Bytes left for a peer: that is activity too.
-    pub(crate) fn note_flush(&mut self, _key: Key<Client>) -> Flow {
-        Flow::Wait
     }
 
     /// The request's body on its way to the server. `None` when the answer may be looked at.
@@ -156,19 +156,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let frontend = client.frontend;
         let backend = session.backend;
         session.exchange.on_request_error();
-        let started = session.exchange.response() != ResponseState::Idle;
-        if !started {
-            session.txn.status = 400;
-        }
         self.proxy_stats[frontend.0 as usize].front.cli_abrt += 1;
         if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
         }
-        Flow::Close(if started {
-            Termination::CLIENT_IN_DATA
-        } else {
-            Termination::CLIENT_IN_HEADERS
-        })
+        Flow::Close(Termination::CLIENT_IN_DATA)
     }
 
     /// The client takes no more of the answer.
@@ -208,7 +200,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return Flow::Close(Termination::PROXY_IN_DATA);
         }
         self.drop_upstream(key);
-        self.answer_status(key, 400, Termination::PROXY_IN_REQUEST)
+        self.answer_status(key, 400, Termination::PROXY_IN_HEADERS)
     }
 
     /// Reads until the answer's head is whole; passes interim answers on.
@@ -329,6 +321,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         session.txn.marks.answered = self.now.ms as i64;
         self.bench.edits.clear();
         self.bench.scratch.start_message();
+        // The log counts the answer as it came, before any rule.
+        let received = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
+        session.txn.bytes_read = logged_head_bytes(&received) + LOGGED_MESSAGE_END;
+        session.txn.response_minor = Some(self.bench.head.minor);
         if let Some(server) = server {
             self.server_stats[server.0 as usize].answer(status);
         }
@@ -343,6 +339,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     self.pool.give_back(buffer);
                     self.proxy_stats[proxy.id.0 as usize].back.dresp += 1;
                     self.drop_upstream(key);
+                    open!(self, key => _client, session, else Flow::Gone);
+                    session.txn.marks.answered = NO_MARK;
                     return self.render_final(key, last, None);
                 }
                 Err(Overflow) => {
@@ -405,7 +403,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             drop_upgrade: framing.drop_upgrade,
         };
         session.txn.status = status;
-        session.txn.bytes_read = logged_head_bytes(&message);
         let length = match render(&message, &how, &mut bench.raw) {
             Ok(length) => length,
             Err(Overflow) => {
@@ -425,7 +422,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         buffer.consume(bench.head.len as usize);
         session.response.source = source_of(framing.body);
         session.response.rechunk = body == Body::Chunked;
+        session.response.chunked = framing.body == Body::Chunked;
         session.response.moved = 0;
+        session.response.trailers = 0;
         if session.exchange.response() == ResponseState::Tunnel {
             return self.open_tunnel(key, buffer);
         }
@@ -570,7 +569,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.response.shut = true;
             net.shutdown_write(&client.socket);
         }
-        if session.request.shut && session.response.shut {
+        // In TCP mode each side's end is passed on; a server that ends an upgraded connection ends
+        // it whole, as HAProxy does.
+        if session.response.shut && (session.request.shut || session.txn.http) {
             client.phase = Phase::Finish;
             return Flow::Again;
         }
@@ -593,8 +594,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 /// The answer has come to its end: the state, and what the log counts for that.
 fn answer_ended(session: &mut Session) {
     session.exchange.on_response_end();
-    session.txn.bytes_read += LOGGED_MESSAGE_END;
-    if session.response.rechunk {
-        session.txn.bytes_read += LOGGED_CHUNKED_END;
+    if session.response.chunked {
+        session.txn.bytes_read += LOGGED_CHUNKED_END + session.response.trailers;
     }
 }

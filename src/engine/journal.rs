@@ -2,8 +2,8 @@
 //!
 //! Each `log` line of a proxy is a [`Line`]; lines with the same address share a target, which the
 //! door opened in the order of [`addresses`]. Messages wait in the target's batch until the end of
-//! the turn. A target that is full or gone costs the message, counts it, and is said once on stderr,
-//! as HAProxy does; service never waits for a log.
+//! the turn. A target that is full or gone costs the message, counts it, and is said once on
+//! stderr, as HAProxy does; service never waits for a log.
 
 use super::Engine;
 use super::accept::Client;
@@ -14,9 +14,9 @@ use super::stats::ProcessStats;
 use crate::base::arena::Key;
 use crate::base::clock::Now;
 use crate::config::model::{Config, LogAddress, LogTarget, Proxy};
-use crate::log::record::{NO_ID, Txn};
+use crate::log::record::Txn;
 use crate::log::syslog::{Framing, Level, Sender};
-use crate::net::{LogBatch, Net, Stop};
+use crate::net::{LogBatch, Net, Readiness, Stop};
 
 /// The distinct addresses of all `log` lines, in the order in which the door must open them.
 #[must_use]
@@ -178,11 +178,11 @@ pub(crate) fn letters(txn: &Txn) -> ([u8; 4], usize) {
 }
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
-    /// Takes the connection counts that the line shows: this session's own place on the backend and on
-    /// the server has been left by then, as in HAProxy.
-    pub(crate) fn settle_counters(&mut self, key: Key<Client>) {
+    /// Takes the connection counts that the line shows. Of a session that has `ended`, the own
+    /// place on the backend and on the server has been left by then, as in HAProxy.
+    pub(crate) fn settle_counters(&mut self, key: Key<Client>, ended: bool) {
         open!(self, key => client, session, else ());
-        let own = u32::from(session.backend.is_some());
+        let own = u32::from(session.backend.is_some() && ended);
         let stats = &self.proxy_stats;
         let counters = &mut session.txn.counters;
         counters.actconn = self.process.connections;
@@ -191,7 +191,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             .backend
             .map_or(0, |id| stats[id.0 as usize].back.scur.saturating_sub(own));
         counters.srv_conn = session.server.map_or(0, |id| {
-            let held = u32::from(session.holds_slot);
+            let held = u32::from(session.holds_slot && ended);
             self.server_stats[id.0 as usize].scur.saturating_sub(held)
         });
         session.txn.marks.finished = self.now.ms as i64;
@@ -204,7 +204,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let options = proxy.log_options;
         if std::mem::replace(&mut session.logged, true)
             || (options.dont_log_normal && !session.txn.is_unusual())
-            || (options.dont_log_null && !session.txn.http && carried_nothing(session))
+            || (options.dont_log_null && carried_nothing(client, session))
         {
             return;
         }
@@ -213,7 +213,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// `option logasap`: the line is written when the answer's head goes out.
     pub(crate) fn log_early(&mut self, key: Key<Client>) {
-        self.settle_counters(key);
+        self.settle_counters(key, false);
         open!(self, key => client, session, else ());
         let proxy = self.config.proxy(client.frontend);
         if session.logged || (proxy.log_options.dont_log_normal && !session.txn.is_unusual()) {
@@ -243,8 +243,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         }
         let record = &mut self.proxies[proxy.id.0 as usize];
-        record.log_count += 1;
         session.txn.log_count = record.log_count;
+        record.log_count += 1;
         let facts = facts!(self, session, client.requests);
         let looking = Looking {
             facts: &facts,
@@ -291,9 +291,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 }
 
-/// A TCP session without a byte either way, and without a server to blame.
-fn carried_nothing(session: &Session) -> bool {
-    session.txn.bytes_uploaded == 0
-        && session.txn.bytes_read == 0
-        && (session.txn.backend == NO_ID || session.server.is_none())
+/// A TCP session without a byte either way: none moved, and none lies unread.
+fn carried_nothing(client: &Client, session: &Session) -> bool {
+    let unread = client.ready.has(Readiness::READABLE) && !client.ready.has(Readiness::READ_CLOSED);
+    !session.txn.http && session.txn.bytes_uploaded == 0 && session.txn.bytes_read == 0 && !unread
 }

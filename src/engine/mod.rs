@@ -121,8 +121,15 @@ macro_rules! view {
             probes: &$engine.probes,
             server_stats: &$engine.server_stats,
             idle: &$engine.idle_counts,
+            proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             listener_connections: &$engine.listener_connections,
+            runtime_connections: $engine.clis.len() as u32,
+            pool: (
+                $engine.pool.buffer_size(),
+                $engine.pool.lent(),
+                $engine.pool.free(),
+            ),
             process: &$engine.process,
             limits: &$engine.limits,
             now: $engine.now,
@@ -356,8 +363,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// What is done once a turn, after all events: sessions that had more to do, queued sessions for
-    /// which a slot came free, log lines in one go.
+    /// What is done once a turn, after all events: sessions that had more to do, queued sessions
+    /// for which a slot came free, log lines in one go.
     fn end_of_turn(&mut self) {
         std::mem::swap(&mut self.run_list, &mut self.running);
         let mut running = std::mem::take(&mut self.running);

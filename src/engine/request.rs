@@ -1,13 +1,14 @@
 //! From a client's bytes to a request on its way: the left half of a session's life.
 //!
-//! Reads a head, frames it, runs the rules of the frontend and of the backend, chooses the backend, and
-//! renders the head that goes out. Everything here happens in one go, so the parsed head and its edits
-//! live on the engine's bench and not in the session; what must outlive the step is rendered.
+//! Reads a head, frames it, runs the rules of the frontend and of the backend, chooses the backend,
+//! and renders the head that goes out. Everything here happens in one go, so the parsed head and
+//! its edits live on the engine's bench and not in the session; what must outlive the step is
+//! rendered.
 
 use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
-use super::relay::{End, Source, receive};
+use super::relay::{End, Pumped, Source, receive, understand};
 use super::service::Service;
 use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
 use crate::base::arena::Key;
@@ -15,12 +16,16 @@ use crate::base::buffer::Buffer;
 use crate::config::model::{HttpConnection, Proxy, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, Parsed, Progress, Refusal};
+use crate::http::head::{self, Head, Method, Parsed, Progress, Refusal};
 use crate::http::rewrite::{Editor, Message, Outgoing, Overflow, render};
+use crate::log::record::{NO_ID, NO_MARK};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{Subject as Edited, Verdict, evaluate_request};
 use crate::rules::answer::Final;
+
+/// What `%U` counts beside the texts: the start line's record and the end of the fields.
+const COUNTED_START: usize = 21;
 
 impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Reads until a request head is whole.
@@ -191,7 +196,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .txn
             .set_request_line(head.logged_line(buffer.readable()));
         session.txn.marks.request_ended = now.ms as i64;
-        session.txn.bytes_uploaded = u64::from(head.len);
+        session.txn.bytes_uploaded = counted_head(head, buffer.readable());
         client.requests += 1;
         self.process.requests_total += 1;
         session.txn.request_count = self.process.requests_total;
@@ -215,6 +220,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
         }
         let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
+            open!(self, key => _client, session, else Flow::Gone);
+            session.txn.marks.request_ended = NO_MARK;
             self.skip_request(key, buffer, &framing);
             return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
         };
@@ -341,8 +348,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .as_ref()
             .or(frontend.forward_for.as_ref())
         {
-            let if_none = frontend.forward_for.as_ref().is_some_and(|f| f.if_none)
-                || backend.forward_for.as_ref().is_some_and(|f| f.if_none);
+            // One of the two that adds always is enough.
+            let if_none = [&frontend.forward_for, &backend.forward_for]
+                .into_iter()
+                .flatten()
+                .all(|f| f.if_none);
             let source = session.txn.source;
             let excepted = [&frontend.forward_for, &backend.forward_for]
                 .into_iter()
@@ -364,17 +374,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if closing {
             session.exchange.close_server();
         }
-        if frontend.http_connection == HttpConnection::Close
-            || backend.http_connection == HttpConnection::Close
-            || self.stopping
-        {
+        if frontend.http_connection == HttpConnection::Close || self.stopping {
             session.exchange.close_client();
         }
         let how = Outgoing {
             minor: message.minor(),
             announce: framing.announce,
             persistence: match (closing, message.minor()) {
-                (true, _) if !framing.upgrade => Persistence::Close,
+                (true, 1..) if !framing.upgrade => Persistence::Close,
                 (false, 0) => Persistence::KeepAlive,
                 _ => Persistence::Unsaid,
             },
@@ -392,15 +399,61 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         length: usize,
     ) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
-        buffer.consume(self.bench.head.len as usize);
+        let bench = &mut self.bench;
+        buffer.consume(bench.head.len as usize);
+        bench.prefix.clear();
+        bench
+            .prefix
+            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
         session.request.source = source_of(framing.body);
         session.request.rechunk = framing.body == Body::Chunked;
-        if buffer.is_empty() {
-            self.pool.give_back(buffer);
-        } else {
-            session.request.input = Some(buffer);
+        session.replay.clear();
+        if session.request.source == Source::Done {
+            if is_repeatable(session.exchange.asked().method) {
+                session.replay.extend_from_slice(&bench.prefix);
+            }
+            if !buffer.is_empty() {
+                // The next request: it waits for its turn.
+                session.request.input = Some(buffer);
+                return self.dispatch(key, None);
+            }
+            return self.dispatch(key, Some(buffer));
         }
-        self.dispatch(key, length)
+        // What came of the body is understood before any of it goes out: a body that begins wrong
+        // is refused before a server hears of it.
+        let block = understand(
+            &mut session.request,
+            &mut self.pool,
+            &mut buffer,
+            &mut bench.prefix,
+        );
+        match block {
+            Ok(block) => {
+                session.txn.bytes_uploaded += session.request.moved;
+                if block.done {
+                    session.exchange.on_request_end();
+                }
+                self.dispatch(key, Some(buffer))
+            }
+            Err(Pumped::Refused(refusal)) => {
+                self.leave_backend(key);
+                self.refuse(key, refusal, buffer)
+            }
+            Err(_) => {
+                self.pool.give_back(buffer);
+                Flow::Close(Termination::RESOURCE_IN_CONNECT)
+            }
+        }
+    }
+
+    /// The request never was the backend's after all.
+    fn leave_backend(&mut self, key: Key<Client>) {
+        open!(self, key => _client, session, else ());
+        if let Some(backend) = session.backend.take() {
+            self.proxy_stats[backend.0 as usize].back.leave();
+        }
+        session.txn.backend = NO_ID;
+        session.txn.marks.request_ended = NO_MARK;
     }
 
     /// A TCP session begins with its connection.
@@ -434,4 +487,24 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             None => false,
         }
     }
+}
+
+/// What the log's `%U` counts for a request's head: HAProxy's internal form of it.
+fn counted_head(head: &Head, bytes: &[u8]) -> u64 {
+    let texts = head.method_span.len() + head.target.len() + head.version.of(bytes).len();
+    let fields: usize = head
+        .fields
+        .iter()
+        .map(|field| field.name.len() + field.value.len())
+        .sum();
+    (COUNTED_START + texts + fields) as u64
+}
+
+/// Methods that may be sent once more when a reused connection turns out to be dead
+/// (RFC 9110 §9.2.2).
+fn is_repeatable(method: Method) -> bool {
+    matches!(
+        method,
+        Method::Get | Method::Head | Method::Options | Method::Trace | Method::Put | Method::Delete
+    )
 }

@@ -1,6 +1,5 @@
 //! The life of a request, in the order it happens.
 //!
-//! `drive` is one `match` on the phase; each arm calls one named step, and each step says what comes
 //! next ([`Flow`]). Whatever event woke a session, and from whichever side, it comes through here.
 //! Steps call the pure parts for decisions and the door for effects, directly.
 //!
@@ -12,8 +11,8 @@
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
 //! ```
 //!
-//! A session may look left at the configuration and at the parsed head; it never calls back. The one
-//! loop is retry, in [`upstream`](super::upstream).
+//! A session may look left at the configuration and at the parsed head; it never calls back. The
+//! one loop is retry, in [`upstream`](super::upstream).
 
 use super::accept::Client;
 use super::relay::{End, Pipe, Sent, Source, flush, receive};
@@ -23,7 +22,7 @@ use super::{Engine, STEPS_PER_TURN_MAX};
 use crate::balance::queue::Ticket;
 use crate::base::arena::Key;
 use crate::config::model::{ProxyId, ServerId};
-use crate::http::exchange::{Ending, Exchange, RequestState};
+use crate::http::exchange::{Ending, Exchange, RequestState, ResponseState};
 use crate::http::framing::Body;
 use crate::http::head::Progress;
 use crate::log::record::{NO_ID, Txn};
@@ -210,7 +209,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             let Some(client) = self.clients.get(key) else {
                 return;
             };
+            let given_up = self.given_up(client);
             let flow = match client.phase {
+                _ if given_up.is_some() => self.abandon(key, given_up),
                 Phase::Request => self.read_request(key),
                 Phase::Queued => Flow::Wait,
                 Phase::Connect => self.reach_server(key),
@@ -229,6 +230,46 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         // Budget spent: others first, then us, before the next sleep.
         self.run_again(key);
+    }
+
+    /// `option abortonclose`: how the log tells of a client that left while its request waited.
+    fn given_up(&self, client: &Client) -> Option<Termination> {
+        let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
+        if !client.ready.has(gone) {
+            return None;
+        }
+        let session = self.sessions.get(client.session?)?;
+        let why = match client.phase {
+            Phase::Queued => Termination::CLIENT_IN_QUEUE,
+            Phase::Connect => Termination::CLIENT_IN_CONNECT,
+            Phase::Exchange
+                if session.exchange.response() == ResponseState::Idle
+                    && session.request.source == Source::Done
+                    && session.response.is_flushed() =>
+            {
+                Termination::CLIENT_IN_HEADERS
+            }
+            _ => return None,
+        };
+        let asked = |proxy: ProxyId| self.config.proxy(proxy).abort_on_close;
+        // Both sides must have it, as in HAProxy 2.6.
+        (asked(client.frontend) && session.backend.is_some_and(asked)).then_some(why)
+    }
+
+    fn abandon(&mut self, key: Key<Client>, why: Option<Termination>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        let why = why.unwrap_or_default();
+        let (frontend, backend) = (client.frontend, session.backend);
+        let http = session.txn.http;
+        self.proxy_stats[frontend.0 as usize].front.cli_abrt += 1;
+        if let Some(backend) = backend {
+            self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
+        }
+        if http {
+            session.exchange.close_client();
+            return self.answer_status(key, 400, why);
+        }
+        Flow::Close(why)
     }
 
     /// Sends what is left of an answer of our own.
@@ -254,8 +295,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// All is sent: the log line, the server's slot and connection, and then the next request or the
-    /// end.
+    /// All is sent: the log line, the server's slot and connection, and then the next request or
+    /// the end.
     pub(crate) fn finish(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let ending = if session.txn.http && session.exchange.is_over() {
@@ -365,7 +406,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The session's accounts: log line, counters, slot, server connection.
     pub(crate) fn end_session(&mut self, key: Key<Client>, reusable: bool) {
         let now = self.now.ms;
-        self.settle_counters(key);
+        self.settle_counters(key, true);
         self.log_session(key);
         open!(self, key => client, session, else ());
         let http = session.txn.http;

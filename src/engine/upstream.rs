@@ -1,15 +1,16 @@
 //! Towards servers: choosing one, connecting, trying again, keeping connections for reuse.
 //!
-//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its server's
-//! idle list, last in first out, and `user` is empty. The one loop of a request's life is here: a
-//! failed attempt is made again, on the same server after a pause or, with `option redispatch`, on
-//! another (configuration.txt 4.2 "retries", "option redispatch"). A request on a reused connection
-//! that died before any byte of an answer is sent once more when its method allows; else the client's
-//! connection is closed without an answer, so that the client may repeat it (RFC 9110 §9.2.2).
+//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its
+//! server's idle list, last in first out, and `user` is empty. The one loop of a request's life is
+//! here: a failed attempt is made again, on the same server after a pause or, with `option
+//! redispatch`, on another (configuration.txt 4.2 "retries", "option redispatch"). A request on a
+//! reused connection that died before any byte of an answer is sent once more when its method
+//! allows; else the client's connection is closed without an answer, so that the client may repeat
+//! it (RFC 9110 §9.2.2).
 
 use super::accept::Client;
 use super::checks::place;
-use super::relay::{End, Source};
+use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
 use super::{Engine, ProxyRecord, Subject};
@@ -20,7 +21,7 @@ use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
 use crate::config::model::{Config, Proxy, ProxyId, Redispatch, Reuse, ServerId};
-use crate::http::head::{Method, Refusal};
+use crate::http::head::Refusal;
 use crate::log::record::Target;
 use crate::log::termination::Termination;
 use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
@@ -122,7 +123,7 @@ pub(crate) fn proxy_record(
     let fronts: u32 = config
         .proxies
         .iter()
-        .filter(|front| front.is_frontend)
+        .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
     ProxyRecord {
@@ -132,10 +133,18 @@ pub(crate) fn proxy_record(
             proxy.all_backups,
         ),
         queue: Queue::new(),
-        full_conn: proxy.full_conn.unwrap_or((fronts / 10).max(1)),
+        full_conn: proxy.full_conn.unwrap_or(fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
     }
+}
+
+/// True when a frontend's requests may come to this backend by a name known at load.
+fn leads_to(front: &Proxy, backend: ProxyId) -> bool {
+    use crate::config::model::SwitchTarget;
+    let by_rule = |switch: &crate::config::model::Switch| matches!(switch.target, SwitchTarget::Backend(id) if id == backend);
+    let by_default = front.default_backend.unwrap_or(front.id) == backend;
+    front.is_frontend && !front.disabled && (by_default || front.switches.iter().any(by_rule))
 }
 
 /// What looking for a server came to.
@@ -150,22 +159,27 @@ enum Assigned {
 }
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
-    /// Finds a server for the request whose head lies rendered in `bench.raw`, and sends it at once
-    /// when a connection is at hand.
-    pub(crate) fn dispatch(&mut self, key: Key<Client>, length: usize) -> Flow {
+    /// Finds a server for the request whose head lies in `bench.prefix`, with `body` behind it, and
+    /// sends both at once when a connection is at hand; else they wait in the pipe.
+    pub(crate) fn dispatch(&mut self, key: Key<Client>, body: Option<Buffer>) -> Flow {
+        let Some(body) = body.or_else(|| self.pool.lend()) else {
+            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+        };
         let assigned = self.assign(key, None);
         match assigned {
             Assigned::None => {
+                self.pool.give_back(body);
                 return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
             }
-            Assigned::Server if self.take_idle(key) => return self.send_head(key, length),
+            Assigned::Server if self.take_idle(key) => return self.send_head(key, body),
             Assigned::Server | Assigned::Queued => {}
         }
         open!(self, key => client, session, else Flow::Gone);
-        let head = self.bench.raw.get(..length).unwrap_or_default();
-        if !session.request.queue(head, &mut self.pool) {
+        if !session.request.queue(&self.bench.prefix, &mut self.pool) {
+            self.pool.give_back(body);
             return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         }
+        session.request.push(body, &mut self.pool);
         if assigned == Assigned::Queued {
             client.phase = Phase::Queued;
             return Flow::Wait;
@@ -174,45 +188,27 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Again
     }
 
-    /// Sends a rendered head over the connection just taken.
-    fn send_head(&mut self, key: Key<Client>, length: usize) -> Flow {
+    /// Sends a rendered head, and what came of the body, over the connection just taken.
+    fn send_head(&mut self, key: Key<Client>, body: Buffer) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let Some(upstream) = session.upstream.and_then(|key| self.upstreams.get_mut(key)) else {
+            self.pool.give_back(body);
             return Flow::Close(Termination::SERVER_IN_CONNECT);
         };
-        let head = self.bench.raw.get(..length).unwrap_or_default();
-        session.replay.clear();
-        let repeatable = matches!(
-            session.exchange.asked().method,
-            Method::Get
-                | Method::Head
-                | Method::Options
-                | Method::Trace
-                | Method::Put
-                | Method::Delete
-        );
-        if repeatable && session.request.source == Source::Done {
-            session.replay.extend_from_slice(head);
-        }
         client.phase = Phase::Exchange;
         client.active_ms = self.now.ms;
-        let more = session.request.input.is_some() && session.request.source != Source::Done;
-        let sent = if upstream.ready.has(Readiness::WRITABLE) {
-            self.net.send(&upstream.socket, head, &[], more)
-        } else {
-            Err(Stop::Blocked)
-        };
-        let sent = match sent {
-            Ok(sent) => sent,
-            Err(Stop::Blocked) => 0,
-            Err(_) => return self.server_lost(key, false),
-        };
-        if sent < length {
-            upstream.ready.clear(Readiness::WRITABLE);
-            let rest = head.get(sent..).unwrap_or_default();
-            if !session.request.queue(rest, &mut self.pool) {
-                return Flow::Close(Termination::RESOURCE_IN_CONNECT);
-            }
+        let sent = deliver(
+            &mut self.net,
+            &mut self.pool,
+            &mut upstream.end(),
+            &mut session.request,
+            &self.bench.prefix,
+            body,
+        );
+        match sent {
+            Sent::All | Sent::Part => {}
+            Sent::Failed(_) => return self.server_lost(key, false),
+            Sent::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
         }
         // An answer cannot be here yet: unless there is a body to send, wait for the server's edge.
         if session.request.is_finished() && !upstream.ready.has(Readiness::READABLE) {
@@ -392,7 +388,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
                 Assigned::None => return self.no_server(key),
             }
-        } else if session.txn.http && session.txn.retries == 0 && self.take_idle(key) {
+        } else if session.txn.http && self.take_idle(key) {
             if let Some(client) = self.clients.get_mut(key) {
                 client.phase = Phase::Exchange;
             }
@@ -495,18 +491,19 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         record.uses += 1;
         let server = record.server;
         client.active_ms = self.now.ms;
-        client.phase = if session.txn.http {
-            Phase::Exchange
-        } else {
-            Phase::Tunnel
-        };
+        let http = session.txn.http;
+        client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
         session.txn.marks.connected = self.now.ms as i64;
+        let early = self.config.proxy(client.frontend).log_options.log_asap;
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.backend_source = self.net.local_address(&record.socket);
         }
         self.server_stats[server.0 as usize].connect += 1;
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize].back.connect += 1;
+        }
+        if !http && early {
+            self.log_early(key);
         }
         Flow::Again
     }

@@ -318,7 +318,7 @@ pub fn size_line(len: usize, out: &mut [u8; 20]) -> &[u8] {
     let mut rest = len;
     loop {
         at -= 1;
-        out[at] = b"0123456789abcdef"[rest & 15];
+        out[at] = b"0123456789ABCDEF"[rest & 15];
         rest >>= 4;
         if rest == 0 {
             return &out[at..];
@@ -431,9 +431,9 @@ mod tests {
 
     table! { line:
         line_0: 0 => "0\r\n";
-        line_15: 15 => "f\r\n";
+        line_15: 15 => "F\r\n";
         line_16: 16 => "10\r\n";
-        line_max: usize::MAX => "ffffffffffffffff\r\n";
+        line_max: usize::MAX => "FFFFFFFFFFFFFFFF\r\n";
     }
 
     #[test]

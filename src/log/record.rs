@@ -198,6 +198,8 @@ pub struct Txn {
     pub http: bool,
     /// Logged before the end (`option logasap`): bytes and total time have a `+`.
     pub early: bool,
+    /// The minor version of the server's answer.
+    pub response_minor: Option<u8>,
     /// The status of the answer, 0 when there was none (prints as -1).
     pub status: u16,
     /// How it ended: `%ts`.

@@ -748,3 +748,6 @@ impl Rule {
                 .is_some_and(|condition| condition.needs_destination(acls))
     }
 }
+
+#[cfg(test)]
+mod tests;

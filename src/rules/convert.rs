@@ -9,6 +9,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::args::{Args, Kind};
+use super::codec::{
+    crc32, from_base64, hex_digits, host_end, join_hex, to_base64, to_json, url_decode, url_encode,
+};
 use super::fetch::{Current, Sample, Type, leading_int};
 use super::regex::{Regex, expand};
 use crate::base::clock;
@@ -157,6 +160,7 @@ const TEXT: &[Kind] = &[Kind::Str];
 const NUMBER: &[Kind] = &[Kind::Int];
 const PART: &[Kind] = &[Kind::Int, Kind::Str, Kind::Int];
 const RANGE: &[Kind] = &[Kind::Int, Kind::Int];
+const PAIR: &[Kind] = &[Kind::Str, Kind::Str];
 const TEXTS: &[Kind] = &[Kind::Str, Kind::Str, Kind::Str];
 const HEX_PARTS: &[Kind] = &[Kind::Str, Kind::Int, Kind::Int];
 const HTTP_DATE: &[Kind] = &[Kind::Int, Kind::Str];
@@ -170,7 +174,7 @@ const TABLE: &[Row] = &[
     row("base64", NONE, 0, Type::Bin, Type::Str, |_| Ok(Step::Base64(false))),
     row("be2hex", HEX_PARTS, 0, Type::Bin, Type::Str, hex_parts),
     row("bool", NONE, 0, Type::Int, Type::Bool, |_| Ok(Step::IsTrue)),
-    row("bytes", RANGE, 1, Type::Bin, Type::Bin, |a| Ok(Step::Bytes { offset: a.int(0).unwrap_or_default(), length: a.int(1) })),
+    row("bytes", RANGE, 1, Type::Bin, Type::Bin, bytes),
     row("concat", TEXTS, 1, Type::Str, Type::Str, concat),
     row("cpl", NONE, 0, Type::Int, Type::Int, |_| Ok(Step::Complement)),
     row("crc32", NUMBER, 0, Type::Bin, Type::Int, |a| hash(a, Step::Crc32)),
@@ -184,7 +188,7 @@ const TABLE: &[Row] = &[
     row("host_only", NONE, 0, Type::Str, Type::Str, |_| Ok(Step::HostOnly)),
     row("htonl", NONE, 0, Type::Int, Type::Bin, |_| Ok(Step::NetworkOrder)),
     row("http_date", HTTP_DATE, 0, Type::Int, Type::Str, http_date),
-    row("iif", &[Kind::Str, Kind::Str], 2, Type::Bool, Type::Str, |a| Ok(Step::Choose(a.text(0).into(), a.text(1).into()))),
+    row("iif", PAIR, 2, Type::Bool, Type::Str, choose),
     row("ipmask", MASKS, 1, Type::Ip, Type::Ip, mask),
     row("json", TEXT, 0, Type::Str, Type::Str, json),
     row("length", NONE, 0, Type::Str, Type::Int, |_| Ok(Step::Length)),
@@ -204,7 +208,7 @@ const TABLE: &[Row] = &[
     row("ub64dec", NONE, 0, Type::Str, Type::Bin, |_| Ok(Step::FromBase64(true))),
     row("ub64enc", NONE, 0, Type::Bin, Type::Str, |_| Ok(Step::Base64(true))),
     row("upper", NONE, 0, Type::Str, Type::Str, |_| Ok(Step::Upper)),
-    row("url_dec", NUMBER, 0, Type::Str, Type::Str, |a| Ok(Step::UrlDecode { form: a.int(0).unwrap_or_default() > 0 })),
+    row("url_dec", NUMBER, 0, Type::Str, Type::Str, url_dec),
     row("url_enc", TEXT, 0, Type::Str, Type::Str, url_enc),
     row("word", PART, 2, Type::Str, Type::Str, |a| part(a, true)),
     row("xor", TEXT, 1, Type::Int, Type::Int, |a| arithmetic(a, Operator::Xor)),
@@ -319,6 +323,23 @@ fn regsub(args: &Args) -> Result<Step, String> {
         regex: Box::new(regex),
         by: args.text(1).into(),
         all: flags.contains(&b'g'),
+    })
+}
+
+fn bytes(args: &Args) -> Result<Step, String> {
+    Ok(Step::Bytes {
+        offset: args.int(0).unwrap_or_default(),
+        length: args.int(1),
+    })
+}
+
+fn choose(args: &Args) -> Result<Step, String> {
+    Ok(Step::Choose(args.text(0).into(), args.text(1).into()))
+}
+
+fn url_dec(args: &Args) -> Result<Step, String> {
+    Ok(Step::UrlDecode {
+        form: args.int(0).unwrap_or_default() > 0,
     })
 }
 
@@ -673,203 +694,4 @@ fn substitute(regex: &Regex, by: &[u8], all: bool, text: &[u8], out: &mut Vec<u8
         }
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
-}
-
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
-
-/// Appends two upper-case digits.
-pub(super) fn push_hex(byte: u8, out: &mut Vec<u8>) {
-    out.push(HEX[usize::from(byte >> 4)]);
-    out.push(HEX[usize::from(byte & 15)]);
-}
-
-fn hex_digits(bytes: &[u8], out: &mut Vec<u8>) {
-    for byte in bytes {
-        push_hex(*byte, out);
-    }
-}
-
-fn join_hex(bytes: &[u8], separator: &[u8], size: usize, truncate: bool, out: &mut Vec<u8>) {
-    if size == 0 {
-        return hex_digits(bytes, out);
-    }
-    for (n, chunk) in bytes.chunks(size).enumerate() {
-        if truncate && chunk.len() < size {
-            break;
-        }
-        if n > 0 {
-            out.extend_from_slice(separator);
-        }
-        hex_digits(chunk, out);
-    }
-}
-
-fn to_base64(bytes: &[u8], for_url: bool, out: &mut Vec<u8>) {
-    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let letter = |index: u32| match (index & 63) as usize {
-        62 => {
-            if for_url {
-                b'-'
-            } else {
-                b'+'
-            }
-        }
-        63 => {
-            if for_url {
-                b'_'
-            } else {
-                b'/'
-            }
-        }
-        index => LETTERS.get(index).copied().unwrap_or_default(),
-    };
-    for chunk in bytes.chunks(3) {
-        let byte = |n: usize| u32::from(chunk.get(n).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for n in 0..4 {
-            if n <= chunk.len() {
-                out.push(letter(bits >> (18 - 6 * n)));
-            } else if !for_url {
-                out.push(b'=');
-            }
-        }
-    }
-}
-
-/// Padding is required in plain base64 and refused in the URL form (RFC 4648 §5).
-fn from_base64(text: &[u8], for_url: bool, out: &mut Vec<u8>) -> Option<()> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' if !for_url => Some(62),
-        b'/' if !for_url => Some(63),
-        b'-' if for_url => Some(62),
-        b'_' if for_url => Some(63),
-        _ => None,
-    };
-    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    if !for_url && (!text.len().is_multiple_of(4) || padding > 2) {
-        return None;
-    }
-    for chunk in text.get(..text.len() - padding)?.chunks(4) {
-        let mut bits = 0_u32;
-        for byte in chunk {
-            bits = bits << 6 | u32::from(value(*byte)?);
-        }
-        bits <<= 6 * (4 - chunk.len());
-        let count = match chunk.len() {
-            4 => 3,
-            3 => 2,
-            2 => 1,
-            _ => return None,
-        };
-        out.extend(bits.to_be_bytes().into_iter().skip(1).take(count));
-    }
-    Some(())
-}
-
-/// Undoes `%XX`; `+` is a blank in forms, which a query string is.
-fn url_decode(text: &[u8], form: bool, out: &mut Vec<u8>) -> Option<()> {
-    let mut query = form;
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        at += 1;
-        match byte {
-            b'%' => {
-                let digits = std::str::from_utf8(text.get(at..at + 2)?).ok()?;
-                if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                    return None;
-                }
-                out.push(u8::from_str_radix(digits, 16).ok()?);
-                at += 2;
-            }
-            b'+' if query => out.push(b' '),
-            _ => {
-                query |= byte == b'?';
-                out.push(byte);
-            }
-        }
-    }
-    Some(())
-}
-
-fn url_encode(text: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(byte);
-        } else {
-            out.push(b'%');
-            push_hex(byte, out);
-        }
-    }
-}
-
-/// Where the host ends: before the last colon that is not inside brackets.
-fn host_end(text: &[u8]) -> usize {
-    let from = text.iter().rposition(|byte| *byte == b']').unwrap_or(0);
-    text.iter()
-        .rposition(|byte| *byte == b':')
-        .filter(|at| *at >= from)
-        .unwrap_or(text.len())
-}
-
-fn to_json(text: &[u8], encoding: Encoding, out: &mut Vec<u8>) -> Option<()> {
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        if byte < 0x80 || encoding == Encoding::Ascii {
-            json_char(u32::from(byte), out);
-            rest = after;
-            continue;
-        }
-        let character = rest
-            .utf8_chunks()
-            .next()
-            .and_then(|chunk| chunk.valid().chars().next());
-        match (character, encoding) {
-            (Some(character), _) => {
-                json_char(character as u32, out);
-                rest = rest.get(character.len_utf8()..).unwrap_or_default();
-                continue;
-            }
-            (None, Encoding::Utf8) => return None,
-            (None, Encoding::Latin) => json_char(u32::from(byte), out),
-            (None, _) => {}
-        }
-        rest = after;
-    }
-    Some(())
-}
-
-fn json_char(code: u32, out: &mut Vec<u8>) {
-    match u8::try_from(code) {
-        Ok(byte @ (b'"' | b'\\' | b'/')) => out.extend_from_slice(&[b'\\', byte]),
-        Ok(8) => out.extend_from_slice(b"\\b"),
-        Ok(12) => out.extend_from_slice(b"\\f"),
-        Ok(b'\n') => out.extend_from_slice(b"\\n"),
-        Ok(b'\r') => out.extend_from_slice(b"\\r"),
-        Ok(b'\t') => out.extend_from_slice(b"\\t"),
-        Ok(byte @ 0x20..0x7f) => out.push(byte),
-        _ => {
-            let mut units = [0; 2];
-            let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-            for unit in character.encode_utf16(&mut units) {
-                out.extend_from_slice(b"\\u");
-                for byte in unit.to_be_bytes() {
-                    for digit in [byte >> 4, byte & 15] {
-                        out.push(HEX[usize::from(digit)].to_ascii_lowercase());
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The CRC of Ethernet and gzip.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
-        })
-    })
 }

@@ -1,7 +1,9 @@
-//! Names of HAProxy 2.6 that oneloop lacks, so that a message can tell "not implemented" from "unknown".
+//! Names of HAProxy 2.6 that oneloop lacks, so that a message can tell "not implemented" from
+//! "unknown".
 //!
-//! Taken from what the program lists (`haproxy -dKsmp -dKcnv -dKacl -dKall -q -c -f /dev/null`), less
-//! the rows of our own tables. A name that gets a row leaves this file; tests see to that.
+//! Taken from what the program lists (`haproxy -dKsmp`, `-dKcnv` and `-dKacl`, with `-q -c -f
+//! /dev/null`), less the rows of our own tables. A name that gets a row leaves this file; tests
+//! see to that. It must never hold a name that works.
 
 /// Sample fetches, and criteria of ACLs, that are not implemented.
 #[rustfmt::skip]

@@ -1,8 +1,8 @@
 //! The rule language: samples, converters, patterns, conditions, actions and format strings.
 //!
-//! One mechanism serves them all: a *fetch* reads something of the session through [`Context`], zero
-//! or more *converters* change it, and the result is matched by patterns (ACLs) or written as text
-//! (log lines, header values, answers). A new fetch or converter is a row in its table.
+//! One mechanism serves them all: a *fetch* reads something of the session through [`Context`],
+//! zero or more *converters* change it, and the result is matched by patterns (ACLs) or written
+//! as text (log lines, header values, answers). A new fetch or converter is a row in its table.
 //!
 //! Every compiled value is plain and immutable; whatever evaluation must remember or write to is
 //! in [`fetch::Scratch`], which the engine owns once. `compile` turns words of the configuration
@@ -11,6 +11,7 @@
 pub mod action;
 pub mod answer;
 mod args;
+mod codec;
 pub mod compile;
 pub mod condition;
 mod convert;

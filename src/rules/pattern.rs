@@ -1,8 +1,9 @@
 //! Patterns: what a sample is compared with in an ACL.
 //!
-//! Compiling reads flags, operators and values (configuration.txt 7.1) into one matcher. Values that
-//! are literal text are not tried one by one: they are hashed, and a prefix or suffix is looked up
-//! once for each length that occurs, so that a long list costs little more than a short one.
+//! Compiling reads flags, operators and values (configuration.txt 7.1) into one matcher. Values
+//! that are literal text are not tried one by one: they are hashed, and a prefix or suffix is
+//! looked up once for each length that occurs, so that a long list costs little more than a
+//! short one.
 //! Matching must not allocate once its buffer has grown.
 //! Rejected: one matcher a value, as the words come; it makes lists of 500 paths slow.
 
@@ -455,7 +456,7 @@ impl Patterns {
                 }
                 for byte in literal {
                     pattern.extend_from_slice(b"\\x");
-                    super::convert::push_hex(*byte, &mut pattern);
+                    super::codec::push_hex(*byte, &mut pattern);
                 }
             }
             let regex = Regex::compile(&pattern, any_case).map_err(|error| format!("{error}."))?;

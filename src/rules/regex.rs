@@ -582,3 +582,6 @@ impl SplitOnce for [u8] {
         Some((self.get(..at)?, self.get(at + 1..)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The sample fetches: their table and what each reads.
 //!
-//! A row says a name, its arguments, what it needs and yields, and how it is compiled; `Fetch` is the
-//! compiled form. A new fetch is a row and an arm of `single`.
+//! A row says a name, its arguments, what it needs and yields, and how it is compiled; `Fetch` is
+//! the compiled form. A new fetch is a row and an arm of `single`.
 //!
 //! Several names may share a form: `hdr` is `req.hdr` on requests and `res.hdr` on answers. Facts
 //! that only the engine knows (names, counters) come through `Context::field`.
@@ -159,7 +159,19 @@ const NUMBER: &[Kind] = &[Kind::Int];
 const BACKEND: &[Kind] = &[Kind::Backend];
 const FRONTEND: &[Kind] = &[Kind::Frontend];
 const SERVER: &[Kind] = &[Kind::Server];
+const DATE: &[Kind] = &[Kind::Int, Kind::Str];
 const PARAM: &[Kind] = &[Kind::Str, Kind::Str];
+
+const ANY: Needs = Needs::Nothing;
+const REQUEST: Needs = Needs::Request;
+const RESPONSE: Needs = Needs::Response;
+const MESSAGE: Needs = Needs::Message;
+const BOOL: Type = Type::Bool;
+const INT: Type = Type::Int;
+const IP: Type = Type::Ip;
+const STR: Type = Type::Str;
+const BIN: Type = Type::Bin;
+const METHOD: Type = Type::Method;
 
 /// Writes a row.
 const fn row(
@@ -182,120 +194,118 @@ const fn row(
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    row("always_false", NONE, 0, Needs::Nothing, Type::Bool, |_, _, _| Ok(Fetch::Bool(false))),
-    row("always_true", NONE, 0, Needs::Nothing, Type::Bool, |_, _, _| Ok(Fetch::Bool(true))),
-    row("base", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::Base(false))),
-    row("baseq", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::Base(true))),
-    row("be_conn", BACKEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::ConnectionsOfBackend(a.id(0)))),
-    row("be_id", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| number(Field::BackendId)),
-    row("be_name", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Name(Field::BackendName))),
-    row("be_sess_rate", BACKEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::BackendRate(a.id(0)))),
-    row("bin", TEXT, 0, Needs::Nothing, Type::Bin, |a, _, _| bin(a)),
-    row("bool", TEXT, 1, Needs::Nothing, Type::Bool, |a, _, _| boolean(a)),
-    row("capture.req.hdr", NUMBER, 1, Needs::Nothing, Type::Str, |a, _, _| capture(a, Field::RequestCapture)),
-    row("capture.req.method", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Captured(0))),
-    row("capture.req.uri", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Captured(1))),
-    row("capture.req.ver", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Captured(2))),
-    row("capture.res.hdr", NUMBER, 1, Needs::Nothing, Type::Str, |a, _, _| capture(a, Field::ResponseCapture)),
-    row("capture.res.ver", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Name(Field::ResponseVersion))),
-    row("connslots", BACKEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::ConnectionSlots(a.id(0)))),
-    row("cook", TEXT, 0, Needs::Request, Type::Str, |a, _, _| cookie(a, Side::Request, Reading::Text)),
-    row("cook_cnt", TEXT, 0, Needs::Request, Type::Int, |a, _, _| cookies(a, Side::Request)),
-    row("cook_val", TEXT, 0, Needs::Request, Type::Int, |a, _, _| cookie(a, Side::Request, Reading::Int)),
-    row("cookie", TEXT, 0, Needs::Message, Type::Str, |a, s, _| cookie(a, side(s), Reading::Text)),
-    row("date", PARAM_DATE, 0, Needs::Nothing, Type::Int, |a, _, _| date(a)),
-    row("date_us", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::Microseconds)),
-    row("dst", NONE, 0, Needs::Nothing, Type::Ip, |_, _, _| Ok(Fetch::Destination)),
-    row("dst_port", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::DestinationPort)),
-    row("env", TEXT, 1, Needs::Nothing, Type::Str, |a, _, c| Ok(c.around.variable(a.text(0)).map_or(Fetch::Nothing, |text| Fetch::Text(text.into())))),
-    row("fc_dst", NONE, 0, Needs::Nothing, Type::Ip, |_, _, _| Ok(Fetch::Destination)),
-    row("fc_dst_port", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::DestinationPort)),
-    row("fc_http_major", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::Int(1))),
-    row("fc_src", NONE, 0, Needs::Nothing, Type::Ip, |_, _, _| Ok(Fetch::Source)),
-    row("fc_src_port", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::SourcePort)),
-    row("fe_conn", FRONTEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::ConnectionsOfFrontend(a.id(0)))),
-    row("fe_defbe", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Name(Field::DefaultBackend))),
-    row("fe_id", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| number(Field::FrontendId)),
-    row("fe_name", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Name(Field::FrontendName))),
-    row("fe_req_rate", FRONTEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::RequestRate(a.id(0)))),
-    row("fe_sess_rate", FRONTEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::FrontendRate(a.id(0)))),
-    row("hdr", HEADER, 0, Needs::Message, Type::Str, |a, s, _| header(a, side(s), false, Reading::Text)),
-    row("hdr_cnt", TEXT, 0, Needs::Request, Type::Int, |a, _, _| headers(a, Side::Request, false)),
-    row("hdr_ip", HEADER, 0, Needs::Request, Type::Ip, |a, _, _| header(a, Side::Request, false, Reading::Ip)),
-    row("hdr_val", HEADER, 0, Needs::Request, Type::Int, |a, _, _| header(a, Side::Request, false, Reading::Int)),
-    row("hostname", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Name(Field::Hostname))),
-    row("http_first_req", NONE, 0, Needs::Nothing, Type::Bool, |_, _, _| Ok(Fetch::Flag(Field::FirstRequest))),
-    row("int", NUMBER, 1, Needs::Nothing, Type::Int, |a, _, _| Ok(Fetch::Int(a.int(0).unwrap_or_default()))),
-    row("ipv4", &[Kind::Ip4], 1, Needs::Nothing, Type::Ip, |a, _, _| Ok(a.ip(0).map_or(Fetch::Nothing, Fetch::Ip))),
-    row("ipv6", &[Kind::Ip6], 1, Needs::Nothing, Type::Ip, |a, _, _| Ok(a.ip(0).map_or(Fetch::Nothing, Fetch::Ip))),
-    row("meth", TEXT, 1, Needs::Nothing, Type::Method, |a, _, _| Ok(Fetch::Verb(method_of(a.text(0)), a.text(0).into()))),
-    row("method", NONE, 0, Needs::Nothing, Type::Method, |_, _, _| Ok(Fetch::Method)),
-    row("nbproc", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::Int(1))),
-    row("nbsrv", BACKEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::UsableServers(a.id(0)))),
-    row("path", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::Path)),
-    row("pathq", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::PathQuery)),
-    row("proc", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::Int(1))),
-    row("query", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::Query)),
-    row("queue", BACKEND, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::Queue(a.id(0)))),
-    row("req.cook", TEXT, 0, Needs::Request, Type::Str, |a, _, _| cookie(a, Side::Request, Reading::Text)),
-    row("req.cook_cnt", TEXT, 0, Needs::Request, Type::Int, |a, _, _| cookies(a, Side::Request)),
-    row("req.cook_val", TEXT, 0, Needs::Request, Type::Int, |a, _, _| cookie(a, Side::Request, Reading::Int)),
-    row("req.fhdr", HEADER, 0, Needs::Request, Type::Str, |a, _, _| header(a, Side::Request, true, Reading::Text)),
-    row("req.fhdr_cnt", TEXT, 0, Needs::Request, Type::Int, |a, _, _| headers(a, Side::Request, true)),
-    row("req.hdr", HEADER, 0, Needs::Request, Type::Str, |a, _, _| header(a, Side::Request, false, Reading::Text)),
-    row("req.hdr_cnt", TEXT, 0, Needs::Request, Type::Int, |a, _, _| headers(a, Side::Request, false)),
-    row("req.hdr_ip", HEADER, 0, Needs::Request, Type::Ip, |a, _, _| header(a, Side::Request, false, Reading::Ip)),
-    row("req.hdr_names", TEXT, 0, Needs::Request, Type::Str, |a, _, _| header_names(a, Side::Request)),
-    row("req.hdr_val", HEADER, 0, Needs::Request, Type::Int, |a, _, _| header(a, Side::Request, false, Reading::Int)),
-    row("req.proto_http", NONE, 0, Needs::Nothing, Type::Bool, |_, _, _| Ok(Fetch::Http)),
-    row("req.ver", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::Version(Side::Request))),
-    row("req_proto_http", NONE, 0, Needs::Nothing, Type::Bool, |_, _, _| Ok(Fetch::Http)),
-    row("req_ver", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::Version(Side::Request))),
-    row("res.cook", TEXT, 0, Needs::Response, Type::Str, |a, _, _| cookie(a, Side::Response, Reading::Text)),
-    row("res.cook_cnt", TEXT, 0, Needs::Response, Type::Int, |a, _, _| cookies(a, Side::Response)),
-    row("res.cook_val", TEXT, 0, Needs::Response, Type::Int, |a, _, _| cookie(a, Side::Response, Reading::Int)),
-    row("res.fhdr", HEADER, 0, Needs::Response, Type::Str, |a, _, _| header(a, Side::Response, true, Reading::Text)),
-    row("res.fhdr_cnt", TEXT, 0, Needs::Response, Type::Int, |a, _, _| headers(a, Side::Response, true)),
-    row("res.hdr", HEADER, 0, Needs::Response, Type::Str, |a, _, _| header(a, Side::Response, false, Reading::Text)),
-    row("res.hdr_cnt", TEXT, 0, Needs::Response, Type::Int, |a, _, _| headers(a, Side::Response, false)),
-    row("res.hdr_ip", HEADER, 0, Needs::Response, Type::Ip, |a, _, _| header(a, Side::Response, false, Reading::Ip)),
-    row("res.hdr_names", TEXT, 0, Needs::Response, Type::Str, |a, _, _| header_names(a, Side::Response)),
-    row("res.hdr_val", HEADER, 0, Needs::Response, Type::Int, |a, _, _| header(a, Side::Response, false, Reading::Int)),
-    row("res.ver", NONE, 0, Needs::Response, Type::Str, |_, _, _| Ok(Fetch::Version(Side::Response))),
-    row("resp_ver", NONE, 0, Needs::Response, Type::Str, |_, _, _| Ok(Fetch::Version(Side::Response))),
-    row("scook", TEXT, 0, Needs::Response, Type::Str, |a, _, _| cookie(a, Side::Response, Reading::Text)),
-    row("scook_cnt", TEXT, 0, Needs::Response, Type::Int, |a, _, _| cookies(a, Side::Response)),
-    row("scook_val", TEXT, 0, Needs::Response, Type::Int, |a, _, _| cookie(a, Side::Response, Reading::Int)),
-    row("shdr", HEADER, 0, Needs::Response, Type::Str, |a, _, _| header(a, Side::Response, false, Reading::Text)),
-    row("shdr_cnt", TEXT, 0, Needs::Response, Type::Int, |a, _, _| headers(a, Side::Response, false)),
-    row("shdr_ip", HEADER, 0, Needs::Response, Type::Ip, |a, _, _| header(a, Side::Response, false, Reading::Ip)),
-    row("shdr_val", HEADER, 0, Needs::Response, Type::Int, |a, _, _| header(a, Side::Response, false, Reading::Int)),
-    row("so_id", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| number(Field::ListenerId)),
-    row("so_name", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Name(Field::ListenerName))),
-    row("src", NONE, 0, Needs::Nothing, Type::Ip, |_, _, _| Ok(Fetch::Source)),
-    row("src_port", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::SourcePort)),
-    row("srv_conn", SERVER, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::ConnectionsOfServer(a.id(0)))),
-    row("srv_id", NONE, 0, Needs::Server, Type::Int, |_, _, _| number(Field::ServerId)),
-    row("srv_is_up", SERVER, 1, Needs::Nothing, Type::Bool, |a, _, _| Ok(Fetch::Flag(Field::ServerIsUp(a.id(0))))),
-    row("srv_name", NONE, 0, Needs::Server, Type::Str, |_, _, _| Ok(Fetch::Name(Field::ServerName))),
-    row("srv_queue", SERVER, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::QueueOfServer(a.id(0)))),
-    row("srv_weight", SERVER, 1, Needs::Nothing, Type::Int, |a, _, _| number(Field::WeightOfServer(a.id(0)))),
+    row("always_false", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Bool(false))),
+    row("always_true", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Bool(true))),
+    row("base", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Base(false))),
+    row("baseq", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Base(true))),
+    row("be_conn", BACKEND, 1, ANY, INT, |a, _, _| number(Field::ConnectionsOfBackend(a.id(0)))),
+    row("be_id", NONE, 0, ANY, INT, |_, _, _| number(Field::BackendId)),
+    row("be_name", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::BackendName))),
+    row("be_sess_rate", BACKEND, 1, ANY, INT, |a, _, _| number(Field::BackendRate(a.id(0)))),
+    row("bin", TEXT, 0, ANY, BIN, |a, _, _| bin(a)),
+    row("bool", TEXT, 1, ANY, BOOL, |a, _, _| boolean(a)),
+    row("capture.req.hdr", NUMBER, 1, ANY, STR, |a, _, _| capture(a, Field::RequestCapture)),
+    row("capture.req.method", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Captured(0))),
+    row("capture.req.uri", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Captured(1))),
+    row("capture.req.ver", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Captured(2))),
+    row("capture.res.hdr", NUMBER, 1, ANY, STR, |a, _, _| capture(a, Field::ResponseCapture)),
+    row("capture.res.ver", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::ResponseVersion))),
+    row("connslots", BACKEND, 1, ANY, INT, |a, _, _| number(Field::ConnectionSlots(a.id(0)))),
+    row("cook", TEXT, 0, REQUEST, STR, |a, _, _| cookie(a, Side::Request, Reading::Text)),
+    row("cook_cnt", TEXT, 0, REQUEST, INT, |a, _, _| cookies(a, Side::Request)),
+    row("cook_val", TEXT, 0, REQUEST, INT, |a, _, _| cookie(a, Side::Request, Reading::Int)),
+    row("cookie", TEXT, 0, MESSAGE, STR, |a, s, _| cookie(a, side(s), Reading::Text)),
+    row("date", DATE, 0, ANY, INT, |a, _, _| date(a)),
+    row("date_us", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Microseconds)),
+    row("dst", NONE, 0, ANY, IP, |_, _, _| Ok(Fetch::Destination)),
+    row("dst_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::DestinationPort)),
+    row("env", TEXT, 1, ANY, STR, |a, _, c| Ok(variable(a, c))),
+    row("fc_dst", NONE, 0, ANY, IP, |_, _, _| Ok(Fetch::Destination)),
+    row("fc_dst_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::DestinationPort)),
+    row("fc_http_major", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Int(1))),
+    row("fc_src", NONE, 0, ANY, IP, |_, _, _| Ok(Fetch::Source)),
+    row("fc_src_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::SourcePort)),
+    row("fe_conn", FRONTEND, 1, ANY, INT, |a, _, _| number(Field::ConnectionsOfFrontend(a.id(0)))),
+    row("fe_defbe", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::DefaultBackend))),
+    row("fe_id", NONE, 0, ANY, INT, |_, _, _| number(Field::FrontendId)),
+    row("fe_name", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::FrontendName))),
+    row("fe_req_rate", FRONTEND, 1, ANY, INT, |a, _, _| number(Field::RequestRate(a.id(0)))),
+    row("fe_sess_rate", FRONTEND, 1, ANY, INT, |a, _, _| number(Field::FrontendRate(a.id(0)))),
+    row("hdr", HEADER, 0, MESSAGE, STR, |a, s, _| header(a, side(s), false, Reading::Text)),
+    row("hdr_cnt", TEXT, 0, REQUEST, INT, |a, _, _| headers(a, Side::Request, false)),
+    row("hdr_ip", HEADER, 0, REQUEST, IP, |a, _, _| header(a, Side::Request, false, Reading::Ip)),
+    row("hdr_val", HEADER, 0, REQUEST, INT, |a, _, _| header(a, Side::Request, false, Reading::Int)),
+    row("hostname", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::Hostname))),
+    row("http_first_req", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Flag(Field::FirstRequest))),
+    row("int", NUMBER, 1, ANY, INT, |a, _, _| Ok(Fetch::Int(a.int(0).unwrap_or_default()))),
+    row("ipv4", &[Kind::Ip4], 1, ANY, IP, |a, _, _| Ok(a.ip(0).map_or(Fetch::Nothing, Fetch::Ip))),
+    row("ipv6", &[Kind::Ip6], 1, ANY, IP, |a, _, _| Ok(a.ip(0).map_or(Fetch::Nothing, Fetch::Ip))),
+    row("meth", TEXT, 1, ANY, METHOD, |a, _, _| Ok(Fetch::Verb(method_of(a.text(0)), a.text(0).into()))),
+    row("method", NONE, 0, ANY, METHOD, |_, _, _| Ok(Fetch::Method)),
+    row("nbproc", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Int(1))),
+    row("nbsrv", BACKEND, 1, ANY, INT, |a, _, _| number(Field::UsableServers(a.id(0)))),
+    row("path", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Path)),
+    row("pathq", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::PathQuery)),
+    row("proc", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Int(1))),
+    row("query", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Query)),
+    row("queue", BACKEND, 1, ANY, INT, |a, _, _| number(Field::Queue(a.id(0)))),
+    row("req.cook", TEXT, 0, REQUEST, STR, |a, _, _| cookie(a, Side::Request, Reading::Text)),
+    row("req.cook_cnt", TEXT, 0, REQUEST, INT, |a, _, _| cookies(a, Side::Request)),
+    row("req.cook_val", TEXT, 0, REQUEST, INT, |a, _, _| cookie(a, Side::Request, Reading::Int)),
+    row("req.fhdr", HEADER, 0, REQUEST, STR, |a, _, _| header(a, Side::Request, true, Reading::Text)),
+    row("req.fhdr_cnt", TEXT, 0, REQUEST, INT, |a, _, _| headers(a, Side::Request, true)),
+    row("req.hdr", HEADER, 0, REQUEST, STR, |a, _, _| header(a, Side::Request, false, Reading::Text)),
+    row("req.hdr_cnt", TEXT, 0, REQUEST, INT, |a, _, _| headers(a, Side::Request, false)),
+    row("req.hdr_ip", HEADER, 0, REQUEST, IP, |a, _, _| header(a, Side::Request, false, Reading::Ip)),
+    row("req.hdr_names", TEXT, 0, REQUEST, STR, |a, _, _| header_names(a, Side::Request)),
+    row("req.hdr_val", HEADER, 0, REQUEST, INT, |a, _, _| header(a, Side::Request, false, Reading::Int)),
+    row("req.proto_http", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Http)),
+    row("req.ver", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Version(Side::Request))),
+    row("req_proto_http", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Http)),
+    row("req_ver", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Version(Side::Request))),
+    row("res.cook", TEXT, 0, RESPONSE, STR, |a, _, _| cookie(a, Side::Response, Reading::Text)),
+    row("res.cook_cnt", TEXT, 0, RESPONSE, INT, |a, _, _| cookies(a, Side::Response)),
+    row("res.cook_val", TEXT, 0, RESPONSE, INT, |a, _, _| cookie(a, Side::Response, Reading::Int)),
+    row("res.fhdr", HEADER, 0, RESPONSE, STR, |a, _, _| header(a, Side::Response, true, Reading::Text)),
+    row("res.fhdr_cnt", TEXT, 0, RESPONSE, INT, |a, _, _| headers(a, Side::Response, true)),
+    row("res.hdr", HEADER, 0, RESPONSE, STR, |a, _, _| header(a, Side::Response, false, Reading::Text)),
+    row("res.hdr_cnt", TEXT, 0, RESPONSE, INT, |a, _, _| headers(a, Side::Response, false)),
+    row("res.hdr_ip", HEADER, 0, RESPONSE, IP, |a, _, _| header(a, Side::Response, false, Reading::Ip)),
+    row("res.hdr_names", TEXT, 0, RESPONSE, STR, |a, _, _| header_names(a, Side::Response)),
+    row("res.hdr_val", HEADER, 0, RESPONSE, INT, |a, _, _| header(a, Side::Response, false, Reading::Int)),
+    row("res.ver", NONE, 0, RESPONSE, STR, |_, _, _| Ok(Fetch::Version(Side::Response))),
+    row("resp_ver", NONE, 0, RESPONSE, STR, |_, _, _| Ok(Fetch::Version(Side::Response))),
+    row("scook", TEXT, 0, RESPONSE, STR, |a, _, _| cookie(a, Side::Response, Reading::Text)),
+    row("scook_cnt", TEXT, 0, RESPONSE, INT, |a, _, _| cookies(a, Side::Response)),
+    row("scook_val", TEXT, 0, RESPONSE, INT, |a, _, _| cookie(a, Side::Response, Reading::Int)),
+    row("shdr", HEADER, 0, RESPONSE, STR, |a, _, _| header(a, Side::Response, false, Reading::Text)),
+    row("shdr_cnt", TEXT, 0, RESPONSE, INT, |a, _, _| headers(a, Side::Response, false)),
+    row("shdr_ip", HEADER, 0, RESPONSE, IP, |a, _, _| header(a, Side::Response, false, Reading::Ip)),
+    row("shdr_val", HEADER, 0, RESPONSE, INT, |a, _, _| header(a, Side::Response, false, Reading::Int)),
+    row("so_id", NONE, 0, ANY, INT, |_, _, _| number(Field::ListenerId)),
+    row("so_name", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::ListenerName))),
+    row("src", NONE, 0, ANY, IP, |_, _, _| Ok(Fetch::Source)),
+    row("src_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::SourcePort)),
+    row("srv_conn", SERVER, 1, ANY, INT, |a, _, _| number(Field::ConnectionsOfServer(a.id(0)))),
+    row("srv_id", NONE, 0, Needs::Server, INT, |_, _, _| number(Field::ServerId)),
+    row("srv_is_up", SERVER, 1, ANY, BOOL, |a, _, _| Ok(Fetch::Flag(Field::ServerIsUp(a.id(0))))),
+    row("srv_name", NONE, 0, Needs::Server, STR, |_, _, _| Ok(Fetch::Name(Field::ServerName))),
+    row("srv_queue", SERVER, 1, ANY, INT, |a, _, _| number(Field::QueueOfServer(a.id(0)))),
+    row("srv_weight", SERVER, 1, ANY, INT, |a, _, _| number(Field::WeightOfServer(a.id(0)))),
     // No listener speaks TLS, so this is what HAProxy would say of each connection.
-    row("ssl_fc", NONE, 0, Needs::Nothing, Type::Bool, |_, _, _| Ok(Fetch::Bool(false))),
-    row("status", NONE, 0, Needs::Status, Type::Int, |_, _, _| Ok(Fetch::Status)),
-    row("str", TEXT, 0, Needs::Nothing, Type::Str, |a, _, _| Ok(Fetch::Text(a.text(0).into()))),
-    row("thread", NONE, 0, Needs::Nothing, Type::Int, |_, _, _| Ok(Fetch::Int(1))),
-    row("unique-id", NONE, 0, Needs::Nothing, Type::Str, |_, _, _| Ok(Fetch::Name(Field::UniqueId))),
-    row("url", NONE, 0, Needs::Request, Type::Str, |_, _, _| Ok(Fetch::Url)),
-    row("url_ip", NONE, 0, Needs::Request, Type::Ip, |_, _, _| Ok(Fetch::UrlIp)),
-    row("url_param", PARAM, 0, Needs::Request, Type::Str, |a, _, _| param(a, Reading::Text)),
-    row("url_port", NONE, 0, Needs::Request, Type::Int, |_, _, _| Ok(Fetch::UrlPort)),
-    row("urlp", PARAM, 0, Needs::Request, Type::Str, |a, _, _| param(a, Reading::Text)),
-    row("urlp_val", PARAM, 0, Needs::Request, Type::Int, |a, _, _| param(a, Reading::Int)),
-    row("wait_end", NONE, 0, Needs::Nothing, Type::Bool, |_, _, _| Ok(Fetch::Bool(true))),
+    row("ssl_fc", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Bool(false))),
+    row("status", NONE, 0, Needs::Status, INT, |_, _, _| Ok(Fetch::Status)),
+    row("str", TEXT, 0, ANY, STR, |a, _, _| Ok(Fetch::Text(a.text(0).into()))),
+    row("thread", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Int(1))),
+    row("unique-id", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::UniqueId))),
+    row("url", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Url)),
+    row("url_ip", NONE, 0, REQUEST, IP, |_, _, _| Ok(Fetch::UrlIp)),
+    row("url_param", PARAM, 0, REQUEST, STR, |a, _, _| param(a, Reading::Text)),
+    row("url_port", NONE, 0, REQUEST, INT, |_, _, _| Ok(Fetch::UrlPort)),
+    row("urlp", PARAM, 0, REQUEST, STR, |a, _, _| param(a, Reading::Text)),
+    row("urlp_val", PARAM, 0, REQUEST, INT, |a, _, _| param(a, Reading::Int)),
+    row("wait_end", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Bool(true))),
 ];
-
-const PARAM_DATE: &[Kind] = &[Kind::Int, Kind::Str];
 
 /// The names of the table.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -319,11 +329,21 @@ pub(super) fn compile<'t>(
             .any(|known| known.as_bytes() == name);
         return Err(ExpressionError::Unknown(shown(), lacking));
     };
-    let (values, rest) = args::parse(rest, row.kinds, row.required, compiler)
-        .map_err(|error| ExpressionError::Arguments(shown(), error.text))?;
+    let (values, rest) = args::parse(rest, row.kinds, row.required, compiler).map_err(|error| {
+        match error.reference {
+            Some(reference) => ExpressionError::Reference(shown(), reference),
+            None => ExpressionError::Arguments(shown(), error.text),
+        }
+    })?;
     let fetch = (row.build)(&values, scope, compiler)
         .map_err(|text| ExpressionError::Values(shown(), text))?;
     Ok((fetch, row.output, row.needs, rest))
+}
+
+/// The environment is read once, at load.
+fn variable(args: &Args, compiler: &Compiler<'_>) -> Fetch {
+    let value = compiler.around.variable(args.text(0));
+    value.map_or(Fetch::Nothing, |text| Fetch::Text(text.into()))
 }
 
 fn number(field: Field) -> Result<Fetch, String> {

@@ -30,25 +30,36 @@ struct Verdict {
     stderr: String,
 }
 
+/// What HAProxy thinks of the files in each: valid, valid with a remark, refused, and valid but
+/// beyond oneloop.
+const FOLDERS: [&str; 4] = ["good", "warn", "bad", "refused"];
+
 /// Compares the verdicts on all files that `only` lets through.
 pub(crate) fn run_files(binaries: &Binaries, report: &Report, only: &crate::Only) {
-    for folder in ["good", "warn", "bad", "refused"] {
-        let path = crate::cfg_folder().join(folder);
-        let mut files: Vec<_> = std::fs::read_dir(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|ext| ext == "cfg"))
-            .collect();
-        files.sort();
-        for file in files {
-            let config = Config::read(folder, &file);
-            let stem = file.file_stem().unwrap().to_string_lossy();
+    for folder in FOLDERS {
+        for (config, stem) in configs_in(folder) {
             if only.lets(folder) || only.lets(&config.name) || only.lets(&stem) {
                 let outcome = config.run(folder, binaries, only);
                 report.file(config.name, outcome);
             }
         }
     }
+}
+
+/// The configurations of a folder with their stems, in name order.
+fn configs_in(folder: &str) -> Vec<(Config, String)> {
+    let path = crate::cfg_folder().join(folder);
+    let mut files: Vec<_> = std::fs::read_dir(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "cfg"))
+        .collect();
+    files.sort();
+    let stem = |file: &Path| file.file_stem().unwrap().to_string_lossy().into_owned();
+    files
+        .iter()
+        .map(|file| (Config::read(folder, file), stem(file)))
+        .collect()
 }
 
 impl Config {
@@ -182,6 +193,21 @@ fn run(mut command: Command) -> Verdict {
         stdout: crate::wire::latin(&output.stdout),
         stderr: crate::wire::latin(&output.stderr),
     }
+}
+
+/// Every reason that a configuration declares a difference with, and the configuration's name.
+pub(crate) fn declared() -> Vec<(String, String)> {
+    FOLDERS
+        .iter()
+        .flat_map(|folder| configs_in(folder))
+        .flat_map(|(config, _)| {
+            let name = config.name;
+            config
+                .differs
+                .into_iter()
+                .map(move |differ| (name.clone(), differ.reason))
+        })
+        .collect()
 }
 
 /// Compares `-cc` on each line of `conditions.txt`: `EXIT CONDITION`, `#` begins a comment. The

@@ -85,3 +85,47 @@ fn configurations() {
 fn conditions() {
     with_haproxy("conditions (-cc)", configs::run_conditions);
 }
+
+/// Each reason names a heading of `docs/differences.md`, and the heading is there.
+#[test]
+fn declared_differences_are_documented() {
+    if Binaries::find().is_some_and(|binaries| binaries.same) {
+        return;
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/differences.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let anchor = |heading: &str| -> String {
+        let kept = heading
+            .trim()
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    let headings: Vec<String> = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| anchor(line.trim_start_matches('#')))
+        .collect();
+    let mut reasons = configs::declared();
+    for suite in script::load_all(&cfg_folder().join("requests")) {
+        for case in suite.cases {
+            let name = format!("{}/{}", suite.name, case.name);
+            reasons.extend(
+                case.differs
+                    .into_iter()
+                    .map(|differ| (name.clone(), differ.reason)),
+            );
+        }
+    }
+    let mut missing = std::collections::BTreeMap::new();
+    for (name, reason) in reasons {
+        let (_, named) = reason.split_once("docs/differences.md#").unwrap();
+        if !headings.iter().any(|heading| heading == named.trim()) {
+            missing.entry(named.trim().to_owned()).or_insert(name);
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "no such heading in docs/differences.md: {missing:#?}"
+    );
+}

@@ -5,11 +5,12 @@
 //! connection attempts below, but an aborted test run would leave daemons behind).
 
 use crate::world::World;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -226,9 +227,7 @@ fn fill_in(
             _ => match places.get(name) {
                 Some(port) => String::clone(port),
                 None => {
-                    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                    let port = listener.local_addr().unwrap().port();
-                    held.push(listener);
+                    let port = free_port(&mut held);
                     listeners.insert(name.to_owned(), port);
                     port.to_string()
                 }
@@ -239,6 +238,20 @@ fn fill_in(
         out.push_str(parts.next().unwrap_or_default());
     }
     (out, places, listeners)
+}
+
+/// A port that nobody has, and that no other suite of this run was given: the proxies listen with
+/// SO_REUSEPORT, so two of them on one port would share its connections without an error.
+fn free_port(held: &mut Vec<TcpListener>) -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        held.push(listener);
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 /// The section that the harness adds: its log line says that all earlier ones have come.

@@ -274,7 +274,7 @@ impl Case {
     }
 
     fn word_step(&mut self, conn: u8, words: &str, at: &str) {
-        let (word, rest) = words.split_once(' ').unwrap_or((words.trim(), ""));
+        let (word, rest) = words.split_once(' ').unwrap_or_else(|| (words.trim(), ""));
         let rest = rest.trim();
         let step = match word {
             "to" => Step::To {
@@ -326,11 +326,7 @@ impl Case {
         let mut open: Vec<u8> = Vec::new();
         for step in &self.steps {
             match step {
-                Step::Send { conn, .. } => {
-                    if !open.contains(conn) {
-                        open.push(*conn);
-                    }
-                }
+                Step::Send { conn, .. } if !open.contains(conn) => open.push(*conn),
                 Step::Answer { conn, .. }
                 | Step::Await { conn, .. }
                 | Step::Eof { conn }

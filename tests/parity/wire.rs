@@ -37,9 +37,7 @@ impl Head {
         let mut from = 0;
         loop {
             let end = from + bytes[from..].iter().position(|&b| b == b'\n')?;
-            let line = bytes[from..end]
-                .strip_suffix(b"\r")
-                .unwrap_or(&bytes[from..end]);
+            let line = without_cr(&bytes[from..end]);
             from = end + 1;
             if line.is_empty() {
                 if lines.is_empty() {
@@ -109,6 +107,10 @@ impl Head {
     }
 }
 
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
 /// Bytes to text, one character a byte.
 pub(crate) fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|&b| b as char).collect()
@@ -166,6 +168,9 @@ fn with_length(head: &Head, bytes: &[u8]) -> Message {
     }
 }
 
+/// What stands before a trailer behind the decoded data.
+const TRAILER: &str = "(trailer) ";
+
 /// Decodes a chunked body: its data with the trailers, and its length on the wire.
 fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut data = Vec::new();
@@ -187,14 +192,13 @@ fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     // Trailers, up to the empty line.
     loop {
         let len = bytes[at..].iter().position(|&b| b == b'\n')?;
-        let line = bytes[at..at + len]
-            .strip_suffix(b"\r")
-            .unwrap_or(&bytes[at..at + len]);
+        let line = without_cr(&bytes[at..at + len]);
         at += len + 1;
         if line.is_empty() {
             return Some((data, at));
         }
-        data.extend(b"\n(trailer) ");
+        data.push(b'\n');
+        data.extend(TRAILER.as_bytes());
         data.extend(line);
     }
 }
@@ -281,7 +285,12 @@ fn show_message(bytes: &[u8], masks: &Masks, lines: &mut Vec<String>) {
         && !masks.chunks_exact
         && let Some((data, _)) = chunked(body)
     {
-        return show_body(&data, "(chunked) ", lines);
+        let first = lines.len();
+        show_body(&data, "(chunked) ", lines);
+        if masks.names {
+            lower_trailers(&mut lines[first..]);
+        }
+        return;
     }
     show_body(body, "", lines);
 }
@@ -312,6 +321,17 @@ fn show_body(bytes: &[u8], prefix: &str, lines: &mut Vec<String>) {
     }
     for line in bytes.split_inclusive(|&b| b == b'\n') {
         lines.push(format!("{prefix}{}", escape(line)));
+    }
+}
+
+/// Lowers the names of the trailers that `chunked` wrote behind the data.
+fn lower_trailers(lines: &mut [String]) {
+    for line in lines {
+        if let Some((mark, field)) = line.split_once(TRAILER)
+            && let Some((name, value)) = field.split_once(':')
+        {
+            *line = format!("{mark}{TRAILER}{}:{value}", name.to_ascii_lowercase());
+        }
     }
 }
 

@@ -20,7 +20,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long one step may wait.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an origin still waits for bytes once the proxy has ended every client connection.
+const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +52,8 @@ struct Client {
     end_expected: bool,
     /// The end has to come: the last answer said so.
     closes: bool,
+    /// The script closed it.
+    closed: bool,
 }
 
 /// One connection that an origin accepted.
@@ -94,12 +99,26 @@ impl Shared {
     }
 
     /// Waits until `fact` holds; false if it did not in time.
-    fn wait(&self, mut fact: impl FnMut(&mut State) -> bool) -> bool {
-        let until = Instant::now() + PATIENCE;
+    fn wait(&self, fact: impl FnMut(&mut State) -> bool) -> bool {
+        self.wait_unless(fact, |_| false)
+    }
+
+    /// The same, but waits no longer than `LAST_WAIT` once it is `hopeless`.
+    fn wait_unless(
+        &self,
+        mut fact: impl FnMut(&mut State) -> bool,
+        hopeless: impl Fn(&State) -> bool,
+    ) -> bool {
+        let mut until = Instant::now() + PATIENCE;
+        let mut given_up = false;
         let mut state = self.lock();
         loop {
             if fact(&mut state) {
                 return true;
+            }
+            if !given_up && hopeless(&state) {
+                given_up = true;
+                until = until.min(Instant::now() + LAST_WAIT);
             }
             let Some(left) = until.checked_duration_since(Instant::now()) else {
                 return false;
@@ -109,10 +128,22 @@ impl Shared {
     }
 }
 
+/// What one client connection showed.
+pub(crate) struct SeenClient {
+    /// Its number in the case.
+    pub(crate) conn: u8,
+    /// The bytes it received.
+    pub(crate) received: Vec<u8>,
+    /// The methods of its requests.
+    pub(crate) methods: Vec<String>,
+    /// How it ended, if that was waited for.
+    pub(crate) end: Option<End>,
+}
+
 /// What one case showed, before masking.
 pub(crate) struct Seen {
-    /// Number, bytes, methods, how it ended if that was waited for.
-    pub(crate) clients: Vec<(u8, Vec<u8>, Vec<String>, Option<End>)>,
+    /// What each client connection received.
+    pub(crate) clients: Vec<SeenClient>,
     /// Origin's name and what each of its connections carried.
     pub(crate) origins: Vec<(char, Vec<Vec<u8>>)>,
     /// Log lines, without those of the harness itself.
@@ -284,7 +315,7 @@ impl World {
         seen
     }
 
-    fn plan(&mut self, origin: char, act: &Act) {
+    fn plan(&self, origin: char, act: &Act) {
         self.shared.update(|state| {
             let plan = &mut state
                 .origins
@@ -348,10 +379,13 @@ impl World {
             Step::Answer { conn, count } => (0..*count).all(|_| self.wait_answer(*conn)),
             Step::Await { conn, text } => self.shared.wait(|state| {
                 let client = state.clients.get_mut(conn).expect("an open connection");
-                find(&client.received, client.awaited, text).is_some_and(|end| {
+                if let Some(end) = find(&client.received, client.awaited, text) {
                     client.awaited = end;
-                    true
-                })
+                    return true;
+                }
+                // Something else and the end is an answer too: it is compared as such.
+                client.end_expected |= client.end.is_some();
+                client.end.is_some()
             }),
             Step::Eof { conn } => self.shared.wait(|state| {
                 let client = state.clients.get_mut(conn).expect("an open connection");
@@ -364,6 +398,9 @@ impl World {
             }
             Step::Close { conn } => {
                 if let Some(stream) = self.streams.remove(conn) {
+                    self.shared.update(|state| {
+                        state.clients.get_mut(conn).unwrap().closed = true;
+                    });
                     let _ = stream.shutdown(Shutdown::Both);
                 }
                 true
@@ -473,7 +510,7 @@ impl World {
             }
             _ => {}
         }
-        self.shared.wait(|state| {
+        let fact = |state: &mut State| {
             let Some(conn) = state.origins.get_mut(&origin).unwrap().conns.last_mut() else {
                 return false;
             };
@@ -499,6 +536,12 @@ impl World {
                     true
                 }
             }
+        };
+        // A request that the proxy answered itself never comes here.
+        self.shared.wait_unless(fact, |state| {
+            let mut clients = state.clients.values();
+            !state.clients.is_empty()
+                && clients.all(|client| client.end.is_some() && !client.closed)
         })
     }
 
@@ -542,7 +585,7 @@ impl World {
         }
     }
 
-    fn take(&mut self) -> Seen {
+    fn take(&self) -> Seen {
         let mut state = self.shared.lock();
         state.generation += 1;
         let clients = std::mem::take(&mut state.clients);
@@ -554,7 +597,12 @@ impl World {
             .into_iter()
             .map(|(conn, client)| {
                 let end = client.end.filter(|_| client.end_expected);
-                (conn, client.received, client.methods, end)
+                SeenClient {
+                    conn,
+                    received: client.received,
+                    methods: client.methods,
+                    end,
+                }
             })
             .collect();
         let origins = state

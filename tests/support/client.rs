@@ -244,11 +244,3 @@ impl Client {
 fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
     hay.windows(needle.len()).position(|w| w == needle)
 }
-
-/// One request on a connection of its own, as `curl` does it.
-pub(crate) fn get(addr: SocketAddr, path: &str) -> Answer {
-    let mut client = Client::connect(addr);
-    let answer = client.ask(&format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\n\r\n"));
-    client.finish();
-    answer
-}

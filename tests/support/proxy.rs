@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -34,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) args: Vec<String>,
     /// Further environment variables.
     pub(crate) env: Vec<(String, String)>,
+    /// Whom the program runs as, where the test may choose that; its program is then a copy.
+    pub(crate) user: Option<u32>,
 }
 
 /// A program that ran to its end.
@@ -59,6 +63,7 @@ impl Setup {
             values,
             args: Vec::new(),
             env: Vec::new(),
+            user: None,
         }
     }
 
@@ -122,24 +127,20 @@ impl Setup {
     /// Runs the program with these arguments alone, to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Outcome {
         let mut child = self.spawn(args.iter().copied());
-        let mut stderr = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).map(|_| text)
+        let stdout = drain(child.stdout.take().unwrap());
+        let stderr = drain(child.stderr.take().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        let status = until("the program ends", || {
+            if Instant::now() + PATIENCE / 10 > deadline {
+                // It serves instead of ending: what it printed says why.
+                child.kill().unwrap();
+            }
+            child.try_wait().unwrap()
         });
-        let mut stdout = String::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut stdout)
-            .unwrap();
-        let stderr = errors.join().unwrap().unwrap();
-        let code = child.wait().unwrap().code();
         Outcome {
-            code,
-            stdout,
-            stderr,
+            code: status.code(),
+            stdout: stdout.take("the end of stdout", |_| true),
+            stderr: stderr.take("the end of stderr", |_| true),
         }
     }
 
@@ -163,8 +164,8 @@ impl Setup {
             args.extend(["-f", path.to_str().unwrap()]);
             args.extend(self.args.iter().map(String::as_str));
             let mut child = self.spawn(args.iter().copied());
-            let stdout = follow(child.stdout.take().unwrap());
-            let stderr = follow(child.stderr.take().unwrap());
+            let (stdout, _) = follow(child.stdout.take().unwrap());
+            let (stderr, stderr_end) = follow(child.stderr.take().unwrap());
             let gone = until("the proxy listens", || {
                 if let Some(status) = child.try_wait().unwrap() {
                     return Some(Some(status));
@@ -183,6 +184,7 @@ impl Setup {
                     stderr,
                 };
             };
+            stderr_end.join().unwrap();
             let taken = |line: &String| line.contains("Address already in use");
             let printed = stderr.rest();
             let again = printed.iter().any(taken);
@@ -192,7 +194,18 @@ impl Setup {
     }
 
     fn spawn<'a>(&self, args: impl Iterator<Item = &'a str>) -> Child {
-        Command::new(binary())
+        let mut command = match self.user {
+            None => Command::new(binary()),
+            Some(user) => {
+                // Where the program was built, that user may have no business.
+                let copy = self.dir().join("program");
+                std::fs::copy(binary(), &copy).unwrap();
+                let mut command = Command::new(copy);
+                command.uid(user);
+                command
+            }
+        };
+        command
             .args(args)
             .env_remove("RUST_LOG")
             .env("TZ", ZONE)
@@ -206,16 +219,28 @@ impl Setup {
     }
 }
 
-/// Reads lines into a journal until the stream ends.
-fn follow(stream: impl Read + Send + 'static) -> Arc<Journal<String>> {
+/// Reads lines into a journal until the stream and with it the thread ends.
+fn follow(stream: impl Read + Send + 'static) -> (Arc<Journal<String>>, JoinHandle<()>) {
     let lines = Arc::new(Journal::new());
     let filed = Arc::clone(&lines);
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             filed.push(line);
         }
     });
-    lines
+    (lines, thread)
+}
+
+/// Reads a stream to its end, which then stands in the journal as one text.
+fn drain(mut stream: impl Read + Send + 'static) -> Arc<Journal<String>> {
+    let texts = Arc::new(Journal::new());
+    let filed = Arc::clone(&texts);
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).unwrap();
+        filed.push(String::from_utf8_lossy(&text).into_owned());
+    });
+    texts
 }
 
 /// A line of stderr in HAProxy's form, taken apart.

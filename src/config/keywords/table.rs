@@ -155,6 +155,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("mode", "-XXXX", 1),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
+    yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
     // What oneloop lacks.
     not(
@@ -216,11 +217,6 @@ pub(super) const KEYWORDS: &[Group] = &[
         "dispatch force-persist ignore-persist stick use-server",
     ),
     not("-NXXX", "", "filter"),
-    not(
-        "-NXXX",
-        "use 'http-request redirect', which takes the same words.",
-        "redirect",
-    ),
     not(
         "-NCXX",
         "write one 'server' line for each.",
@@ -483,36 +479,39 @@ pub(super) const SERVER: &[Group] = &[
 
 pub(super) const HTTP_REQUEST: &[Group] = &[
     yes(
-        "add-header del-header deny redirect replace-header replace-path return set-header set-path",
+        "add-header allow del-header deny redirect replace-header replace-path \
+         replace-pathq replace-uri replace-value return set-header set-method set-path \
+         set-pathq set-query set-uri",
         "-AXXX",
         ANY,
     ),
     not(
         "-AXXX",
         "",
-        "add-acl allow auth cache-use capture del-acl del-map disable-l7-retry do-resolve \
-         early-hint normalize-uri ot-group reject replace-pathq replace-uri replace-value \
-         sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 sc-set-gpt sc-set-gpt0 send-spoe-group set-dst \
-         set-dst-port set-log-level set-map set-mark set-method set-nice set-pathq \
-         set-priority-class set-priority-offset set-query set-src set-src-port set-timeout set-tos \
-         set-uri set-var set-var-fmt silent-drop strict-mode tarpit track-sc track-sc0 track-sc1 \
-         track-sc2 unset-var use-service wait-for-body wait-for-handshake",
+        "add-acl auth cache-use capture del-acl del-map disable-l7-retry do-resolve \
+         early-hint normalize-uri ot-group reject sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 \
+         sc-set-gpt sc-set-gpt0 send-spoe-group set-dst set-dst-port set-log-level \
+         set-map set-mark set-nice set-priority-class set-priority-offset set-src \
+         set-src-port set-timeout set-tos set-var set-var-fmt silent-drop strict-mode \
+         tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var use-service \
+         wait-for-body wait-for-handshake",
     ),
 ];
 
 pub(super) const HTTP_RESPONSE: &[Group] = &[
     yes(
-        "add-header del-header replace-header set-header",
+        "add-header allow del-header deny redirect replace-header replace-value return \
+         set-header set-status",
         "-AXXX",
         ANY,
     ),
     not(
         "-AXXX",
         "",
-        "add-acl allow cache-store capture del-acl del-map deny ot-group redirect replace-value \
-         return sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 sc-set-gpt sc-set-gpt0 send-spoe-group \
-         set-log-level set-map set-mark set-nice set-status set-tos set-var set-var-fmt \
-         silent-drop strict-mode track-sc track-sc0 track-sc1 track-sc2 unset-var wait-for-body",
+        "add-acl cache-store capture del-acl del-map ot-group sc-inc-gpc sc-inc-gpc0 \
+         sc-inc-gpc1 sc-set-gpt sc-set-gpt0 send-spoe-group set-log-level set-map \
+         set-mark set-nice set-tos set-var set-var-fmt silent-drop strict-mode track-sc \
+         track-sc0 track-sc1 track-sc2 unset-var wait-for-body",
     ),
 ];
 

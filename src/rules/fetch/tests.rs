@@ -1,9 +1,9 @@
 //! Fetches and converters, as header values.
 
-use super::{Around, Session, scratch, shown};
 use crate::rules::compile::nearest;
 use crate::rules::fetch::{Expression, Scope};
 use crate::rules::format::{Format, Purpose};
+use crate::rules::tests::{Around, Session, scratch, shown};
 use crate::rules::{missing, samples};
 
 const FIRST: &[u8] = b"GET /p/a.b?x=1&y=&z=a%20b+c&x=2 HTTP/1.1\r\nHost: h.example:8080\r\nA: 1\r\na: 2, 3\r\nB: \"x,y\", z\r\nCookie: k1=v1; k2=\"v 2\"; k3=\r\nCookie: k4=v4\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\nN: 12abc\r\nN2: -5\r\nE:\r\n\r\n";

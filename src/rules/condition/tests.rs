@@ -1,9 +1,9 @@
 //! ACLs and conditions.
 
-use super::{Around, Session, scratch, slices, words};
 use crate::rules::condition::Condition;
 use crate::rules::fetch::Scope;
 use crate::rules::format::{Field, Value};
+use crate::rules::tests::{Around, Session, scratch, slices, words};
 
 const REQUEST: &[u8] = b"GET /images/png/logo/32x32.png?a=b HTTP/1.1\r\nHost: h.example:8080\r\nA: 1\r\na: 2, 3\r\nN: 12abc\r\nE:\r\nX-F: 1.2.3.4, 10.0.0.1\r\nD: http://www1.dc-eu.example.com:80/blah\r\nP: a/b\r\n\r\n";
 

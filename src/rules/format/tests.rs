@@ -1,10 +1,10 @@
 //! Format strings, as log lines.
 
-use super::{Around, Session, scratch};
 use crate::base::addr::Address;
 use crate::rules::format::{
     CONNECT_HTTP_LOG, Field, Format, HTTP_CLF_LOG, HTTP_LOG, Purpose, TCP_LOG, Value,
 };
+use crate::rules::tests::{Around, Session, scratch};
 
 /// The session of the article's first log line, with a capture.
 fn session() -> Session {
