@@ -290,6 +290,12 @@ impl Core {
         bits.0
     }
 
+    /// The engine has learnt that nothing is there; an edge of this wait it may hear after that.
+    fn untell(&mut self, sock: usize) {
+        let s = &mut self.socks[sock];
+        s.told = s.told_in == self.waits;
+    }
+
     /// A door that listens and has somebody waiting.
     fn door_ready(&self, index: usize) -> bool {
         let door = &self.doors[index];
@@ -771,7 +777,7 @@ impl Net for Fake {
             core.problem(format!("#{sock} receive into nothing"));
         }
         let s = &core.socks[sock];
-        if !s.told && !s.told_end && s.told_in != core.waits {
+        if !s.told && !s.told_end {
             core.problem(format!("#{sock} receive without readiness"));
         }
         let faults = core.faults;
@@ -787,12 +793,12 @@ impl Net for Fake {
                 return Err(Stop::Closed);
             }
             core.wasted += 1;
-            core.socks[sock].told = false;
+            core.untell(sock);
             core.say(|| format!("#{sock} recv: blocked"));
             return Err(Stop::Blocked);
         }
         if core.rng.permille(faults.false_ready) && !s.reset {
-            core.socks[sock].told = false;
+            core.untell(sock);
             hold_in(core, sock);
             return Err(Stop::Blocked);
         }
@@ -812,7 +818,7 @@ impl Net for Fake {
         let s = &mut core.socks[sock];
         s.visible = s.visible.saturating_sub(n);
         if n < into.len() && !s.told_end {
-            s.told = false;
+            core.untell(sock);
         }
         core.progress += 1;
         core.say(|| format!("#{sock} recv {n} of {visible}: {}", shown(&into[..n])));
