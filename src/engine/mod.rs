@@ -472,6 +472,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         for key in idle {
             self.close_idle_client(key);
         }
+        for index in 0..self.servers.len() {
+            self.close_idle_of(ServerId(index as u32));
+        }
         if let Some(after) = self.config.global.hard_stop_after {
             self.wheel
                 .promise(self.hard_stop_timer, self.now.ms + u64::from(after));

@@ -130,7 +130,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Some(client) = self.clients.get_mut(key) else {
             return Flow::Gone;
         };
-        client.ready.clear(Readiness::READABLE);
         let proxy = self.config.proxy(client.frontend);
         if client.session.is_none() {
             if client.requests > 0 || proxy.log_options.dont_log_null {

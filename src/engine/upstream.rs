@@ -64,6 +64,12 @@ pub struct IdleList {
 }
 
 impl IdleList {
+    /// The oldest of either kind.
+    fn oldest(&self) -> impl Iterator<Item = Key<Upstream>> {
+        let firsts = [self.proven.first(), self.fresh.first()];
+        firsts.into_iter().flatten().copied()
+    }
+
     /// Whether a connection lies here.
     pub(crate) fn contains(&self, key: Key<Upstream>) -> bool {
         self.proven.contains(&key) || self.fresh.contains(&key)
@@ -403,6 +409,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     fn open_upstream(&mut self, key: Key<Client>) -> Flow {
         let config = self.config;
+        if self.upstreams.is_full() {
+            self.close_oldest_idle();
+        }
         open!(self, key => client, session, else Flow::Gone);
         let Some(server) = session.server else {
             return self.no_server(key);
@@ -809,6 +818,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         if any {
             self.promise_purge();
+        }
+    }
+
+    /// Makes room for a new connection: the one that has been idle for longest goes.
+    fn close_oldest_idle(&mut self) {
+        let first = self.idle.iter().flat_map(IdleList::oldest);
+        let aged = first.filter_map(|key| Some((self.upstreams.get(key)?.idle_since_ms, key)));
+        if let Some((_, key)) = aged.min_by_key(|(since, _)| *since) {
+            self.close_idle(key);
         }
     }
 
