@@ -119,7 +119,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut places: HashMap<Key<Upstream>, u32> = HashMap::new();
         let mut place = |key| *places.entry(key).or_default() += 1;
         for (key, client, session) in self.each_client() {
-            if let Some(upstream) = client.kept {
+            // A kept connection may have ended: its key is looked up when it is wanted.
+            if let Some(upstream) = client.kept.filter(|key| self.upstreams.contains(*key)) {
                 place(upstream);
             }
             let Some(upstream) = session.and_then(|session| session.upstream) else {
