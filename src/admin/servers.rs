@@ -1,5 +1,5 @@
-//! What the runtime socket tells of servers and backends: `show servers state`, `show servers conn`,
-//! `show backend`, `get weight`.
+//! What the runtime socket tells of servers and backends: `show servers state`, `show servers
+//! conn`, `show backend`; and how it finds the server that a command names.
 //!
 //! The lines are those of a server state file (management.txt 9.3), so the columns keep HAProxy's
 //! order and its way of saying "none" (`-` and 0); agent columns repeat the check's, as its do.
@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use crate::base::addr::Endpoint;
 use crate::config::model::{Mode, Proxy, Server};
-use crate::engine::service::View;
+use crate::engine::service::{Admin, View};
 
 /// How long idle server connections are kept at least, ms, as `show servers conn` prints it
 /// (`pool-purge-delay`'s default).
@@ -68,7 +68,12 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
             probe.state.value(),
             probe.state.number(probe.is_running()),
         ),
-        None => (1, 0, record.health.value, 0),
+        None => {
+            // A check that there is not is paused all the same while `disabled` holds.
+            let disabled = Admin::CONFIG_MAINT.with(Admin::FORCED_MAINT).bits();
+            let paused = record.admin.bits() & disabled == disabled;
+            (1, 0, record.health.value, u8::from(paused) << 3)
+        }
     };
     let (address, port) = address_and_port(&server.endpoint);
     let check = server.check.as_ref();

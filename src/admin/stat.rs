@@ -10,11 +10,9 @@ use std::io::Write as _;
 use super::column::{COLUMNS, Column, LAST_COMMON};
 use super::field::{Field, Form, Value, write_json_tail};
 use super::servers;
-use crate::balance::pick::Algorithm;
-use crate::balance::server::{Admin, Op, write_status};
 use crate::base::addr::Endpoint;
-use crate::config::model::{AccessLevel, Mode, Proxy, Server};
-use crate::engine::service::View;
+use crate::config::model::{AccessLevel, Algorithm, Mode, Proxy, Server};
+use crate::engine::service::{Admin, Op, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
 /// What kind of thing a row is about.

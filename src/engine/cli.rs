@@ -2,8 +2,9 @@
 //!
 //! One line is one or several commands parted by `;`. Without `prompt` the connection closes after
 //! the commands of what came in one go have been answered, as HAProxy's does; with it, each answer
-//! is followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
-//! slow reader costs one answer and no more. Changes are applied between two commands.
+//! is followed by `> `. A line runs only when nothing of earlier answers is still unsent, so that
+//! a slow reader costs the answers to one line and no more. Changes are applied between two
+//! commands.
 
 use super::accept::ListenerKind;
 use super::service::{Caller, Outcome, Service, SeverityOutput};

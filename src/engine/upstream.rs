@@ -144,9 +144,12 @@ pub(crate) fn proxy_record(
 /// True when a frontend's requests may come to this backend by a name known at load.
 fn leads_to(front: &Proxy, backend: ProxyId) -> bool {
     use crate::config::model::SwitchTarget;
-    let by_rule = |switch: &crate::config::model::Switch| matches!(switch.target, SwitchTarget::Backend(id) if id == backend);
+    let names_it =
+        |target: &SwitchTarget| matches!(target, SwitchTarget::Backend(id) if *id == backend);
     let by_default = front.default_backend.unwrap_or(front.id) == backend;
-    front.is_frontend && !front.disabled && (by_default || front.switches.iter().any(by_rule))
+    front.is_frontend
+        && !front.disabled
+        && (by_default || front.switches.iter().any(|switch| names_it(&switch.target)))
 }
 
 /// What looking for a server came to.
