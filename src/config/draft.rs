@@ -187,6 +187,13 @@ pub(super) struct SwitchDraft {
 /// ACLs by name, as declared so far; several lines of one name mean any of them.
 pub(super) type AclNames = BTreeMap<Vec<u8>, Vec<AclId>>;
 
+/// Whether the last rule of a kind ends every message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Finals {
+    pub(super) request: bool,
+    pub(super) response: bool,
+}
+
 /// A `defaults` section.
 #[derive(Debug)]
 pub(super) struct Defaults {
@@ -198,8 +205,8 @@ pub(super) struct Defaults {
     pub(super) rules: Vec<Line>,
     /// The first kind of proxy that inherited them: ACLs cannot serve both kinds.
     pub(super) rules_serve: Option<Section>,
-    /// The last `http-request` line ends every request.
-    pub(super) request_is_final: bool,
+    /// Which of its rules end every message.
+    pub(super) finals: Finals,
 }
 
 /// A `frontend`, `backend` or `listen` section.
@@ -218,8 +225,8 @@ pub(super) struct ProxyDraft {
     pub(super) servers: Vec<ServerDraft>,
     pub(super) acls: AclNames,
     pub(super) request: Vec<RequestRule>,
-    /// The last `http-request` line ends every request: what follows never runs.
-    pub(super) request_is_final: bool,
+    /// Which of its rules end every message: what follows never runs.
+    pub(super) finals: Finals,
     /// `redirect` rules run after all `http-request` rules.
     pub(super) redirects: Vec<RequestRule>,
     pub(super) response: Vec<ResponseRule>,

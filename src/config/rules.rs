@@ -8,7 +8,7 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{Diagnostics, Lead, Place, Severity};
-use super::draft::{AclNames, SwitchDraft};
+use super::draft::{AclNames, Finals, SwitchDraft};
 use super::host::Host;
 use super::keywords::{self, Class, Section};
 use super::lexer::{Line, Variables};
@@ -49,9 +49,12 @@ impl Surroundings for Around<'_> {
         self.variables.get(name).map(<[u8]>::to_vec)
     }
 
-    fn proxy(&self, name: &[u8]) -> Option<u32> {
-        let ids = self.names.proxies.get(name)?;
-        ids.backend.or(ids.frontend)
+    fn frontend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.frontend
+    }
+
+    fn backend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.backend
     }
 
     fn server(&self, backend: Option<&[u8]>, name: &[u8]) -> Option<u32> {
@@ -124,14 +127,20 @@ impl Tools<'_> {
     }
 }
 
-/// Whether an `http-request` line ends the request whatever it is.
-fn ends_every_request(line: &Line) -> bool {
+/// Whether the rule before this line ended every message; remembers whether this one does.
+fn is_dead(finals: &mut Finals, line: &Line) -> bool {
+    let last = match line.bytes(0) {
+        b"http-request" => &mut finals.request,
+        b"http-response" => &mut finals.response,
+        _ => return false,
+    };
     let ends = matches!(
         line.bytes(1),
         b"allow" | b"deny" | b"redirect" | b"reject" | b"return" | b"tarpit"
     );
     let mut words = line.from(2).iter();
-    ends && !words.any(|word| matches!(&word.text[..], b"if" | b"unless"))
+    let always = !words.any(|word| matches!(&word.text[..], b"if" | b"unless"));
+    std::mem::replace(last, ends && always)
 }
 
 /// Tells a problem with the words from `from` on.
@@ -198,9 +207,8 @@ impl<'a> Parser<'a> {
             return;
         }
         if let Some(at) = self.defaults_id() {
-            if line.bytes(0) == b"http-request"
-                && let Some(defaults) = self.defaults.get_mut(at)
-                && std::mem::replace(&mut defaults.request_is_final, ends_every_request(line))
+            if let Some(defaults) = self.defaults.get_mut(at)
+                && is_dead(&mut defaults.finals, line)
             {
                 self.warn_of_dead_rule(line);
             }
@@ -255,11 +263,7 @@ impl<'a> Parser<'a> {
             "http-request" | "redirect" if after_switch => "use_backend",
             _ => "",
         };
-        let dead = keyword == "http-request" && proxy.request_is_final;
-        if keyword == "http-request" {
-            proxy.request_is_final = ends_every_request(line);
-        }
-        if dead {
+        if is_dead(&mut proxy.finals, line) {
             self.warn_of_dead_rule(line);
         }
         if !after.is_empty() {
@@ -271,7 +275,10 @@ impl<'a> Parser<'a> {
     }
 
     fn warn_of_dead_rule(&mut self, line: &Line) {
-        let message = "previous 'http-request' action is final and has no condition attached, further entries are NOOP.";
+        let message = format!(
+            "previous '{}' action is final and has no condition attached, further entries are NOOP.",
+            line.word(0)
+        );
         self.found
             .warning(line.at(0), message)
             .lead(Lead::ParsingTight);
@@ -497,7 +504,7 @@ impl<'a> Parser<'a> {
             proxy: u32::try_from(at).ok(),
         };
         let mut warnings = Vec::new();
-        let mut compiler = Compiler {
+        let compiler = Compiler {
             around: &around,
             acls: &mut self.acls,
             warnings: &mut warnings,
@@ -507,6 +514,6 @@ impl<'a> Parser<'a> {
             line: proxy.place.line,
             buffer_size: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
         };
-        crate::rules::format::Format::compile(text, purpose, &mut compiler)
+        crate::rules::format::Format::compile(text, purpose, &compiler)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::blocks::Reader;
 use super::diag::{Diagnostics, FileId, Lead};
-use super::draft::{AclNames, Defaults, GlobalDraft, ProxyDraft, Settings};
+use super::draft::{AclNames, Defaults, Finals, GlobalDraft, ProxyDraft, Settings};
 use super::host::Host;
 use super::keywords::{self, Admitted, Opening, Scope, Section};
 use super::lexer::{Line, Variables};
@@ -368,7 +368,7 @@ impl<'a> Parser<'a> {
             acls: AclNames::new(),
             rules: Vec::new(),
             rules_serve: None,
-            request_is_final: false,
+            finals: Finals::default(),
         });
         self.current = Current::Defaults(self.defaults.len() - 1);
     }
@@ -454,7 +454,7 @@ impl<'a> Parser<'a> {
             servers: Vec::new(),
             acls: AclNames::new(),
             request: Vec::new(),
-            request_is_final: false,
+            finals: Finals::default(),
             redirects: Vec::new(),
             response: Vec::new(),
             switches: Vec::new(),
