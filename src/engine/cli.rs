@@ -1,7 +1,7 @@
 //! Runtime connections: bytes in, commands to the [`Service`], bytes out.
 //!
-//! One line is one or several commands parted by `;`. Without `prompt` the connection closes after the
-//! commands of what came in one go have been answered, as HAProxy's does; with it, each line is
+//! One line is one or several commands parted by `;`. Without `prompt` the connection closes after
+//! the commands of what came in one go have been answered, as HAProxy's does; with it, each line is
 //! followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
 //! slow reader costs one answer and no more. Changes are applied between two commands.
 

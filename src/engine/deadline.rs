@@ -1,10 +1,10 @@
 //! When a waiting session has waited enough, and what happens then.
 //!
-//! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity is
-//! a number in the record. The wheel holds the earliest promise; when it fires, the true deadline is
-//! worked out, and the promise is renewed or the session expires. A single moment of activity serves
-//! both sides, because HAProxy refreshes both sides' timeouts on any transfer (configuration.txt,
-//! "option independent-streams").
+//! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity
+//! is a number in the record. The wheel holds the earliest promise; when it fires, the true
+//! deadline is worked out, and the promise is renewed or the session expires. A single moment of
+//! activity serves both sides, because HAProxy refreshes both sides' timeouts on any transfer
+//! (configuration.txt, "option independent-streams").
 
 use super::Engine;
 use super::accept::Client;

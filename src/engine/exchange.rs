@@ -1,9 +1,10 @@
 //! Request and answer on their way: the right half of a session's life.
 //!
 //! The request's body goes up while the answer comes down; neither waits for the other. An answer's
-//! head is parsed, framed for the request it answers, edited by the rules and sent together with what
-//! came of its body. Interim answers are passed on; a 101, or a 2xx to CONNECT, turns the session into
-//! a tunnel. Whatever breaks off is told to the other side as a break, never as an end.
+//! head is parsed, framed for the request it answers, edited by the rules and sent together with
+//! what came of its body. Interim answers are passed on; a 101, or a 2xx to CONNECT, turns the
+//! session into a tunnel. Whatever breaks off is told to the other side as a break, never as an
+//! end.
 
 use super::Engine;
 use super::accept::Client;

@@ -2,8 +2,8 @@
 //!
 //! Each `log` line of a proxy is a [`Line`]; lines with the same address share a target, which the
 //! door opened in the order of [`addresses`]. Messages wait in the target's batch until the end of
-//! the turn. A target that is full or gone costs the message, counts it, and is said once on stderr,
-//! as HAProxy does; service never waits for a log.
+//! the turn. A target that is full or gone costs the message, counts it, and is said once on
+//! stderr, as HAProxy does; service never waits for a log.
 
 use super::Engine;
 use super::accept::Client;
@@ -178,8 +178,8 @@ pub(crate) fn letters(txn: &Txn) -> ([u8; 4], usize) {
 }
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
-    /// Takes the connection counts that the line shows. Of a session that has `ended`, the own place on
-    /// the backend and on the server has been left by then, as in HAProxy.
+    /// Takes the connection counts that the line shows. Of a session that has `ended`, the own
+    /// place on the backend and on the server has been left by then, as in HAProxy.
     pub(crate) fn settle_counters(&mut self, key: Key<Client>, ended: bool) {
         open!(self, key => client, session, else ());
         let own = u32::from(session.backend.is_some() && ended);

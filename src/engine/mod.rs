@@ -355,8 +355,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// What is done once a turn, after all events: sessions that had more to do, queued sessions for
-    /// which a slot came free, log lines in one go.
+    /// What is done once a turn, after all events: sessions that had more to do, queued sessions
+    /// for which a slot came free, log lines in one go.
     fn end_of_turn(&mut self) {
         std::mem::swap(&mut self.run_list, &mut self.running);
         let mut running = std::mem::take(&mut self.running);

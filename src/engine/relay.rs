@@ -1,10 +1,10 @@
 //! Moves bytes one way: from one socket, through one pipe, to the other socket.
 //!
-//! A [`Pipe`] knows how the body ends as it comes in ([`Source`]) and whether it leaves in chunks of
-//! our own. Chunked bodies are decoded in place and cut anew, so that nothing of the sender's chunk
-//! lines ever reaches the other side. What the receiver does not take waits in at most two buffers,
-//! and nothing more is received until they are empty: that is the back-pressure, and the bound of a
-//! session's memory.
+//! A [`Pipe`] knows how the body ends as it comes in ([`Source`]) and whether it leaves in chunks
+//! of our own. Chunked bodies are decoded in place and cut anew, so that nothing of the sender's
+//! chunk lines ever reaches the other side. What the receiver does not take waits in at most two
+//! buffers, and nothing more is received until they are empty: that is the back-pressure, and the
+//! bound of a session's memory.
 //!
 //! Must never: receive without readiness, forward a byte before it was understood, or copy a body
 //! that left in one piece.
@@ -278,9 +278,9 @@ pub struct Block {
     pub done: bool,
 }
 
-/// Understands the bytes of `buffer` as the next part of a body. Afterwards `buffer` holds what is to
-/// be sent after `prefix` (to which a chunk's size line may have been appended) and `pipe.input` what
-/// lies behind the message's end.
+/// Understands the bytes of `buffer` as the next part of a body. Afterwards `buffer` holds what is
+/// to be sent after `prefix` (to which a chunk's size line may have been appended) and `pipe.input`
+/// what lies behind the message's end.
 ///
 /// # Errors
 /// A body that cannot be understood: nothing of the block may be sent.

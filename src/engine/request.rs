@@ -1,8 +1,9 @@
 //! From a client's bytes to a request on its way: the left half of a session's life.
 //!
-//! Reads a head, frames it, runs the rules of the frontend and of the backend, chooses the backend, and
-//! renders the head that goes out. Everything here happens in one go, so the parsed head and its edits
-//! live on the engine's bench and not in the session; what must outlive the step is rendered.
+//! Reads a head, frames it, runs the rules of the frontend and of the backend, chooses the backend,
+//! and renders the head that goes out. Everything here happens in one go, so the parsed head and
+//! its edits live on the engine's bench and not in the session; what must outlive the step is
+//! rendered.
 
 use super::Engine;
 use super::accept::Client;

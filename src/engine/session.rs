@@ -1,6 +1,5 @@
 //! The life of a request, in the order it happens.
 //!
-//! `drive` is one `match` on the phase; each arm calls one named step, and each step says what comes
 //! next ([`Flow`]). Whatever event woke a session, and from whichever side, it comes through here.
 //! Steps call the pure parts for decisions and the door for effects, directly.
 //!
@@ -12,8 +11,8 @@
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
 //! ```
 //!
-//! A session may look left at the configuration and at the parsed head; it never calls back. The one
-//! loop is retry, in [`upstream`](super::upstream).
+//! A session may look left at the configuration and at the parsed head; it never calls back. The
+//! one loop is retry, in [`upstream`](super::upstream).
 
 use super::accept::Client;
 use super::relay::{End, Pipe, Sent, Source, flush, receive};
@@ -296,8 +295,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// All is sent: the log line, the server's slot and connection, and then the next request or the
-    /// end.
+    /// All is sent: the log line, the server's slot and connection, and then the next request or
+    /// the end.
     pub(crate) fn finish(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let ending = if session.txn.http && session.exchange.is_over() {

@@ -1,11 +1,12 @@
 //! Towards servers: choosing one, connecting, trying again, keeping connections for reuse.
 //!
-//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its server's
-//! idle list, last in first out, and `user` is empty. The one loop of a request's life is here: a
-//! failed attempt is made again, on the same server after a pause or, with `option redispatch`, on
-//! another (configuration.txt 4.2 "retries", "option redispatch"). A request on a reused connection
-//! that died before any byte of an answer is sent once more when its method allows; else the client's
-//! connection is closed without an answer, so that the client may repeat it (RFC 9110 §9.2.2).
+//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its
+//! server's idle list, last in first out, and `user` is empty. The one loop of a request's life is
+//! here: a failed attempt is made again, on the same server after a pause or, with `option
+//! redispatch`, on another (configuration.txt 4.2 "retries", "option redispatch"). A request on a
+//! reused connection that died before any byte of an answer is sent once more when its method
+//! allows; else the client's connection is closed without an answer, so that the client may repeat
+//! it (RFC 9110 §9.2.2).
 
 use super::accept::Client;
 use super::checks::place;

@@ -455,8 +455,8 @@ pub fn logged_head_bytes(message: &Message) -> u64 {
     LOGGED_START + LOGGED_HEAD_END + texts as u64
 }
 
-/// Whether a Connection field holds more than what speaks of the sender's own connection; without, it
-/// is taken off an answer before anything counts it.
+/// Whether a Connection field holds more than what speaks of the sender's own connection; without,
+/// it is taken off an answer before anything counts it.
 fn says_more(value: &[u8]) -> bool {
     !value.split(|byte| *byte == b',').all(|token| {
         let token = token.trim_ascii();

@@ -13,6 +13,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -163,8 +164,8 @@ impl Setup {
             args.extend(["-f", path.to_str().unwrap()]);
             args.extend(self.args.iter().map(String::as_str));
             let mut child = self.spawn(args.iter().copied());
-            let stdout = follow(child.stdout.take().unwrap());
-            let stderr = follow(child.stderr.take().unwrap());
+            let (stdout, _) = follow(child.stdout.take().unwrap());
+            let (stderr, stderr_end) = follow(child.stderr.take().unwrap());
             let gone = until("the proxy listens", || {
                 if let Some(status) = child.try_wait().unwrap() {
                     return Some(Some(status));
@@ -183,6 +184,7 @@ impl Setup {
                     stderr,
                 };
             };
+            stderr_end.join().unwrap();
             let taken = |line: &String| line.contains("Address already in use");
             let printed = stderr.rest();
             let again = printed.iter().any(taken);
@@ -217,16 +219,16 @@ impl Setup {
     }
 }
 
-/// Reads lines into a journal until the stream ends.
-fn follow(stream: impl Read + Send + 'static) -> Arc<Journal<String>> {
+/// Reads lines into a journal until the stream and with it the thread ends.
+fn follow(stream: impl Read + Send + 'static) -> (Arc<Journal<String>>, JoinHandle<()>) {
     let lines = Arc::new(Journal::new());
     let filed = Arc::clone(&lines);
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             filed.push(line);
         }
     });
-    lines
+    (lines, thread)
 }
 
 /// Reads a stream to its end, which then stands in the journal as one text.
