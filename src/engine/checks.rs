@@ -25,6 +25,8 @@ pub struct Probe {
     pub state: Check,
     /// The last result.
     pub report: Report,
+    /// Checks that failed while they took the server to be up (`chkfail`).
+    pub failures: u64,
     /// The connection under way.
     socket: Option<Socket>,
     attempt: u32,
@@ -39,6 +41,11 @@ impl Probe {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.socket.is_some()
+    }
+
+    /// Its timer, and when its next step is due (ms).
+    pub(crate) fn promise(&self) -> (TimerId, u64) {
+        (self.timer, self.due_ms)
     }
 }
 
@@ -90,6 +97,7 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
             Some(Probe {
                 state,
                 report: Report::default(),
+                failures: 0,
                 socket: None,
                 attempt: 0,
                 timer,
@@ -219,6 +227,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         } else {
             Verdict::Failed
         };
+        if verdict == Verdict::Failed && probe.state.is_up() {
+            probe.failures += 1;
+        }
         let outcome = probe.state.on_result(verdict, now, spread);
         probe.due_ms = outcome.due_ms;
         self.wheel.promise(probe.timer, probe.due_ms);

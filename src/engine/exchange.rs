@@ -422,7 +422,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         buffer.consume(bench.head.len as usize);
         session.response.source = source_of(framing.body);
         session.response.rechunk = body == Body::Chunked;
+        session.response.chunked = framing.body == Body::Chunked;
         session.response.moved = 0;
+        session.response.trailers = 0;
         if session.exchange.response() == ResponseState::Tunnel {
             return self.open_tunnel(key, buffer);
         }
@@ -592,7 +594,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 /// The answer has come to its end: the state, and what the log counts for that.
 fn answer_ended(session: &mut Session) {
     session.exchange.on_response_end();
-    if session.response.rechunk {
-        session.txn.bytes_read += LOGGED_CHUNKED_END;
+    if session.response.chunked {
+        session.txn.bytes_read += LOGGED_CHUNKED_END + session.response.trailers;
     }
 }

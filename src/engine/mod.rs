@@ -17,6 +17,7 @@ pub mod cli;
 pub mod context;
 pub mod deadline;
 pub mod exchange;
+mod invariants;
 pub mod journal;
 pub mod relay;
 pub mod request;
@@ -120,8 +121,15 @@ macro_rules! view {
             probes: &$engine.probes,
             server_stats: &$engine.server_stats,
             idle: &$engine.idle_counts,
+            proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             listener_connections: &$engine.listener_connections,
+            runtime_connections: $engine.clis.len() as u32,
+            pool: (
+                $engine.pool.buffer_size(),
+                $engine.pool.lent(),
+                $engine.pool.free(),
+            ),
             process: &$engine.process,
             limits: &$engine.limits,
             now: $engine.now,

@@ -44,12 +44,16 @@ pub struct Pipe {
     pub output: [Option<Buffer>; 2],
     /// How the body ends.
     pub source: Source,
+    /// The body came in chunks.
+    pub chunked: bool,
     /// The body leaves in chunks.
     pub rechunk: bool,
     /// The receiving side has been told that nothing more comes (tunnels).
     pub shut: bool,
     /// Body bytes understood so far.
     pub moved: u64,
+    /// Bytes of trailers passed on, as the log counts them: names and values.
+    pub trailers: u64,
 }
 
 impl Pipe {
@@ -321,6 +325,12 @@ pub fn understand(
                 pipe.source = Source::Done;
             }
             pipe.moved += decoded.data.len() as u64;
+            if pipe.rechunk && !decoded.trailer.is_empty() {
+                let lines = decoded.trailer.of(buffer.readable());
+                let ends = lines.iter().filter(|byte| **byte == b'\n').count();
+                // A line's colon, blank, CR and LF are not counted.
+                pipe.trailers += lines.len().saturating_sub(4 * ends) as u64;
+            }
             if decoded.consumed < available {
                 keep_surplus(pipe, pool, buffer, decoded.consumed)?;
             }

@@ -64,6 +64,21 @@ pub struct IdleList {
 }
 
 impl IdleList {
+    /// Whether a connection lies here.
+    pub(crate) fn contains(&self, key: Key<Upstream>) -> bool {
+        self.proven.contains(&key) || self.fresh.contains(&key)
+    }
+
+    /// Whether none lies here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proven.is_empty() && self.fresh.is_empty()
+    }
+
+    /// Shows each connection that lies here.
+    pub(crate) fn each(&self, see: impl FnMut(Key<Upstream>)) {
+        self.proven.iter().chain(&self.fresh).copied().for_each(see);
+    }
+
     fn remove(&mut self, key: Key<Upstream>) -> bool {
         for list in [&mut self.proven, &mut self.fresh] {
             // The one that closes is mostly among the oldest.
@@ -102,7 +117,7 @@ pub(crate) fn proxy_record(
     let fronts: u32 = config
         .proxies
         .iter()
-        .filter(|front| front.is_frontend)
+        .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
     ProxyRecord {
@@ -112,10 +127,18 @@ pub(crate) fn proxy_record(
             proxy.all_backups,
         ),
         queue: Queue::new(),
-        full_conn: proxy.full_conn.unwrap_or((fronts / 10).max(1)),
+        full_conn: proxy.full_conn.unwrap_or(fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
     }
+}
+
+/// True when a frontend's requests may come to this backend by a name known at load.
+fn leads_to(front: &Proxy, backend: ProxyId) -> bool {
+    use crate::config::model::SwitchTarget;
+    let by_rule = |switch: &crate::config::model::Switch| matches!(switch.target, SwitchTarget::Backend(id) if id == backend);
+    let by_default = front.default_backend.unwrap_or(front.id) == backend;
+    front.is_frontend && !front.disabled && (by_default || front.switches.iter().any(by_rule))
 }
 
 /// What looking for a server came to.

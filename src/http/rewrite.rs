@@ -793,7 +793,7 @@ impl Writer<'_> {
         let mut first = true;
         for token in elements(value).filter(|token| !is_ours(token)) {
             self.put(if first { name } else { b"" });
-            self.put(if first { b": " } else { b", " });
+            self.put(if first { b": ".as_slice() } else { b"," });
             self.put(token);
             first = false;
         }
