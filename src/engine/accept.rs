@@ -105,7 +105,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(record) = self.listeners.get(index as usize).copied() else {
             return;
         };
-        if record.paused {
+        // Its edge may lie behind the signal that ended it.
+        if record.paused || self.stopping {
             return;
         }
         for _ in 0..self.config.global.max_accept.max(1) {

@@ -216,6 +216,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.net.abort(socket);
         }
         let info = errno.map(words_of).unwrap_or_default();
+        let before = probe.report.status;
         probe.report.set(
             status,
             0,
@@ -239,7 +240,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut reason = Vec::new();
         write_reason(&mut reason, &probe.report);
         let told = proxy.log_options.health_checks;
-        if told && outcome.moved {
+        if told && (outcome.moved || before != status) {
             let mut line = Vec::new();
             let names = (
                 proxy.name.as_str(),

@@ -224,7 +224,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         true
     }
 
-    fn close_cli(&mut self, key: Key<Cli>) {
+    pub(crate) fn close_cli(&mut self, key: Key<Cli>) {
         let Some(cli) = self.clis.remove(key) else {
             return;
         };

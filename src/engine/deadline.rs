@@ -196,7 +196,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Limit::Queue => {
                 self.leave_queue(key);
                 self.mark_dequeued(key);
-                self.answer_status(key, 503, Termination::SERVER_TIMEOUT_IN_QUEUE)
+                let why = Termination::SERVER_TIMEOUT_IN_QUEUE;
+                open!(self, key => _client, session, else Flow::Gone);
+                if !session.txn.http {
+                    return Flow::Close(why);
+                }
+                self.answer_status(key, 503, why)
             }
             Limit::Connect => self.connect_failed(key, None),
             Limit::Client => self.client_too_slow(key),

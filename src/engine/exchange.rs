@@ -66,7 +66,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     Pumped::CutShort | Pumped::SenderFailed(_) => {
                         return self.server_lost_in_data(key);
                     }
-                    Pumped::Refused(_) => return self.server_lost_in_data(key),
+                    Pumped::Refused(_) => {
+                        let _ = self.server_lost_in_data(key);
+                        return Flow::Close(Termination::PROXY_IN_DATA);
+                    }
                     Pumped::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
                 }
             }

@@ -105,7 +105,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 ensure!(!gap, "{key:?}: a second block without a first");
             }
             let both = session.upstream.is_some() && session.ticket.is_some();
-            ensure!(!both, "{key:?} waits in a queue and has a server connection");
+            ensure!(
+                !both,
+                "{key:?} waits in a queue and has a server connection"
+            );
         }
         same("sessions and their clients", self.sessions.len(), sessions)?;
         same("buffers lent and buffers held", self.pool.lent(), buffers)
@@ -116,7 +119,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut places: HashMap<Key<Upstream>, u32> = HashMap::new();
         let mut place = |key| *places.entry(key).or_default() += 1;
         for (key, client, session) in self.each_client() {
-            if let Some(upstream) = client.kept {
+            // A kept connection may have ended: its key is looked up when it is wanted.
+            if let Some(upstream) = client.kept.filter(|key| self.upstreams.contains(*key)) {
                 place(upstream);
             }
             let Some(upstream) = session.and_then(|session| session.upstream) else {
@@ -125,7 +129,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             place(upstream);
             let user = self.upstreams.get(upstream).map(|record| record.user);
             let known = user == Some(Some(key));
-            ensure!(known, "{key:?} uses {upstream:?}, which is used by {user:?}");
+            ensure!(
+                known,
+                "{key:?} uses {upstream:?}, which is used by {user:?}"
+            );
         }
         self.idle.iter().for_each(|list| list.each(&mut place));
         let mut idle = vec![0; self.servers.len()];
@@ -193,7 +200,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             same("queued and counted", stats.queued as usize, queue)?;
             same("queued and waiting", waiting[index] as usize, queue)?;
         }
-        ensure!(listeners == self.listener_connections, "connections by listener");
+        ensure!(
+            listeners == self.listener_connections,
+            "connections by listener"
+        );
         let connections = self.process.connections as usize;
         same("connections", connections, self.clients.len())
     }
@@ -269,7 +279,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             };
             let timer = self.wheel.armed_at(self.accept_timer).is_some();
             ensure!(full || timer, "listener {index} rests for ever");
-            ensure!(self.accept_paused, "listener {index} rests and nobody knows");
+            ensure!(
+                self.accept_paused,
+                "listener {index} rests and nobody knows"
+            );
         }
         Ok(())
     }

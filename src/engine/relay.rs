@@ -374,33 +374,29 @@ fn recut(
 ) {
     let data = decoded.data.len();
     let trailer = if rechunk { decoded.trailer.len() } else { 0 };
-    buffer.consume(decoded.data.start as usize);
-    if !rechunk {
-        buffer.truncate(data);
-        return;
-    }
-    if data > 0 {
+    if rechunk && data > 0 {
         prefix.extend_from_slice(size_line(data, &mut [0; 20]));
     }
-    if !decoded.last && trailer == 0 && !decoded.done {
+    if !rechunk || (!decoded.last && trailer == 0 && !decoded.done) {
+        buffer.consume(decoded.data.start as usize);
         buffer.truncate(data);
-        if data > 0 {
+        if rechunk && data > 0 {
             let copied = buffer.extend(b"\r\n");
             debug_assert_eq!(copied, 2, "receives leave room behind");
         }
         return;
     }
-    // The end of a message: trailer bytes stand right behind the data, so what goes between them is
-    // put in by way of `prefix`, which costs one copy of this last block.
+    // The end of a message: trailer bytes stand where they came, perhaps right behind the data, so
+    // all of it goes by way of `prefix`, which costs one copy of this last block.
     let bytes = buffer.readable();
-    prefix.extend_from_slice(bytes.get(..data).unwrap_or_default());
+    prefix.extend_from_slice(decoded.data.of(bytes));
     if data > 0 {
         prefix.extend_from_slice(b"\r\n");
     }
     if decoded.last {
         prefix.extend_from_slice(b"0\r\n");
     }
-    prefix.extend_from_slice(bytes.get(data..data + trailer).unwrap_or_default());
+    prefix.extend_from_slice(decoded.trailer.of(bytes));
     if decoded.done {
         prefix.extend_from_slice(b"\r\n");
     }

@@ -130,7 +130,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Some(client) = self.clients.get_mut(key) else {
             return Flow::Gone;
         };
-        client.ready.clear(Readiness::READABLE);
         let proxy = self.config.proxy(client.frontend);
         if client.session.is_none() {
             if client.requests > 0 || proxy.log_options.dont_log_null {
@@ -319,7 +318,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The session is now the backend's too.
     fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
         let now = self.now.ms;
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.backend = Some(backend.id);
         session.txn.backend = backend.id.0;
         session.retries_left = backend.retries;
@@ -449,7 +448,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// The request never was the backend's after all.
     fn leave_backend(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         if let Some(backend) = session.backend.take() {
             self.proxy_stats[backend.0 as usize].back.leave();
         }

@@ -191,6 +191,14 @@ impl Sessions {
 
 /// Opens a client and its session for a step, borrowing only their two arenas.
 macro_rules! open {
+    ($engine:ident, $key:expr => $client:ident, $session:ident) => {
+        let Some($client) = $engine.clients.get_mut($key) else {
+            return;
+        };
+        let Some($session) = $client.session.and_then(|id| $engine.sessions.get_mut(id)) else {
+            return;
+        };
+    };
     ($engine:ident, $key:expr => $client:ident, $session:ident, else $otherwise:expr) => {
         let Some($client) = $engine.clients.get_mut($key) else {
             return $otherwise;
@@ -408,7 +416,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let now = self.now.ms;
         self.settle_counters(key, true);
         self.log_session(key);
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let http = session.txn.http;
         let reusable = reusable && session.response.input.is_none();
         let server = session.server;
@@ -438,7 +446,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.drop_upstream(key);
         }
         self.free_slot(key);
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.backend = None;
     }
 

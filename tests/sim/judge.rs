@@ -52,7 +52,11 @@ fn allowed(
     last: bool,
 ) -> bool {
     let faults = &excuses.faults;
-    let quirk = if last { client.script.quirk } else { Quirk::None };
+    let quirk = if last {
+        client.script.quirk
+    } else {
+        Quirk::None
+    };
     let client_odd = client.script.quirk != Quirk::None
         || faults.client_reset > 0
         || faults.abandoned > 0
@@ -84,7 +88,7 @@ fn allowed(
         Outcome::Own(503) => unreachable || broken,
         Outcome::Own(504) => plan.mishap == Mishap::Silence,
         Outcome::Own(_) | Outcome::Open => false,
-        Outcome::Cut => broken || client_odd || matches!(plan.mishap, Mishap::Cut(..)),
+        Outcome::Cut => broken || client_odd || (excuses.tcp && unreachable) || matches!(plan.mishap, Mishap::Cut(..)),
         Outcome::Unanswered => {
             !kept
                 || client_odd

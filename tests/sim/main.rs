@@ -181,13 +181,20 @@ fn the_sweep_is_green() {
             failed.push(seed);
         }
     }
-    assert!(failed.is_empty(), "{} of {seeds} seeds failed: {failed:?}", failed.len());
+    assert!(
+        failed.is_empty(),
+        "{} of {seeds} seeds failed: {failed:?}",
+        failed.len()
+    );
 }
 
 #[test]
 fn seeds_that_once_failed_stay_green() {
     for line in REGRESSIONS.lines().filter(|line| !line.starts_with('#')) {
-        let seed = line.split_whitespace().next().and_then(|word| word.parse().ok());
+        let seed = line
+            .split_whitespace()
+            .next()
+            .and_then(|word| word.parse().ok());
         let Some(seed) = seed else { continue };
         if let Err(what) = guarded(seed, Mutation::None) {
             panic!("seed {seed} fails again: {what} (was: {line})");
@@ -205,7 +212,12 @@ fn the_sweep_notices_planted_faults() {
         Mutation::RepeatByte,
         Mutation::LoseLog,
     ] {
-        let noticed = (0..40).filter(|seed| guarded(*seed, mutation).is_err()).count();
-        assert!(noticed >= 10, "{mutation:?} noticed in {noticed} of 40 seeds only");
+        let noticed = (0..40)
+            .filter(|seed| guarded(*seed, mutation).is_err())
+            .count();
+        assert!(
+            noticed >= 10,
+            "{mutation:?} noticed in {noticed} of 40 seeds only"
+        );
     }
 }

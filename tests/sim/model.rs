@@ -269,7 +269,11 @@ impl Model {
             return;
         };
         let plan = &self.plans[reader.id as usize];
-        let status = head.line.split(' ').nth(1).and_then(|word| word.parse().ok());
+        let status = head
+            .line
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok());
         let bodiless = plan.method == "HEAD" || plan.down == 0;
         client.outcomes[client.answered] = match reader.unchecked {
             true => Outcome::Own(status.unwrap_or_default()),
@@ -354,11 +358,17 @@ impl Model {
         if conn.busy || core.now < core.socks[sock].last_at {
             return Err(format!("a second request on its way: {}", head.line));
         }
-        let id = head.id().ok_or_else(|| format!("no number: {}", head.line))?;
+        let id = head
+            .id()
+            .ok_or_else(|| format!("no number: {}", head.line))?;
         let Some(plan) = self.plans.get(id as usize) else {
             return Err(format!("unknown request: {}", head.line));
         };
-        let kept = if plan.prefix == "/app1" { "" } else { plan.prefix };
+        let kept = if plan.prefix == "/app1" {
+            ""
+        } else {
+            plan.prefix
+        };
         let line = format!("{} {kept}/r/{id} HTTP/1.{}", plan.method, plan.minor);
         let backend = match plan.prefix {
             "/app1" => 2..3,
@@ -410,7 +420,10 @@ impl Model {
         };
         let line: Vec<u8> = conn.buffer.drain(..=end).collect();
         let text = String::from_utf8_lossy(&line);
-        let id = text.trim().strip_prefix("T ").and_then(|word| word.parse::<u64>().ok());
+        let id = text
+            .trim()
+            .strip_prefix("T ")
+            .and_then(|word| word.parse::<u64>().ok());
         let id = id.filter(|id| (*id as usize) < self.plans.len());
         let id = id.ok_or_else(|| format!("hello {text:?}"))?;
         conn.id = Some(id);
@@ -580,8 +593,15 @@ fn leave(client: &mut Client) {
 
 fn send_request(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize, last: bool) {
     let bytes = plan.request();
-    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(0);
-    let quirk = if last { client.script.quirk } else { Quirk::None };
+    let head = bytes
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap_or(0);
+    let quirk = if last {
+        client.script.quirk
+    } else {
+        Quirk::None
+    };
     match quirk {
         Quirk::None => core.transmit(sock, &bytes),
         Quirk::StallsInHead | Quirk::EndsInHead => {

@@ -75,6 +75,8 @@ pub struct Sock {
     /// The engine has been told that it may receive, and has not been told otherwise since.
     told: bool,
     told_end: bool,
+    /// The wait that told it last: its edge may be acted on after a receive.
+    told_in: u64,
     pub last_at: u64,
 }
 
@@ -149,6 +151,7 @@ pub struct Core {
     pub problems: Vec<String>,
     pub trace: bool,
     pub wasted: u64,
+    waits: u64,
     progress: u64,
     doors: Vec<Door>,
     pub server_up: Vec<bool>,
@@ -247,6 +250,7 @@ impl Core {
             // A fresh connection may be tried at once.
             told: owner == Owner::Backlog,
             told_end: false,
+            told_in: 0,
             last_at: 0,
         });
         self.socks.len() - 1
@@ -284,6 +288,12 @@ impl Core {
             bits.add(Readiness::WRITABLE);
         }
         bits.0
+    }
+
+    /// The engine has learnt that nothing is there; an edge of this wait it may hear after that.
+    fn untell(&mut self, sock: usize) {
+        let s = &mut self.socks[sock];
+        s.told = s.told_in == self.waits;
     }
 
     /// A door that listens and has somebody waiting.
@@ -329,6 +339,7 @@ impl Fake {
             problems: Vec::new(),
             trace: false,
             wasted: 0,
+            waits: 1,
             progress: 0,
             doors: (0..doors).map(|_| Door::default()).collect(),
             server_up: vec![true; servers],
@@ -579,7 +590,9 @@ fn door_handle(index: usize) -> Handle {
 
 fn tell(core: &mut Core, sock: usize, mask: u8) {
     core.say(|| format!("#{sock} edge {mask:04b}"));
+    let waits = core.waits;
     let s = &mut core.socks[sock];
+    s.told_in = waits;
     s.told |= mask & 1 != 0;
     s.told_end |= mask & 12 != 0;
 }
@@ -639,10 +652,12 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
 
 impl Net for Fake {
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
+        self.core.waits += 1;
         if let Some(before) = self.nudge.take()
             && self.core.progress != before
         {
-            self.core.problem("lost wakeup: told anew, the engine went on".to_owned());
+            self.core
+                .problem("lost wakeup: told anew, the engine went on".to_owned());
         }
         loop {
             if self.catch_up() || until_ms.is_some_and(|until| until <= self.core.now) {
@@ -693,7 +708,8 @@ impl Net for Fake {
 
     fn connect(&mut self, to: &Endpoint, how: ConnectOptions) -> Result<Socket, Stop> {
         let Some(server) = self.endpoints.iter().position(|known| known == to) else {
-            self.core.problem(format!("connect to {to}, which nobody configured"));
+            self.core
+                .problem(format!("connect to {to}, which nobody configured"));
             return Err(Stop::Failed(ECONNREFUSED));
         };
         let core = &mut self.core;
@@ -762,7 +778,8 @@ impl Net for Fake {
         if into.is_empty() {
             core.problem(format!("#{sock} receive into nothing"));
         }
-        if !core.socks[sock].told && !core.socks[sock].told_end {
+        let s = &core.socks[sock];
+        if !s.told && !s.told_end {
             core.problem(format!("#{sock} receive without readiness"));
         }
         let faults = core.faults;
@@ -778,12 +795,12 @@ impl Net for Fake {
                 return Err(Stop::Closed);
             }
             core.wasted += 1;
-            core.socks[sock].told = false;
+            core.untell(sock);
             core.say(|| format!("#{sock} recv: blocked"));
             return Err(Stop::Blocked);
         }
         if core.rng.permille(faults.false_ready) && !s.reset {
-            core.socks[sock].told = false;
+            core.untell(sock);
             hold_in(core, sock);
             return Err(Stop::Blocked);
         }
@@ -803,10 +820,10 @@ impl Net for Fake {
         let s = &mut core.socks[sock];
         s.visible = s.visible.saturating_sub(n);
         if n < into.len() && !s.told_end {
-            s.told = false;
+            core.untell(sock);
         }
         core.progress += 1;
-        core.say(|| format!("#{sock} recv {n} of {visible}"));
+        core.say(|| format!("#{sock} recv {n} of {visible}: {}", shown(&into[..n])));
         Ok(n)
     }
 
@@ -852,7 +869,7 @@ impl Net for Fake {
         let s = &mut core.socks[sock];
         s.outbound.extend(head.iter().chain(body).take(n));
         s.blocked |= n < total;
-        core.say(|| format!("#{sock} send {n} of {total}"));
+        core.say(|| format!("#{sock} send {n} of {total}: {} {}", shown(head), shown(body)));
         core.start_drain(sock);
         if n == 0 {
             return Err(Stop::Blocked);
@@ -936,4 +953,9 @@ fn hold_in(core: &mut Core, sock: usize) {
     core.socks[sock].visible = 0;
     let delay = core.rng.pick(&[0, 0, 1]);
     core.at(delay, Event::Release(sock));
+}
+
+/// The start of some bytes, for the trace.
+fn shown(bytes: &[u8]) -> String {
+    bytes[..bytes.len().min(80)].escape_ascii().to_string()
 }

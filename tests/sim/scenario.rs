@@ -277,7 +277,11 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
     Plan {
         id,
         method,
-        minor: if last && !upgrade && rng.permille(100) { 0 } else { 1 },
+        minor: if last && !upgrade && rng.permille(100) {
+            0
+        } else {
+            1
+        },
         prefix: rng.pick(&["", "", "/app1", "/app2"]),
         close: last && rng.permille(200) && !upgrade,
         up: (carries || upgrade).then(|| size(rng)),
@@ -285,10 +289,18 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         expect: carries && rng.permille(150),
         status,
         framing,
-        down: if framing == Framing::None { 0 } else { size(rng) },
+        down: if framing == Framing::None {
+            0
+        } else {
+            size(rng)
+        },
         down_chunk: rng.between(1, 5_000) as usize,
         decorated: rng.permille(200),
-        interim: if rng.permille(100) { rng.between(1, 3) } else { 0 },
+        interim: if rng.permille(100) {
+            rng.between(1, 3)
+        } else {
+            0
+        },
         server_closes: rng.permille(100),
         early: last && carries && rng.permille(150),
         mishap: Mishap::None,

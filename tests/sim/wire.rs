@@ -26,7 +26,11 @@ pub fn chunked(bytes: &[u8], size: usize, decorated: bool) -> Vec<u8> {
         out.extend_from_slice(chunk);
         out.extend_from_slice(b"\r\n");
     }
-    let end: &[u8] = if decorated { b"0\r\nx-trail: 1\r\n\r\n" } else { b"0\r\n\r\n" };
+    let end: &[u8] = if decorated {
+        b"0\r\nx-trail: 1\r\n\r\n"
+    } else {
+        b"0\r\n\r\n"
+    };
     out.extend_from_slice(end);
     out
 }
@@ -74,7 +78,10 @@ impl Head {
 
     pub fn closes(&self) -> bool {
         let says = |what: &str| {
-            let value = self.get("connection").unwrap_or_default().to_ascii_lowercase();
+            let value = self
+                .get("connection")
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             value.split(',').any(|token| token.trim() == what)
         };
         says("close") || (self.line.starts_with("HTTP/1.0") && !says("keep-alive"))
@@ -122,8 +129,18 @@ pub struct Reader {
 
 impl Reader {
     pub fn new(stage: Stage, id: u64, up: bool) -> Self {
-        let stage = if stage == Stage::Data(0) { Stage::Over } else { stage };
-        Self { stage, id, up, seen: 0, unchecked: false }
+        let stage = if stage == Stage::Data(0) {
+            Stage::Over
+        } else {
+            stage
+        };
+        Self {
+            stage,
+            id,
+            up,
+            seen: 0,
+            unchecked: false,
+        }
     }
 
     pub fn is_over(&self) -> bool {
@@ -134,7 +151,9 @@ impl Reader {
         let right = pattern(self.id, self.up, self.seen);
         if byte != right && !self.unchecked {
             let (id, seen) = (self.id, self.seen);
-            return Err(format!("body of {id} differs at {seen}: {byte} for {right}"));
+            return Err(format!(
+                "body of {id} differs at {seen}: {byte} for {right}"
+            ));
         }
         self.seen += 1;
         Ok(())
@@ -186,7 +205,11 @@ impl Reader {
                     line.push(byte);
                     if byte == b'\n' {
                         let empty = line.len() <= 2;
-                        self.stage = if empty { Stage::Over } else { Stage::Trailer(Vec::new()) };
+                        self.stage = if empty {
+                            Stage::Over
+                        } else {
+                            Stage::Trailer(Vec::new())
+                        };
                     }
                 }
             }
