@@ -13,8 +13,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use oneloop::admin::command;
 use oneloop::cli;
 use oneloop::config::keywords::{Class, Section, Status, rows};
+use oneloop::config::model::AccessLevel;
 use oneloop::config::{LoadOptions, Source, load};
 use oneloop::process::host::System;
 
@@ -156,7 +158,7 @@ fn table<'a>(source: &'a str, start: &str, least: usize) -> BTreeSet<&'a str> {
         .skip(1)
         .filter_map(|line| {
             let line = line.trim_start();
-            let line = line.strip_prefix("row").unwrap_or(line);
+            let line = line.trim_start_matches("row").trim_start_matches("entry");
             line.strip_prefix("(\"")?.split('"').next()
         })
         .collect();
@@ -186,6 +188,30 @@ fn the_command_line_is_described() {
         &lacking.iter().map(String::as_str).collect(),
         &known,
     );
+}
+
+#[test]
+fn runtime_commands_are_described() {
+    let text = read("man/oneloop.1");
+    let page = entries(&text);
+    let source = read("src/admin/command.rs");
+    let mut known = table(&source, "const ALWAYS", 3);
+    known.extend(command::TABLE.iter().map(|entry| entry.name));
+    same(
+        "runtime commands",
+        &under(&page, "RUNTIME SOCKET", ""),
+        &known,
+    );
+    for row in command::TABLE {
+        let level = match row.level {
+            AccessLevel::User => "[user]",
+            AccessLevel::Operator => "[operator]",
+            AccessLevel::Admin => "[admin]",
+        };
+        let entry = page.iter().find(|entry| entry.name == row.name);
+        let text = &entry.expect("an entry").text;
+        assert!(text.starts_with(level), "{}: {level} in {text}", row.name);
+    }
 }
 
 #[test]

@@ -88,7 +88,12 @@ fn allowed(
         Outcome::Own(503) => unreachable || broken,
         Outcome::Own(504) => plan.mishap == Mishap::Silence,
         Outcome::Own(_) | Outcome::Open => false,
-        Outcome::Cut => broken || client_odd || (excuses.tcp && unreachable) || matches!(plan.mishap, Mishap::Cut(..)),
+        Outcome::Cut => {
+            broken
+                || client_odd
+                || (excuses.tcp && unreachable)
+                || matches!(plan.mishap, Mishap::Cut(..))
+        }
         Outcome::Unanswered => {
             !kept
                 || client_odd

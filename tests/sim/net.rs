@@ -869,7 +869,13 @@ impl Net for Fake {
         let s = &mut core.socks[sock];
         s.outbound.extend(head.iter().chain(body).take(n));
         s.blocked |= n < total;
-        core.say(|| format!("#{sock} send {n} of {total}: {} {}", shown(head), shown(body)));
+        core.say(|| {
+            format!(
+                "#{sock} send {n} of {total}: {} {}",
+                shown(head),
+                shown(body)
+            )
+        });
         core.start_drain(sock);
         if n == 0 {
             return Err(Stop::Blocked);
