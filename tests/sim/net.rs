@@ -546,6 +546,11 @@ impl Fake {
         true
     }
 
+    /// What the engine does next may have another cause than the last nudge.
+    pub fn forget_nudge(&mut self) {
+        self.nudge = None;
+    }
+
     fn used(&mut self, socket: &Socket) -> Option<usize> {
         let sock = socket.raw() as usize;
         if self.core.socks.get(sock).map(|s| s.owner) == Some(Owner::Engine) {
