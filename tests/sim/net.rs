@@ -938,6 +938,7 @@ impl Net for Fake {
             for end in &batch.ends {
                 let line = batch.bytes[start..*end as usize].to_vec();
                 start = *end as usize;
+                core.say(|| format!("log {}", line.escape_ascii()));
                 if core.mutation != Mutation::LoseLog || !core.rng.permille(30) {
                     core.logs.push(line);
                 }
