@@ -44,7 +44,7 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
     }
     let mut servers = Vec::new();
     if parser.found.alerts() == 0 {
-        servers = parser.resolve_servers();
+        servers = parser.resolve_servers(options.ignore_resolution);
     }
     let failed = parser.found.close();
     let strict = options.zero_warning || parser.global.zero_warning;
@@ -53,10 +53,12 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
         parser.found.alert_bare(message);
     }
     let good = parser.found.alerts() == 0;
+    let quiet = parser.global.quiet;
     let config = good.then(|| build(&mut parser, options, resolved, servers));
     Loaded {
         config,
         diagnostics: parser.found,
+        quiet,
     }
 }
 
