@@ -212,9 +212,8 @@ impl Parser<'_> {
                         String::from_utf8_lossy(&draft.target),
                         problem.message
                     );
-                    self.found
-                        .alert(draft.at, message)
-                        .lead(Lead::ParsingCapital);
+                    let place = draft.at.pointing_at(&draft.target, problem.at);
+                    self.found.alert(place, message).lead(Lead::ParsingCapital);
                     return None;
                 }
             }
@@ -259,8 +258,13 @@ impl Parser<'_> {
             Err(problem) => {
                 let message = format!("failed to parse log-format : {}", problem.message);
                 let place = said_at(&choice).cloned();
-                self.found
+                let place = place.map(|place| place.pointing_at(&text, problem.at));
+                let one = self
+                    .found
                     .push(Severity::Alert, Lead::ParsingCapital, place, message);
+                if let Some(name) = &problem.suggestion {
+                    one.note(format!("did you mean '{name}' maybe ?"));
+                }
                 None
             }
         }
