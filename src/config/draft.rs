@@ -231,8 +231,20 @@ pub(super) struct ProxyDraft {
     pub(super) redirects: Vec<RequestRule>,
     pub(super) response: Vec<ResponseRule>,
     pub(super) switches: Vec<SwitchDraft>,
+    /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
+    pub(super) unused_default: Option<(String, diag::Place)>,
+    /// Rules whose condition asks for `REQ_CONTENT`, which HAProxy ignores in HTTP mode.
+    pub(super) layer_six: LayerSix,
     /// The line of a missing `bind` is only reported when no `bind` line was refused.
     pub(super) bind_lines: usize,
+}
+
+/// The lines of rules that look at bytes below HTTP, in HAProxy's order of judging.
+#[derive(Debug, Default)]
+pub(super) struct LayerSix {
+    pub(super) request: Vec<diag::Place>,
+    pub(super) response: Vec<diag::Place>,
+    pub(super) switches: Vec<diag::Place>,
 }
 
 impl ProxyDraft {

@@ -143,6 +143,19 @@ fn is_dead(finals: &mut Finals, line: &Line) -> bool {
     std::mem::replace(last, ends && always)
 }
 
+/// Where a rule's condition asks for `REQ_CONTENT` and no ACL of the section has that name.
+fn layer_six_word(line: &Line, acls: &AclNames) -> Option<Place> {
+    const NAME: &[u8] = b"REQ_CONTENT";
+    let mut words = line.words.iter().enumerate();
+    words.find(|(_, word)| matches!(&word.text[..], b"if" | b"unless"))?;
+    let asks = |word: &[u8]| {
+        let marks = word.iter().take_while(|byte| **byte == b'!').count();
+        word.get(marks..) == Some(NAME)
+    };
+    let (at, _) = words.find(|(_, word)| asks(&word.text))?;
+    (!acls.contains_key(NAME)).then(|| line.at(at))
+}
+
 /// Tells a problem with the words from `from` on.
 fn report(
     found: &mut Diagnostics,
@@ -203,9 +216,16 @@ impl<'a> Parser<'a> {
 
     /// One `acl`, `http-request`, `http-response` or `redirect` line.
     pub(super) fn rule_line(&mut self, line: &Line) {
-        if !self.is_worth_compiling(line) {
-            return;
+        let found_before = self.found.list().len();
+        if self.is_worth_compiling(line) {
+            self.compile_line(line);
         }
+        if matches!(line.bytes(0), b"http-request" | b"http-response") {
+            self.found.abort_from(found_before);
+        }
+    }
+
+    fn compile_line(&mut self, line: &Line) {
         if let Some(at) = self.defaults_id() {
             if let Some(defaults) = self.defaults.get_mut(at)
                 && is_dead(&mut defaults.finals, line)
@@ -304,7 +324,8 @@ impl<'a> Parser<'a> {
         } else {
             return true;
         };
-        self.refuse_tight(line, 0, message);
+        let one = self.found.alert(line.at(0), message);
+        one.lead(Lead::ParsingTight).abort();
         false
     }
 
@@ -378,6 +399,7 @@ impl<'a> Parser<'a> {
             self.variables,
             self.global.buffer_size,
         );
+        let below_http = layer_six_word(line, &proxy.acls);
         match line.bytes(0) {
             b"acl" => {
                 if let Some(acl) = tools.compile(&home, line, 1, Acl::compile) {
@@ -393,6 +415,7 @@ impl<'a> Parser<'a> {
             b"http-request" => {
                 let rule = tools.compile(&home, line, 1, compile_request_rule);
                 proxy.request.extend(rule);
+                proxy.layer_six.request.extend(below_http);
             }
             b"redirect" => {
                 let rule = tools.compile(&home, line, 1, compile_redirect_keyword);
@@ -401,6 +424,7 @@ impl<'a> Parser<'a> {
             _ => {
                 let rule = tools.compile(&home, line, 1, compile_response_rule);
                 proxy.response.extend(rule);
+                proxy.layer_six.response.extend(below_http);
             }
         }
     }
@@ -479,6 +503,8 @@ impl<'a> Parser<'a> {
             };
             condition = Some(compiled);
         }
+        let below_http = layer_six_word(line, &proxy.acls);
+        proxy.layer_six.switches.extend(below_http);
         proxy.switches.push(SwitchDraft {
             target: line.bytes(1).to_vec(),
             at: line.at(1),

@@ -2,7 +2,7 @@
 //!
 //! A probe connects without blocking and is judged by how the connect ends; `check::state` says
 //! what the result means and when to look again. Whatever changes a server's state (a check, the
-//! runtime socket) comes through [`Engine::tell_change`], so that the order of service, the log,
+//! runtime socket) comes through `tell_change`, so that the order of service, the log,
 //! stderr and the counters cannot disagree.
 
 use super::service::Service;

@@ -78,6 +78,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         &mut self.net
     }
 
+    /// Every client and session in words, for the report of a failure.
+    pub fn describe(&self) -> String {
+        let each = self.each_client();
+        let words = each.map(|(key, client, session)| format!("{key:?} {client:?} {session:?}"));
+        words.collect::<Vec<_>>().join("\n")
+    }
+
     /// Each client with its session, if it has one.
     fn each_client(&self) -> impl Iterator<Item = (Key<Client>, &Client, Option<&Session>)> {
         self.clients.iter().map(|(key, client)| {

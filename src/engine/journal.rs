@@ -1,6 +1,6 @@
 //! Log messages: rendered where things happen, sent in one go at the end of the turn.
 //!
-//! Each `log` line of a proxy is a [`Line`]; lines with the same address share a target, which the
+//! Each `log` line of a proxy is a `Line`; lines with the same address share a target, which the
 //! door opened in the order of [`addresses`]. Messages wait in the target's batch until the end of
 //! the turn. A target that is full or gone costs the message, counts it, and is said once on
 //! stderr, as HAProxy does; service never waits for a log.

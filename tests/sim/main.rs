@@ -84,6 +84,9 @@ fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<(), String> {
     let mut engine = Engine::new(&config, fake, NoService, limits, now);
     let result = live(&mut engine, seed, &excuses);
     if result.is_err() {
+        if trace {
+            println!("{}", engine.describe());
+        }
         // What a failed run leaves open would fail a second time when it is dropped.
         std::mem::forget(engine);
     }
@@ -103,6 +106,7 @@ fn live(engine: &mut Simulated<'_>, seed: u64, excuses: &Excuses) -> Result<(), 
             let wish = rng.pick(&[Wish::Disable, Wish::Enable, Wish::Enable, Wish::Weight(2)]);
             engine.apply(Command::Server(server, wish));
             engine.check_invariants()?;
+            engine.net_mut().forget_nudge();
         }
         let connections = engine.view().process.connections;
         let fake = engine.net_mut();

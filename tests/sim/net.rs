@@ -546,6 +546,11 @@ impl Fake {
         true
     }
 
+    /// What the engine does next may have another cause than the last nudge.
+    pub fn forget_nudge(&mut self) {
+        self.nudge = None;
+    }
+
     fn used(&mut self, socket: &Socket) -> Option<usize> {
         let sock = socket.raw() as usize;
         if self.core.socks.get(sock).map(|s| s.owner) == Some(Owner::Engine) {
@@ -933,6 +938,7 @@ impl Net for Fake {
             for end in &batch.ends {
                 let line = batch.bytes[start..*end as usize].to_vec();
                 start = *end as usize;
+                core.say(|| format!("log {}", line.escape_ascii()));
                 if core.mutation != Mutation::LoseLog || !core.rng.permille(30) {
                     core.logs.push(line);
                 }
