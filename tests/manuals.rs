@@ -452,6 +452,33 @@ fn differences_that_tests_declare_are_told() {
     assert!(count > 0);
 }
 
+/// The map has every folder of the code and every file of the engine, and no others.
+#[test]
+fn the_map_is_complete() {
+    let text = read("docs/architecture.md");
+    let named = |from: &str, to: &str| -> BTreeSet<String> {
+        let part = text.split(from).nth(1).expect(from);
+        let part = part.split(to).next().expect(to);
+        part.lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+            .flat_map(|cell| cell.split(", "))
+            .map(|name| name.trim_matches('`').to_owned())
+            .collect()
+    };
+    let there = |folder: &str, file: bool| -> BTreeSet<String> {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file() == file)
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into())
+            .collect()
+    };
+    let folders = named("## The folders", "### `config`");
+    assert_eq!(folders, there("src", false));
+    let engine = named("### `engine`", "### `net`");
+    assert_eq!(engine, there("src/engine", true));
+}
+
 /// What stands behind `*Test:*` in the list of differences is a test, a case, a row or a path.
 #[test]
 fn tests_that_documents_name_exist() {
