@@ -355,7 +355,7 @@ impl Model {
         let Some(conn) = self.conns.get_mut(&sock) else {
             return Ok(());
         };
-        if conn.busy || core.now < core.socks[sock].last_at {
+        if conn.busy || core.now < core.socks[sock].data_at {
             return Err(format!("a second request on its way: {}", head.line));
         }
         let id = head
