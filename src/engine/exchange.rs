@@ -586,8 +586,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             net.shutdown_write(&client.socket);
         }
         // In TCP mode each side's end is passed on; a server that ends an upgraded connection ends
-        // it whole, as HAProxy does.
-        if session.response.shut && (session.request.shut || session.txn.http) {
+        // it whole, as HAProxy does, once what the client had sent by then is through.
+        let through = up == Pumped::Starved && session.request.is_flushed();
+        let ended = session.response.shut && session.txn.http && through;
+        if ended || (session.response.shut && session.request.shut) {
             client.phase = Phase::Finish;
             return Flow::Again;
         }
