@@ -283,16 +283,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Sends what is left of an answer of our own.
     pub(crate) fn send_answer(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        let sent = session.response.sent;
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,
         };
-        match flush(
+        let flushed = flush(
             &mut self.net,
             &mut self.pool,
             &mut to,
             &mut session.response,
-        ) {
+        );
+        if session.response.sent > sent {
+            client.active_ms = self.now.ms;
+        }
+        match flushed {
             Sent::All => {
                 client.phase = Phase::Finish;
                 Flow::Again
