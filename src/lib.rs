@@ -1,4 +1,5 @@
-//! oneloop: a load balancer that reads `haproxy.cfg` and serves it from one thread and one epoll loop.
+//! oneloop: a load balancer that reads `haproxy.cfg` and serves it from one thread and one epoll
+//! loop.
 
 pub mod admin;
 pub mod balance;

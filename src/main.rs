@@ -151,7 +151,8 @@ fn say_verdict(warned: bool, listens: bool) {
     }
 }
 
-/// The files of `-f` in order; a directory stands for its `*.cfg` files in the order of their names.
+/// The files of `-f` in order; a directory stands for its `*.cfg` files in the order of their
+/// names.
 fn read_sources(files: &[String]) -> Option<Vec<Source>> {
     let mut sources = Vec::new();
     for name in files {

@@ -59,7 +59,11 @@ backend web_server02
 ";
 
 fn host() -> Fake {
-    Fake::new()
+    let machine = Fake {
+        sockets: vec![7],
+        ..Fake::new()
+    };
+    machine
         .with_file("/etc/haproxy/errors/503.http", ERROR_503)
         .with_file("/bad.http", "no answer\n")
 }

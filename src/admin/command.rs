@@ -1,6 +1,233 @@
-//! The table of runtime commands (being written).
+//! The table of runtime commands, and how a line becomes a call of one of them.
+//!
+//! One table serves dispatch, `help`, levels and suggestions, so that no command exists in one of
+//! them only. A command of HAProxy's that oneloop lacks is refused by its name: neither called
+//! unknown nor accepted and ignored. Rejected: abbreviations (`sh st`), because HAProxy has none.
 
-use crate::engine::service::{Caller, Outcome, Service, View};
+use std::io::Write as _;
+
+use super::help;
+use super::{change, info, servers, stat};
+use crate::base::addr::Endpoint;
+use crate::base::clock::write_log_date;
+use crate::base::version::VERSION_AS_HAPROXY;
+use crate::config::model::AccessLevel;
+use crate::engine::service::{Caller, Outcome, Service, SeverityOutput, View};
+
+/// What a caller whose level is too low is told.
+pub(super) const DENIED: &str = "Permission denied";
+
+/// How grave a message is, with syslog's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Severity {
+    /// A refusal.
+    Error = 3,
+    /// Nothing was to be done.
+    Notice = 5,
+    /// An answer.
+    Info = 6,
+}
+
+impl Severity {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "err",
+            Self::Notice => "notice",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// One command being run. `'v` is how long what it reads lives.
+pub(super) struct Call<'c, 'v> {
+    words: &'c [&'c str],
+    /// The table it came from, for `help`.
+    commands: &'c [Entry],
+    /// Who asks.
+    pub(super) caller: &'c mut Caller,
+    /// What it may read.
+    pub(super) view: &'c View<'v>,
+    /// Where its answer goes.
+    pub(super) out: &'c mut Vec<u8>,
+}
+
+impl Call<'_, '_> {
+    /// The word at a place, empty if there is none.
+    pub(super) fn word(&self, at: usize) -> &str {
+        self.words.get(at).copied().unwrap_or_default()
+    }
+
+    /// Answers with a sentence, marked as `set severity-output` wants it.
+    pub(super) fn message(&mut self, severity: Severity, text: &str) -> Outcome {
+        self.mark(severity);
+        drop(writeln!(self.out, "{text}"));
+        Outcome::Done
+    }
+
+    /// Answers that it cannot be done.
+    pub(super) fn refuse(&mut self, text: &str) -> Outcome {
+        self.message(Severity::Error, text)
+    }
+
+    /// As [`Call::refuse`], without the line's end: a few of HAProxy's sentences lack it, so that no
+    /// empty line follows them.
+    pub(super) fn refuse_unended(&mut self, text: &str) -> Outcome {
+        self.mark(Severity::Error);
+        self.out.extend_from_slice(text.as_bytes());
+        Outcome::Done
+    }
+
+    fn mark(&mut self, severity: Severity) {
+        // Writing to a vector does not fail.
+        drop(match self.caller.severity_output {
+            SeverityOutput::None => Ok(()),
+            SeverityOutput::Number => write!(self.out, "[{}]: ", severity as u8),
+            SeverityOutput::String => write!(self.out, "[{}]: ", severity.word()),
+        });
+    }
+}
+
+/// Runs a command: writes its answer but for the empty line that ends it.
+type Handler = fn(&mut Call<'_, '_>) -> Outcome;
+
+/// A command of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its words, one blank between them.
+    pub name: &'static str,
+    /// What follows them, as `help` prints it.
+    pub arguments: &'static str,
+    /// What it does, as `help` prints it.
+    pub about: &'static str,
+    /// The level it takes at least.
+    pub level: AccessLevel,
+    run: Handler,
+}
+
+const USER: AccessLevel = AccessLevel::User;
+const OPERATOR: AccessLevel = AccessLevel::Operator;
+const ADMIN: AccessLevel = AccessLevel::Admin;
+
+const fn entry(
+    name: &'static str,
+    arguments: &'static str,
+    level: AccessLevel,
+    about: &'static str,
+    run: Handler,
+) -> Entry {
+    Entry {
+        name,
+        arguments,
+        about,
+        level,
+        run,
+    }
+}
+
+/// All commands, in the order of their names.
+#[rustfmt::skip]
+pub const TABLE: &[Entry] = &[
+    entry("clear counters", "[all]", OPERATOR, "reset the maxima (all: every counter)", change::clear_counters),
+    entry("disable frontend", "<frontend>", ADMIN, "stop accepting connections for a while", change::disable_frontend),
+    entry("disable server", "<bk>/<srv>", ADMIN, "put a server into maintenance", change::disable_server),
+    entry("enable frontend", "<frontend>", ADMIN, "accept connections again", change::enable_frontend),
+    entry("enable server", "<bk>/<srv>", ADMIN, "take a server out of maintenance", change::enable_server),
+    entry("get weight", "<bk>/<srv>", USER, "tell a server's weight now and at the start", change::get_weight),
+    entry("operator", "", OPERATOR, "go down to the level operator", operator),
+    entry("set server", "<bk>/<srv> [opts]", ADMIN, "change a server's state, weight or health", change::set_server),
+    entry("set severity-output", "[none|number|string]", USER, "mark messages with their severity", set_severity_output),
+    entry("set timeout", "[cli] <delay>", USER, "change how long this connection may be silent", set_timeout),
+    entry("set weight", "<bk>/<srv> <weight>", ADMIN, "change a server's weight", change::set_weight),
+    entry("show backend", "", USER, "list the backends", show_backend),
+    entry("show cli level", "", USER, "tell the level of this connection", show_cli_level),
+    entry("show cli sockets", "", USER, "list the runtime sockets", show_cli_sockets),
+    entry("show env", "[var]", OPERATOR, "list the environment variables, or tell one", show_env),
+    entry("show errors", "[<px>] [request|response]", OPERATOR, "tell the last bad request and answer of each proxy", show_errors),
+    entry("show info", "[desc|json|typed|float]*", USER, "tell what the process is and does", show_info),
+    entry("show servers conn", "[<backend>]", USER, "list the servers' connections", show_servers_conn),
+    entry("show servers state", "[<backend>]", USER, "list the servers' states, as a state file has them", show_servers_state),
+    entry("show stat", "[desc|json|no-maint|typed|up]*", USER, "list the counters of each proxy and server", show_stat),
+    entry("show version", "", USER, "tell the version", show_version),
+    entry("user", "", USER, "go down to the level user", user),
+];
+
+/// What stands at the end of every help.
+#[rustfmt::skip]
+pub(super) const ALWAYS: &[Entry] = &[
+    entry("help", "[<command>]", USER, "list the commands, or those like this one", help),
+    entry("prompt", "", USER, "switch the interactive mode on or off", prompt),
+    entry("quit", "", USER, "end the connection", quit),
+];
+
+/// HAProxy's commands that oneloop lacks.
+const MISSING: &[&str] = &[
+    "abort ssl",
+    "add acl",
+    "add map",
+    "add server",
+    "add ssl crt-list",
+    "clear acl",
+    "clear map",
+    "clear table",
+    "commit acl",
+    "commit map",
+    "commit ssl",
+    "debug dev",
+    "del acl",
+    "del map",
+    "del server",
+    "del ssl",
+    "disable agent",
+    "disable dynamic-cookie backend",
+    "disable health",
+    "enable agent",
+    "enable dynamic-cookie backend",
+    "enable health",
+    "experimental-mode",
+    "expert-mode",
+    "get acl",
+    "get map",
+    "get var",
+    "mcli-debug-mode",
+    "new ssl",
+    "prepare acl",
+    "prepare map",
+    "set dynamic-cookie-key backend",
+    "set map",
+    "set maxconn frontend",
+    "set maxconn global",
+    "set maxconn server",
+    "set profiling",
+    "set rate-limit",
+    "set ssl",
+    "set table",
+    "set var",
+    "show acl",
+    "show activity",
+    "show cache",
+    "show events",
+    "show fd",
+    "show libs",
+    "show map",
+    "show peers",
+    "show pools",
+    "show profiling",
+    "show resolvers",
+    "show schema json",
+    "show sess",
+    "show ssl",
+    "show startup-logs",
+    "show table",
+    "show tasks",
+    "show threads",
+    "show tls-keys",
+    "show trace",
+    "shutdown frontend",
+    "shutdown session",
+    "shutdown sessions server",
+    "trace",
+];
 
 /// The commands of the runtime socket.
 #[derive(Debug, Default)]
@@ -22,8 +249,300 @@ impl Service for Commands {
         view: &View<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let _ = (command, caller, view);
-        out.extend_from_slice(b"Unknown command.\n\n");
-        Outcome::Done
+        let words = words(&String::from_utf8_lossy(command));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut call = Call {
+            words: &words,
+            commands: TABLE,
+            caller,
+            view,
+            out,
+        };
+        let outcome = dispatch(&mut call);
+        if outcome != Outcome::Quit {
+            out.push(b'\n');
+        }
+        outcome
+    }
+}
+
+fn dispatch(call: &mut Call<'_, '_>) -> Outcome {
+    let known = call.commands.iter().chain(ALWAYS);
+    let found = known.copied().find(|entry| begins(call.words, entry.name));
+    match found {
+        Some(entry) if call.caller.level < entry.level => call.refuse(DENIED),
+        Some(entry) => (entry.run)(call),
+        None => match MISSING.iter().find(|name| begins(call.words, name)) {
+            Some(name) => refuse_as_missing(call, name),
+            None => {
+                let words = call.words;
+                help::write_unknown(call.commands, words, call.out);
+                Outcome::Done
+            }
+        },
+    }
+}
+
+/// Refuses a command of HAProxy's by its name.
+pub(super) fn refuse_as_missing(call: &mut Call<'_, '_>, name: &str) -> Outcome {
+    call.refuse(&format!("'{name}' is not implemented by oneloop."))
+}
+
+/// True when the words begin with those of a name.
+fn begins(words: &[&str], name: &str) -> bool {
+    let mut given = words.iter();
+    name.split(' ').all(|word| given.next() == Some(&word))
+}
+
+/// The words of a command: parted by blanks, a backslash taking any byte as it is.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut characters = command.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            ' ' | '\t' | '\r' => words.extend(word.take()),
+            '\\' => {
+                let taken = characters.next().unwrap_or('\\');
+                word.get_or_insert_default().push(taken);
+            }
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn help(call: &mut Call<'_, '_>) -> Outcome {
+    let words = call.words.get(1..).unwrap_or_default();
+    help::write_help(call.commands, words, call.out);
+    Outcome::Done
+}
+
+fn prompt(call: &mut Call<'_, '_>) -> Outcome {
+    call.caller.interactive = !call.caller.interactive;
+    Outcome::Done
+}
+
+fn quit(_: &mut Call<'_, '_>) -> Outcome {
+    Outcome::Quit
+}
+
+fn user(call: &mut Call<'_, '_>) -> Outcome {
+    call.caller.level = USER;
+    Outcome::Done
+}
+
+fn operator(call: &mut Call<'_, '_>) -> Outcome {
+    call.caller.level = OPERATOR;
+    Outcome::Done
+}
+
+fn set_severity_output(call: &mut Call<'_, '_>) -> Outcome {
+    call.caller.severity_output = match call.word(2) {
+        "none" => SeverityOutput::None,
+        "number" => SeverityOutput::Number,
+        "string" => SeverityOutput::String,
+        _ => return call.refuse("one of 'none', 'number', 'string' is a required argument"),
+    };
+    Outcome::Done
+}
+
+fn set_timeout(call: &mut Call<'_, '_>) -> Outcome {
+    if call.word(2) != "cli" {
+        return call.refuse("'set timeout' only supports 'cli'.");
+    }
+    match call.word(3) {
+        "" => call.refuse("Expects an integer value."),
+        delay => match delay_ms(delay) {
+            Some(ms) => {
+                call.caller.timeout_ms = ms;
+                Outcome::Done
+            }
+            None => call.refuse("Invalid timeout value."),
+        },
+    }
+}
+
+/// A time in ms: a number and a unit, seconds by default.
+fn delay_ms(delay: &str) -> Option<u32> {
+    let len = delay.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = delay.split_at(len);
+    let number: u64 = number.parse().ok()?;
+    let us: u64 = match unit {
+        "us" => 1,
+        "ms" => 1_000,
+        "" | "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        "d" => 86_400_000_000,
+        _ => return None,
+    };
+    let ms = number.checked_mul(us)?.div_ceil(1_000);
+    u32::try_from(ms).ok().filter(|ms| *ms > 0 && *ms < 1 << 31)
+}
+
+fn show_backend(call: &mut Call<'_, '_>) -> Outcome {
+    servers::backends(call.view, call.out);
+    Outcome::Done
+}
+
+const fn level_word(level: AccessLevel) -> &'static str {
+    match level {
+        AccessLevel::User => "user",
+        AccessLevel::Operator => "operator",
+        AccessLevel::Admin => "admin",
+    }
+}
+
+fn show_cli_level(call: &mut Call<'_, '_>) -> Outcome {
+    call.message(Severity::Info, level_word(call.caller.level))
+}
+
+fn show_cli_sockets(call: &mut Call<'_, '_>) -> Outcome {
+    call.out.extend_from_slice(b"# socket lvl processes\n");
+    for socket in &call.view.config.global.stats_sockets {
+        let family = match &socket.endpoint {
+            Endpoint::Inet(address) if address.is_ipv4() => "ipv4@",
+            Endpoint::Inet(_) => "ipv6@",
+            Endpoint::Unix(_) => "unix@",
+            Endpoint::Abstract(_) => "",
+        };
+        let level = level_word(socket.level);
+        drop(writeln!(
+            call.out,
+            "{family}{} {level} all",
+            socket.endpoint
+        ));
+    }
+    Outcome::Done
+}
+
+fn show_env(call: &mut Call<'_, '_>) -> Outcome {
+    let environment = &call.view.config.global.environment;
+    let wanted = call.word(2).to_owned();
+    let mut found = environment
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || *name == wanted)
+        .peekable();
+    if found.peek().is_none() && !wanted.is_empty() {
+        return call.refuse("Variable not found");
+    }
+    for (name, value) in found {
+        drop(writeln!(call.out, "{name}={value}"));
+    }
+    Outcome::Done
+}
+
+/// Bad messages are not kept, so that there are always none; the proxy is looked up all the same.
+fn show_errors(call: &mut Call<'_, '_>) -> Outcome {
+    let name = call.word(2);
+    let mut proxies = call.view.config.proxies.iter();
+    if !name.is_empty() && name != "-1" && !proxies.any(|proxy| proxy.name == name) {
+        return call.refuse("No such proxy.");
+    }
+    let now = call.view.now;
+    call.out.extend_from_slice(b"Total events captured on [");
+    write_log_date(call.out, now.wall_ms, now.utc_offset_s);
+    call.out.extend_from_slice(b"] : 0\n");
+    Outcome::Done
+}
+
+fn show_info(call: &mut Call<'_, '_>) -> Outcome {
+    let words = call.words.get(2..).unwrap_or_default();
+    info::show(words, call.view, call.out);
+    Outcome::Done
+}
+
+/// The third word, if there is one.
+fn backend_name<'a>(call: &Call<'a, '_>) -> Option<&'a str> {
+    call.words.get(3).copied()
+}
+
+fn show_servers_conn(call: &mut Call<'_, '_>) -> Outcome {
+    match servers::connections(backend_name(call), call.view, call.out) {
+        Ok(()) => Outcome::Done,
+        Err(text) => call.refuse(text),
+    }
+}
+
+fn show_servers_state(call: &mut Call<'_, '_>) -> Outcome {
+    match servers::state(backend_name(call), call.view, call.out) {
+        Ok(()) => Outcome::Done,
+        Err(text) => call.refuse(text),
+    }
+}
+
+fn show_stat(call: &mut Call<'_, '_>) -> Outcome {
+    let words = call.words.get(2..).unwrap_or_default();
+    match stat::Request::new(words, call.caller.level, call.view) {
+        Ok(request) => {
+            stat::show(&request, call.view, call.out);
+            Outcome::Done
+        }
+        Err(text) => call.refuse(text),
+    }
+}
+
+fn show_version(call: &mut Call<'_, '_>) -> Outcome {
+    call.message(Severity::Info, VERSION_AS_HAPROXY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_has_no_name_twice() {
+        for names in [
+            TABLE.iter().map(|entry| entry.name).collect::<Vec<_>>(),
+            MISSING.to_vec(),
+        ] {
+            assert!(names.is_sorted(), "{names:?}");
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
+        }
+    }
+
+    #[test]
+    fn no_command_hides_another() {
+        let names = TABLE.iter().chain(ALWAYS).map(|entry| entry.name);
+        let names: Vec<&str> = names.chain(MISSING.iter().copied()).collect();
+        for name in &names {
+            let words: Vec<&str> = name.split(' ').collect();
+            let hits = names.iter().filter(|other| begins(&words, other));
+            assert_eq!(hits.count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn words_are_parted_by_blanks() {
+        let cases: &[(&str, &[&str])] = &[
+            ("", &[]),
+            ("  ", &[]),
+            (" show   info\t", &["show", "info"]),
+            (r"a\ b c\\d", &["a b", r"c\d"]),
+            ("x\\", &["x\\"]),
+        ];
+        for (command, expected) in cases {
+            assert_eq!(words(command), *expected, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn delays() {
+        let cases = [
+            ("5", Some(5_000)),
+            ("2s", Some(2_000)),
+            ("15ms", Some(15)),
+            ("1h", Some(3_600_000)),
+            ("1us", Some(1)),
+            ("0", None),
+            ("abc", None),
+            ("5x", None),
+            ("99999999d", None),
+        ];
+        for (word, expected) in cases {
+            assert_eq!(delay_ms(word), expected, "{word}");
+        }
     }
 }

@@ -1,6 +1,16 @@
 //! The runtime socket: one table of commands, each a view of the engine or a change to it.
+//!
+//! A command reads the engine through `engine::service::View`, writes its answer into a buffer and,
+//! where it changes something, hands back a `Command` for the engine to apply. It must never block,
+//! never change state itself and never fail: what cannot be done is a sentence in the answer.
+//! Answers are HAProxy's to the byte, because tools parse them; help texts and descriptions of
+//! fields are our own.
 
+pub mod change;
+pub mod column;
 pub mod command;
+pub mod field;
+pub mod help;
 pub mod info;
 pub mod servers;
 pub mod stat;

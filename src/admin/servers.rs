@@ -1,1 +1,161 @@
-//! (being written)
+//! What the runtime socket tells of servers and backends: `show servers state`, `show servers conn`,
+//! `show backend`, `get weight`.
+//!
+//! The lines are those of a server state file (management.txt 9.3), so the columns keep HAProxy's
+//! order and its way of saying "none" (`-` and 0); agent columns repeat the check's, as its do.
+
+use std::io::Write as _;
+
+use crate::base::addr::Endpoint;
+use crate::config::model::{Proxy, Server};
+use crate::engine::service::View;
+
+/// How long idle server connections are kept at least, ms, as `show servers conn` prints it
+/// (`pool-purge-delay`'s default).
+const PURGE_DELAY_MS: u32 = 5_000;
+
+/// The columns of `show servers state`.
+const STATE_HEADER: &str = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state \
+    srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result \
+    srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn \
+    srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port";
+
+/// The columns of `show servers conn`, for one thread.
+const CONN_HEADER: &str = "# bkname/svname bkid/svid addr port - purge_delay used_cur used_max \
+    need_est unsafe_nb safe_nb idle_lim idle_cur idle_per_thr[1]";
+
+/// The proxies that a command with an optional backend name is about.
+///
+/// # Errors
+/// `Can't find backend.`
+fn chosen<'a>(name: Option<&str>, view: &View<'a>) -> Result<Vec<&'a Proxy>, &'static str> {
+    let backends = view.config.proxies.iter().filter(|p| p.is_backend);
+    let Some(name) = name else {
+        return Ok(backends.filter(|p| !p.disabled).collect());
+    };
+    let mut backends = backends.filter(|p| p.name == name).peekable();
+    match backends.peek() {
+        Some(_) => Ok(backends.collect()),
+        None => Err("Can't find backend."),
+    }
+}
+
+/// Appends the answer to `show servers state [backend]` but for its empty line.
+///
+/// # Errors
+/// `Can't find backend.`
+pub fn state(name: Option<&str>, view: &View<'_>, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    let backends = chosen(name, view)?;
+    drop(writeln!(out, "1\n{STATE_HEADER}"));
+    for backend in backends {
+        for server in view.config.servers_of(backend) {
+            write_state(out, backend, server, view);
+        }
+    }
+    Ok(())
+}
+
+fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<'_>) {
+    let index = server.id.0 as usize;
+    let Some(record) = view.servers.get(index) else {
+        return;
+    };
+    let probe = view.probes.get(index).and_then(Option::as_ref);
+    let (status, result, health, running) = match probe {
+        Some(probe) => (
+            probe.report.status as u8,
+            probe.state.verdict().map_or(0, |verdict| verdict.number()),
+            probe.state.value(),
+            probe.state.number(probe.is_running()),
+        ),
+        None => (1, 0, record.health.value, 0),
+    };
+    let (address, port) = address_and_port(&server.endpoint);
+    let check = server.check.as_ref();
+    let check_port = check.and_then(|check| check.own_port).unwrap_or(0);
+    let check_address = check
+        .filter(|check| check.own_address)
+        .map_or("-".to_owned(), |check| address_and_port(&check.endpoint).0);
+    // The model does not say whether a number was given; one that differs from its place was.
+    let place = server.id.0 - backend.servers.start + 1;
+    drop(writeln!(
+        out,
+        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {running} 0 {} {} {} \
+         {port} - 0 {check_port} {check_address} {check_address} {check_port}",
+        backend.number,
+        backend.name,
+        server.number,
+        server.name,
+        record.op as u8,
+        record.admin.bits(),
+        record.weight,
+        record.weight_initial,
+        record.since_change_s(view.now.ms),
+        u8::from(backend.number != backend.id.0 + 2),
+        u8::from(server.number != place),
+        server.hostname.as_deref().unwrap_or("-"),
+    ));
+}
+
+/// Appends the answer to `show servers conn [backend]` but for its empty line.
+///
+/// # Errors
+/// `Can't find backend.`
+pub fn connections(
+    name: Option<&str>,
+    view: &View<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    let backends = chosen(name, view)?;
+    drop(writeln!(out, "{CONN_HEADER}"));
+    for backend in backends {
+        for server in view.config.servers_of(backend) {
+            let index = server.id.0 as usize;
+            let idle = view.idle.get(index).copied().unwrap_or_default();
+            let (used, most) = view
+                .server_stats
+                .get(index)
+                .map_or((0, 0), |counters| (counters.scur, counters.smax));
+            let (address, port) = address_and_port(&server.endpoint);
+            drop(writeln!(
+                out,
+                "{}/{} {}/{} {address} {port} - {PURGE_DELAY_MS} {used} {most} {most} {idle} 0 -1 \
+                 {idle} {idle}",
+                backend.name, server.name, backend.number, server.number,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Appends the answer to `show backend` but for its empty line.
+pub fn backends(view: &View<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"# name\n");
+    for proxy in view.config.proxies.iter().filter(|p| p.is_backend) {
+        drop(writeln!(out, "{}", proxy.name));
+    }
+}
+
+/// The server of `backend/server`.
+///
+/// # Errors
+/// `Require 'backend/server'.`, `No such backend.`, `No such server.`
+pub fn find<'a>(name: &str, view: &View<'a>) -> Result<&'a Server, &'static str> {
+    let Some((backend, server)) = name.split_once('/') else {
+        return Err("Require 'backend/server'.");
+    };
+    let mut proxies = view.config.proxies.iter();
+    let Some(backend) = proxies.find(|p| p.is_backend && p.name == backend) else {
+        return Err("No such backend.");
+    };
+    let mut servers = view.config.servers_of(backend).iter();
+    servers.find(|s| s.name == server).ok_or("No such server.")
+}
+
+/// An endpoint's address and port as these commands print them: `-` and 0 for a unix socket.
+fn address_and_port(endpoint: &Endpoint) -> (String, u16) {
+    match endpoint {
+        Endpoint::Inet(address) => (address.ip().to_string(), address.port()),
+        Endpoint::Unix(_) | Endpoint::Abstract(_) => ("-".to_owned(), 0),
+    }
+}

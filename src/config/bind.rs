@@ -8,7 +8,7 @@
 use super::draft::ListenerDraft;
 use super::keywords::{self, Class};
 use super::lexer::Line;
-use super::lines::{AddressProblem, endpoint};
+use super::lines::{AddressProblem, endpoint, reason};
 use super::model::{AccessLevel, Listener, ProxyId, StatsSocket};
 use super::sections::Parser;
 use super::units::{self, Allow, Port, Spec};
@@ -128,13 +128,24 @@ impl Parser<'_> {
 
     /// The addresses of word `index`, parted by commas.
     fn addresses(&mut self, line: &Line, index: usize, before: &str) -> Option<Vec<Spec>> {
-        match units::addresses(&line.word(index), Allow::BIND) {
-            Ok(specs) => Some(specs),
+        let specs = match units::addresses(&line.word(index), Allow::BIND) {
+            Ok(specs) => specs,
             Err(text) => {
                 self.refuse(line, index, format!("{before}{text}"));
-                None
+                return None;
+            }
+        };
+        for spec in &specs {
+            if let units::Host::Fd(number) = spec.host
+                && let Err(error) = self.host.inherits_socket(number)
+            {
+                let why = reason(&error);
+                let text = format!("{before}cannot use file descriptor '{number}' : {why}.");
+                self.refuse(line, index, text);
+                return None;
             }
         }
+        Some(specs)
     }
 
     fn id_is_taken(&mut self, line: &Line, at: usize, number: u32, owner: &Owner) -> bool {

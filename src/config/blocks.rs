@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
                 span: None,
             };
             let one = found.alert(place, "non-terminated '.if' block.");
-            one.lead(Lead::ParsingTight).note(note);
+            one.lead(Lead::ParsingTight).note(note).abort();
         }
         self.ended = true;
         None
@@ -153,7 +153,8 @@ impl<'a> Reader<'a> {
         let name = line.word(0);
         if line.words.len() > 1 {
             let text = format!("Unexpected argument '{}' for '{name}'.", line.word(1));
-            found.alert(line.at(1), text).lead(Lead::ParsingTight);
+            let one = found.alert(line.at(1), text);
+            one.lead(Lead::ParsingTight).abort();
             return After::Stop;
         }
         let Some(block) = self.blocks.last_mut() else {
@@ -175,13 +176,15 @@ impl<'a> Reader<'a> {
 
 fn lone(line: &Line, found: &mut Diagnostics) -> After {
     let text = format!("lone '{}' with no matching '.if'.", line.word(0));
-    found.alert(line.at(0), text).lead(Lead::ParsingTight);
+    let one = found.alert(line.at(0), text);
+    one.lead(Lead::ParsingTight).abort();
     After::Quit
 }
 
 fn misplaced(line: &Line, found: &mut Diagnostics) -> After {
     let text = format!("'{}' after '.else' is not permitted.", line.word(0));
-    found.alert(line.at(0), text).lead(Lead::ParsingTight);
+    let one = found.alert(line.at(0), text);
+    one.lead(Lead::ParsingTight).abort();
     After::Quit
 }
 
@@ -202,8 +205,9 @@ fn message(line: &Line, severity: Severity, found: &mut Diagnostics) -> After {
         ..line.place()
     };
     let text = format!("'{}'.", line.word(1));
-    found.push(severity, Lead::ParsingTight, Some(place), text);
+    let one = found.push(severity, Lead::ParsingTight, Some(place), text);
     if severity == Severity::Alert {
+        one.abort();
         After::Quit
     } else {
         After::Continue
@@ -234,7 +238,8 @@ fn condition(line: &Line, variables: &Variables, found: &mut Diagnostics) -> Opt
                 }),
                 ..line.place()
             };
-            found.alert(place, message).lead(Lead::ParsingTight);
+            let one = found.alert(place, message);
+            one.lead(Lead::ParsingTight).abort();
             None
         }
     }

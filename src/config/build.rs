@@ -73,7 +73,8 @@ impl Parser<'_> {
         }
         if failed {
             self.found
-                .alert_bare("Failed to initialize server(s) addr.");
+                .alert_bare("Failed to initialize server(s) addr.")
+                .abort();
         }
         all
     }

@@ -65,6 +65,8 @@ pub enum Lead {
     ParsingCapital,
     /// `[FILE:LINE] : ` (servers).
     Place,
+    /// `[FILE:LINE] : parsing [FILE:LINE] : ` (servers where none may stand).
+    PlaceParsing,
     /// Nothing: the message says by itself where it belongs, or has no place.
     Bare,
 }
@@ -82,12 +84,20 @@ pub struct Diagnostic {
     pub message: String,
     /// Further lines printed after the source line, for example what to write instead.
     pub notes: Vec<String>,
+    /// HAProxy reads no further after this error, and its closing line stays away.
+    pub aborts: bool,
 }
 
 impl Diagnostic {
     /// Adds a line of our own below the source line.
     pub fn note(&mut self, text: impl Into<String>) -> &mut Self {
         self.notes.push(text.into());
+        self
+    }
+
+    /// Marks an error after which HAProxy reads no further.
+    pub fn abort(&mut self) -> &mut Self {
+        self.aborts = true;
         self
     }
 
@@ -173,6 +183,7 @@ impl Diagnostics {
             place,
             message,
             notes: Vec::new(),
+            aborts: false,
         });
         &mut self.list[at]
     }
@@ -180,6 +191,13 @@ impl Diagnostics {
     /// All that was found, in order.
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
+    }
+
+    /// Marks the errors from the one at `from` on as those that HAProxy reads no further after.
+    pub fn abort_from(&mut self, from: usize) {
+        for one in self.list.iter_mut().skip(from) {
+            one.aborts |= one.severity == Severity::Alert;
+        }
     }
 
     /// How many errors were found.
@@ -211,6 +229,7 @@ impl Diagnostics {
                 Lead::ParsingTight => write!(out, "parsing [{file}:{line}]: "),
                 Lead::ParsingCapital => write!(out, "Parsing [{file}:{line}]: "),
                 Lead::Place => write!(out, "[{file}:{line}] : "),
+                Lead::PlaceParsing => write!(out, "[{file}:{line}] : parsing [{file}:{line}] : "),
                 Lead::Bare => Ok(()),
             };
         }
@@ -236,10 +255,11 @@ impl Diagnostics {
         }
     }
 
-    /// Ends the whole reading: says so if there were errors, and tells whether there were.
+    /// Ends the whole reading: says so if there were errors, and tells whether there were. Where
+    /// HAProxy would have stopped at one of them it says nothing, so nothing is said here.
     pub fn close(&mut self) -> bool {
         let fatal = self.alerts() > 0;
-        if fatal {
+        if fatal && !self.list.iter().any(|one| one.aborts) {
             self.alert_bare("Fatal errors found in configuration.");
         }
         fatal

@@ -187,6 +187,13 @@ pub(super) struct SwitchDraft {
 /// ACLs by name, as declared so far; several lines of one name mean any of them.
 pub(super) type AclNames = BTreeMap<Vec<u8>, Vec<AclId>>;
 
+/// Whether the last rule of a kind ends every message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Finals {
+    pub(super) request: bool,
+    pub(super) response: bool,
+}
+
 /// A `defaults` section.
 #[derive(Debug)]
 pub(super) struct Defaults {
@@ -198,8 +205,8 @@ pub(super) struct Defaults {
     pub(super) rules: Vec<Line>,
     /// The first kind of proxy that inherited them: ACLs cannot serve both kinds.
     pub(super) rules_serve: Option<Section>,
-    /// The last `http-request` line ends every request.
-    pub(super) request_is_final: bool,
+    /// Which of its rules end every message.
+    pub(super) finals: Finals,
 }
 
 /// A `frontend`, `backend` or `listen` section.
@@ -218,14 +225,26 @@ pub(super) struct ProxyDraft {
     pub(super) servers: Vec<ServerDraft>,
     pub(super) acls: AclNames,
     pub(super) request: Vec<RequestRule>,
-    /// The last `http-request` line ends every request: what follows never runs.
-    pub(super) request_is_final: bool,
+    /// Which of its rules end every message: what follows never runs.
+    pub(super) finals: Finals,
     /// `redirect` rules run after all `http-request` rules.
     pub(super) redirects: Vec<RequestRule>,
     pub(super) response: Vec<ResponseRule>,
     pub(super) switches: Vec<SwitchDraft>,
+    /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
+    pub(super) unused_default: Option<(String, diag::Place)>,
+    /// Rules whose condition asks for `REQ_CONTENT`, which HAProxy ignores in HTTP mode.
+    pub(super) layer_six: LayerSix,
     /// The line of a missing `bind` is only reported when no `bind` line was refused.
     pub(super) bind_lines: usize,
+}
+
+/// The lines of rules that look at bytes below HTTP, in HAProxy's order of judging.
+#[derive(Debug, Default)]
+pub(super) struct LayerSix {
+    pub(super) request: Vec<diag::Place>,
+    pub(super) response: Vec<diag::Place>,
+    pub(super) switches: Vec<diag::Place>,
 }
 
 impl ProxyDraft {

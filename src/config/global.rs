@@ -602,7 +602,10 @@ impl Parser<'_> {
                 if !self.cpu_map_is_good(line) {
                     return;
                 }
-                true
+                // `1`, `1/1` and `auto:1/1` speak of the one thread that there is.
+                let threads = line.word(1);
+                let threads = threads.strip_prefix("auto:").unwrap_or(&threads);
+                threads.split('/').any(|part| part != "1")
             }
         };
         self.warn_of_threads(line, 0, name, more);

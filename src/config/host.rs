@@ -36,6 +36,12 @@ pub trait Host {
     /// The id of a group by name; `None` when there is no such group.
     fn group_id(&self, name: &str) -> Option<u32>;
 
+    /// Whether an inherited descriptor (`fd@N`) is an open socket.
+    ///
+    /// # Errors
+    /// Why it is none: `EBADF`, `ENOTSOCK`.
+    fn inherits_socket(&self, descriptor: i32) -> io::Result<()>;
+
     /// The machine's name as `gethostname(2)` tells it.
     fn hostname(&self) -> String;
 
@@ -59,6 +65,8 @@ pub struct Fake {
     pub users: BTreeMap<String, u32>,
     /// Group ids by name.
     pub groups: BTreeMap<String, u32>,
+    /// The sockets that the process inherited.
+    pub sockets: Vec<i32>,
     /// The machine's name.
     pub name: String,
     /// Addresses by host name.
@@ -78,6 +86,7 @@ impl Fake {
             files: BTreeMap::new(),
             users: ids.clone(),
             groups: ids,
+            sockets: Vec::new(),
             name: "machine".to_owned(),
             hosts: BTreeMap::from([("localhost".to_owned(), loopback)]),
             variables: BTreeMap::new(),
@@ -134,6 +143,14 @@ impl Host for Fake {
 
     fn group_id(&self, name: &str) -> Option<u32> {
         self.groups.get(name).copied()
+    }
+
+    fn inherits_socket(&self, descriptor: i32) -> io::Result<()> {
+        if self.sockets.contains(&descriptor) {
+            return Ok(());
+        }
+        // `EBADF`, so that the text is the system's.
+        Err(io::Error::from_raw_os_error(9))
     }
 
     fn hostname(&self) -> String {

@@ -256,7 +256,11 @@ pub fn admit(scope: Scope<'_>, line: &Line, found: &mut Diagnostics) -> Option<A
             return None;
         }
         Status::Obsolete(text) => {
-            found.alert(bare.at(0), text.replace('*', &word));
+            let text = text.replace('*', &word).replace("ADDRESS", &bare.word(1));
+            let one = found.alert(bare.at(0), text);
+            if word == "grace" {
+                one.lead(Lead::ParsingTight);
+            }
             return None;
         }
         Status::Ignored(text) => {
@@ -325,18 +329,24 @@ fn taken(scope: Scope<'_>, row: &Keyword, line: &Line, found: &mut Diagnostics) 
     let (name, place) = (row.name, scope.section.name());
     let (label, missing) = (scope.label(), scope.missing());
     match row.taken_in(scope.section) {
-        b'N' => found.alert(
-            line.at(0),
-            format!("'{name}' not allowed in '{place}' section."),
-        ),
+        b'N' => {
+            let text = format!("'{name}' not allowed in '{place}' section.");
+            let one = found.alert(line.at(0), text);
+            if name.starts_with("server") {
+                one.lead(Lead::Place);
+            }
+            one
+        }
         b'A' if scope.proxy.is_empty() => found.alert(
             line.at(0),
             format!("'{name}' not allowed in anonymous '{place}' section."),
         ),
-        b'C' => found.alert(
-            line.at(0),
-            format!("'{name}' not allowed because {label} has no {missing} capability."),
-        ),
+        b'C' => found
+            .alert(
+                line.at(0),
+                format!("'{name}' not allowed because {label} has no {missing} capability."),
+            )
+            .lead(Lead::PlaceParsing),
         b'I' => {
             let hint = match name {
                 "fullconn" => " Maybe you want 'maxconn' instead ?",
@@ -536,21 +546,21 @@ fn unknown_word(class: Class, context: &str, word: &str) -> (String, Lead) {
             Lead::Parsing,
         ),
         _ => {
-            let rule = if class == Class::HttpRequest {
-                "http-request"
+            let (rule, actions) = if class == Class::HttpRequest {
+                ("http-request", table::REQUEST_ACTIONS)
             } else {
-                "http-response"
+                ("http-response", table::RESPONSE_ACTIONS)
             };
-            // HAProxy lists its actions here; ours is the list of what would be taken.
-            let names: Vec<String> = rows(class)
-                .filter(|row| row.status == Status::Supported)
-                .map(|row| format!("'{}'", row.name))
-                .collect();
-            let names = names.join(", ");
-            let tail = tail('.', 'D');
-            let got = if word.is_empty() { "" } else { word };
+            // The whole list, as in HAProxy: what oneloop lacks of it is named when it is used.
+            let names: Vec<&str> = actions.split_ascii_whitespace().collect();
+            let names = names.join("', '");
+            let tail = if word.is_empty() {
+                " (missing argument).".to_owned()
+            } else {
+                tail('.', 'D')
+            };
             (
-                format!("'{rule}' expects {names}, but got '{got}'{tail}"),
+                format!("'{rule}' expects '{names}', but got '{word}'{tail}"),
                 Lead::ParsingTight,
             )
         }

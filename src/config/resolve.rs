@@ -73,17 +73,19 @@ impl Parser<'_> {
         if clean {
             self.warn_of_missing_bind(at);
         }
-        resolved.default_backend = self.find_default_backend(at);
+        let default_backend = self.find_default_backend(at);
+        // That of a backend is checked and not used.
+        let is_frontend = self.proxies.get(at).is_some_and(ProxyDraft::is_frontend);
+        resolved.default_backend = default_backend.filter(|_| is_frontend);
         resolved.switches = self.find_switches(at);
         if clean {
+            self.warn_of_idle_servers(at, default_backend.is_some());
+            self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
-        }
-        if clean {
             self.warn_of_timeouts(at);
         }
         self.check_server_names(at);
         if clean {
-            self.warn_of_idle_servers(at);
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }
@@ -163,10 +165,12 @@ impl Parser<'_> {
     fn find_default_backend(&mut self, at: usize) -> Option<ProxyId> {
         let proxy = self.proxies.get(at)?;
         let own = proxy.is_backend().then(|| id_of(at));
-        if !proxy.is_frontend() {
-            return None;
-        }
-        match proxy.settings.default_backend.clone() {
+        let said = if proxy.is_frontend() {
+            proxy.settings.default_backend.clone()
+        } else {
+            proxy.unused_default.clone()
+        };
+        match said {
             Some((name, place)) => {
                 self.find_backend(at, name.as_bytes(), &place, "default_backend")
             }
@@ -261,20 +265,43 @@ impl Parser<'_> {
     }
 
     /// A `listen` that always goes elsewhere never uses its servers.
-    fn warn_of_idle_servers(&mut self, at: usize) {
+    fn warn_of_idle_servers(&mut self, at: usize, resolved: bool) {
         let Some(proxy) = self.proxies.get(at) else {
             return;
         };
-        if proxy.is_frontend()
-            && proxy.is_backend()
-            && proxy.settings.default_backend.is_some()
-            && !proxy.servers.is_empty()
-        {
+        let elsewhere = if proxy.is_frontend() {
+            proxy.settings.default_backend.is_some()
+        } else {
+            proxy.unused_default.is_some()
+        };
+        if resolved && elsewhere && !proxy.servers.is_empty() {
             let message = format!(
                 "In proxy '{}', the 'default_backend' rule always has precedence over the servers, which will never be used.",
                 proxy.name
             );
             self.warn(at, message);
+        }
+    }
+
+    /// HAProxy does not look at bytes below HTTP where HTTP is read.
+    fn warn_of_layer_six(&mut self, at: usize) {
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        let lines = std::mem::take(&mut proxy.layer_six);
+        if proxy.settings.mode == Mode::Tcp {
+            return;
+        }
+        let name = proxy.name.clone();
+        let all = [lines.switches, lines.request, lines.response];
+        for place in all.into_iter().flatten() {
+            let file = self.found.file_name(place.file);
+            let message = format!(
+                "Proxy '{name}': L6 sample fetches ignored on HTTP proxies (declared at {file}:{}).",
+                place.line
+            );
+            self.found
+                .push(Severity::Warning, Lead::Bare, Some(place), message);
         }
     }
 

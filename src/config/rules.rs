@@ -8,7 +8,7 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{Diagnostics, Lead, Place, Severity};
-use super::draft::{AclNames, SwitchDraft};
+use super::draft::{AclNames, Finals, SwitchDraft};
 use super::host::Host;
 use super::keywords::{self, Class, Section};
 use super::lexer::{Line, Variables};
@@ -49,9 +49,12 @@ impl Surroundings for Around<'_> {
         self.variables.get(name).map(<[u8]>::to_vec)
     }
 
-    fn proxy(&self, name: &[u8]) -> Option<u32> {
-        let ids = self.names.proxies.get(name)?;
-        ids.backend.or(ids.frontend)
+    fn frontend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.frontend
+    }
+
+    fn backend(&self, name: &[u8]) -> Option<u32> {
+        self.names.proxies.get(name)?.backend
     }
 
     fn server(&self, backend: Option<&[u8]>, name: &[u8]) -> Option<u32> {
@@ -124,14 +127,33 @@ impl Tools<'_> {
     }
 }
 
-/// Whether an `http-request` line ends the request whatever it is.
-fn ends_every_request(line: &Line) -> bool {
+/// Whether the rule before this line ended every message; remembers whether this one does.
+fn is_dead(finals: &mut Finals, line: &Line) -> bool {
+    let last = match line.bytes(0) {
+        b"http-request" => &mut finals.request,
+        b"http-response" => &mut finals.response,
+        _ => return false,
+    };
     let ends = matches!(
         line.bytes(1),
         b"allow" | b"deny" | b"redirect" | b"reject" | b"return" | b"tarpit"
     );
     let mut words = line.from(2).iter();
-    ends && !words.any(|word| matches!(&word.text[..], b"if" | b"unless"))
+    let always = !words.any(|word| matches!(&word.text[..], b"if" | b"unless"));
+    std::mem::replace(last, ends && always)
+}
+
+/// Where a rule's condition asks for `REQ_CONTENT` and no ACL of the section has that name.
+fn layer_six_word(line: &Line, acls: &AclNames) -> Option<Place> {
+    const NAME: &[u8] = b"REQ_CONTENT";
+    let mut words = line.words.iter().enumerate();
+    words.find(|(_, word)| matches!(&word.text[..], b"if" | b"unless"))?;
+    let asks = |word: &[u8]| {
+        let marks = word.iter().take_while(|byte| **byte == b'!').count();
+        word.get(marks..) == Some(NAME)
+    };
+    let (at, _) = words.find(|(_, word)| asks(&word.text))?;
+    (!acls.contains_key(NAME)).then(|| line.at(at))
 }
 
 /// Tells a problem with the words from `from` on.
@@ -194,13 +216,19 @@ impl<'a> Parser<'a> {
 
     /// One `acl`, `http-request`, `http-response` or `redirect` line.
     pub(super) fn rule_line(&mut self, line: &Line) {
-        if !self.is_worth_compiling(line) {
-            return;
+        let found_before = self.found.list().len();
+        if self.is_worth_compiling(line) {
+            self.compile_line(line);
         }
+        if matches!(line.bytes(0), b"http-request" | b"http-response") {
+            self.found.abort_from(found_before);
+        }
+    }
+
+    fn compile_line(&mut self, line: &Line) {
         if let Some(at) = self.defaults_id() {
-            if line.bytes(0) == b"http-request"
-                && let Some(defaults) = self.defaults.get_mut(at)
-                && std::mem::replace(&mut defaults.request_is_final, ends_every_request(line))
+            if let Some(defaults) = self.defaults.get_mut(at)
+                && is_dead(&mut defaults.finals, line)
             {
                 self.warn_of_dead_rule(line);
             }
@@ -255,11 +283,7 @@ impl<'a> Parser<'a> {
             "http-request" | "redirect" if after_switch => "use_backend",
             _ => "",
         };
-        let dead = keyword == "http-request" && proxy.request_is_final;
-        if keyword == "http-request" {
-            proxy.request_is_final = ends_every_request(line);
-        }
-        if dead {
+        if is_dead(&mut proxy.finals, line) {
             self.warn_of_dead_rule(line);
         }
         if !after.is_empty() {
@@ -271,7 +295,10 @@ impl<'a> Parser<'a> {
     }
 
     fn warn_of_dead_rule(&mut self, line: &Line) {
-        let message = "previous 'http-request' action is final and has no condition attached, further entries are NOOP.";
+        let message = format!(
+            "previous '{}' action is final and has no condition attached, further entries are NOOP.",
+            line.word(0)
+        );
         self.found
             .warning(line.at(0), message)
             .lead(Lead::ParsingTight);
@@ -297,7 +324,8 @@ impl<'a> Parser<'a> {
         } else {
             return true;
         };
-        self.refuse_tight(line, 0, message);
+        let one = self.found.alert(line.at(0), message);
+        one.lead(Lead::ParsingTight).abort();
         false
     }
 
@@ -371,6 +399,7 @@ impl<'a> Parser<'a> {
             self.variables,
             self.global.buffer_size,
         );
+        let below_http = layer_six_word(line, &proxy.acls);
         match line.bytes(0) {
             b"acl" => {
                 if let Some(acl) = tools.compile(&home, line, 1, Acl::compile) {
@@ -386,6 +415,7 @@ impl<'a> Parser<'a> {
             b"http-request" => {
                 let rule = tools.compile(&home, line, 1, compile_request_rule);
                 proxy.request.extend(rule);
+                proxy.layer_six.request.extend(below_http);
             }
             b"redirect" => {
                 let rule = tools.compile(&home, line, 1, compile_redirect_keyword);
@@ -394,6 +424,7 @@ impl<'a> Parser<'a> {
             _ => {
                 let rule = tools.compile(&home, line, 1, compile_response_rule);
                 proxy.response.extend(rule);
+                proxy.layer_six.response.extend(below_http);
             }
         }
     }
@@ -472,6 +503,8 @@ impl<'a> Parser<'a> {
             };
             condition = Some(compiled);
         }
+        let below_http = layer_six_word(line, &proxy.acls);
+        proxy.layer_six.switches.extend(below_http);
         proxy.switches.push(SwitchDraft {
             target: line.bytes(1).to_vec(),
             at: line.at(1),
@@ -497,7 +530,7 @@ impl<'a> Parser<'a> {
             proxy: u32::try_from(at).ok(),
         };
         let mut warnings = Vec::new();
-        let mut compiler = Compiler {
+        let compiler = Compiler {
             around: &around,
             acls: &mut self.acls,
             warnings: &mut warnings,
@@ -507,6 +540,6 @@ impl<'a> Parser<'a> {
             line: proxy.place.line,
             buffer_size: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
         };
-        crate::rules::format::Format::compile(text, purpose, &mut compiler)
+        crate::rules::format::Format::compile(text, purpose, &compiler)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::blocks::Reader;
 use super::diag::{Diagnostics, FileId, Lead};
-use super::draft::{AclNames, Defaults, GlobalDraft, ProxyDraft, Settings};
+use super::draft::{AclNames, Defaults, Finals, GlobalDraft, ProxyDraft, Settings};
 use super::host::Host;
 use super::keywords::{self, Admitted, Opening, Scope, Section};
 use super::lexer::{Line, Variables};
@@ -295,6 +295,7 @@ impl<'a> Parser<'a> {
                 one.message.clone(),
             );
             told.notes.clone_from(&one.notes);
+            told.aborts = one.aborts;
         }
         self.replayed = upto;
     }
@@ -317,10 +318,20 @@ impl<'a> Parser<'a> {
                     match admitted {
                         Some(admitted) if section == Section::Global => self.global_line(&admitted),
                         Some(admitted) => self.proxy_line(&admitted),
-                        None => {}
+                        None => self.note_unused_default(line),
                     }
                 }
             },
+        }
+    }
+
+    /// Keeps the `default_backend` of a backend for its checks: that it was ignored has been told.
+    fn note_unused_default(&mut self, line: &Line) {
+        let named = line.bytes(0) == b"default_backend" && !line.bytes(1).is_empty();
+        if let (true, Some(proxy)) = (named, self.proxy())
+            && proxy.section == Section::Backend
+        {
+            proxy.unused_default = Some((line.word(1).into_owned(), line.at(1)));
         }
     }
 
@@ -368,7 +379,7 @@ impl<'a> Parser<'a> {
             acls: AclNames::new(),
             rules: Vec::new(),
             rules_serve: None,
-            request_is_final: false,
+            finals: Finals::default(),
         });
         self.current = Current::Defaults(self.defaults.len() - 1);
     }
@@ -389,7 +400,8 @@ impl<'a> Parser<'a> {
             let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
             self.found
                 .alert(line.at(index), message)
-                .suggest(&wanted, names);
+                .suggest(&wanted, names)
+                .abort();
             return None;
         };
         let first = self.defaults.iter().position(of_name).unwrap_or(at);
@@ -410,7 +422,7 @@ impl<'a> Parser<'a> {
         let name = line.word(1).into_owned();
         if name.is_empty() {
             let message = format!("'{}' expects an <id> argument", section.name());
-            self.refuse(line, 1, message);
+            self.found.alert(line.at(1), message).abort();
         } else if let Some(bad) = bad_character(line.bytes(1)) {
             let message = format!(
                 "character '{bad}' is not permitted in '{}' name '{name}'.",
@@ -433,7 +445,7 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 let message = "please use the 'bind' keyword for listening addresses.";
-                self.refuse(line, 2, message);
+                self.found.alert(line.at(2), message).abort();
                 None
             }
         };
@@ -454,10 +466,12 @@ impl<'a> Parser<'a> {
             servers: Vec::new(),
             acls: AclNames::new(),
             request: Vec::new(),
-            request_is_final: false,
+            finals: Finals::default(),
             redirects: Vec::new(),
             response: Vec::new(),
             switches: Vec::new(),
+            unused_default: None,
+            layer_six: super::draft::LayerSix::default(),
             bind_lines: 0,
         });
         self.current = Current::Proxy(self.proxies.len() - 1);

@@ -1,8 +1,8 @@
 //! From a listener to a client record: limits, batches, the first read.
 //!
 //! A client record is small and lives as long as its connection; what a request needs beside it (a
-//! [`session`](super::session)) is taken when its first byte comes and given back when it is over, so
-//! that an idle connection costs this record and a timer node, and no buffer.
+//! [`session`](super::session)) is taken when its first byte comes and given back when it is over,
+//! so that an idle connection costs this record and a timer node, and no buffer.
 //!
 //! Where a limit is reached (the process's, a frontend's, a `bind` line's), the listener is paused:
 //! connections wait in the kernel's backlog as HAProxy lets them. When the system itself refuses
@@ -105,7 +105,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(record) = self.listeners.get(index as usize).copied() else {
             return;
         };
-        if record.paused {
+        // Its edge may lie behind the signal that ended it.
+        if record.paused || self.stopping {
             return;
         }
         for _ in 0..self.config.global.max_accept.max(1) {
@@ -332,7 +333,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 }
 
-/// Errors of `accept(2)` that belong to the connection, not to us (the manual page's list for Linux).
+/// Errors of `accept(2)` that belong to the connection, not to us (the manual page's list for
+/// Linux).
 fn is_peers_fault(errno: i32) -> bool {
     // ECONNABORTED, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH,
     // ENETDOWN, EPERM, EINTR.

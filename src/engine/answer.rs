@@ -1,8 +1,9 @@
 //! Answers of our own: errors, denials, redirects, returns.
 //!
 //! They are rendered whole into at most two buffers and then sent like any other bytes. Whether the
-//! client connection stays is the exchange's decision; an answer can only ask for the end. A request
-//! body that has not come whole is not waited for: the connection ends after the answer instead.
+//! client connection stays is the exchange's decision; an answer can only ask for the end. A
+//! request body that has not come whole is not waited for: the connection ends after the answer
+//! instead.
 
 use super::Engine;
 use super::accept::Client;
@@ -64,8 +65,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// The built-in answer below the HTTP layer, for requests that could not be read. The log counts
-    /// no byte for it (haproxy-facts 4).
+    /// The built-in answer below the HTTP layer, for requests that could not be read. The log
+    /// counts no byte for it (haproxy-facts 4).
     pub(crate) fn answer_raw(&mut self, key: Key<Client>, status: u16, why: Termination) -> Flow {
         let reply = Reply::raw(status);
         self.send_ready(
@@ -132,8 +133,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         )
     }
 
-    /// The answer that a rule gives. `request` is the request it answers, to be skipped; `None` when a
-    /// response rule gave it.
+    /// The answer that a rule gives. `request` is the request it answers, to be skipped; `None`
+    /// when a response rule gave it.
     pub(crate) fn render_final(
         &mut self,
         key: Key<Client>,
@@ -169,8 +170,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         let mut announced = 0;
         if let Some((buffer, framing)) = request {
-            // As HAProxy: a redirect of a request with a body ends the connection, and the log counts
-            // the field that says so.
+            // As HAProxy: a redirect of a request with a body ends the connection, and the log
+            // counts the field that says so.
             if last.kind == Kind::Redirect && framing.body != Body::None {
                 announced = "connectionclose".len() as u64;
                 open!(self, key => _client, session, else Flow::Gone);

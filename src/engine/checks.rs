@@ -1,9 +1,9 @@
 //! Drives health checks on real sockets, and tells what they change.
 //!
-//! A probe connects without blocking and is judged by how the connect ends; `check::state` says what
-//! the result means and when to look again. Whatever changes a server's state (a check, the runtime
-//! socket) comes through [`Engine::tell_change`], so that the order of service, the log, stderr and the
-//! counters cannot disagree.
+//! A probe connects without blocking and is judged by how the connect ends; `check::state` says
+//! what the result means and when to look again. Whatever changes a server's state (a check, the
+//! runtime socket) comes through `tell_change`, so that the order of service, the log,
+//! stderr and the counters cannot disagree.
 
 use super::service::Service;
 use super::{Engine, Subject};
@@ -25,6 +25,8 @@ pub struct Probe {
     pub state: Check,
     /// The last result.
     pub report: Report,
+    /// Checks that failed while they took the server to be up (`chkfail`).
+    pub failures: u64,
     /// The connection under way.
     socket: Option<Socket>,
     attempt: u32,
@@ -39,6 +41,11 @@ impl Probe {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.socket.is_some()
+    }
+
+    /// Its timer, and when its next step is due (ms).
+    pub(crate) fn promise(&self) -> (TimerId, u64) {
+        (self.timer, self.due_ms)
     }
 }
 
@@ -90,6 +97,7 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
             Some(Probe {
                 state,
                 report: Report::default(),
+                failures: 0,
                 socket: None,
                 attempt: 0,
                 timer,
@@ -208,6 +216,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.net.abort(socket);
         }
         let info = errno.map(words_of).unwrap_or_default();
+        let before = probe.report.status;
         probe.report.set(
             status,
             0,
@@ -219,6 +228,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         } else {
             Verdict::Failed
         };
+        if verdict == Verdict::Failed && probe.state.is_up() {
+            probe.failures += 1;
+        }
         let outcome = probe.state.on_result(verdict, now, spread);
         probe.due_ms = outcome.due_ms;
         self.wheel.promise(probe.timer, probe.due_ms);
@@ -228,7 +240,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut reason = Vec::new();
         write_reason(&mut reason, &probe.report);
         let told = proxy.log_options.health_checks;
-        if told && outcome.moved {
+        if told && (outcome.moved || before != status) {
             let mut line = Vec::new();
             let names = (
                 proxy.name.as_str(),

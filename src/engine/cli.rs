@@ -1,8 +1,8 @@
 //! Runtime connections: bytes in, commands to the [`Service`], bytes out.
 //!
-//! One line is one or several commands parted by `;`. Without `prompt` the connection closes after the
-//! commands of what came in one go have been answered, as HAProxy's does; with it, each line is
-//! followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
+//! One line is one or several commands parted by `;`. Without `prompt` the connection closes after
+//! the commands of what came in one go have been answered, as HAProxy's does; with it, each answer
+//! is followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
 //! slow reader costs one answer and no more. Changes are applied between two commands.
 
 use super::accept::ListenerKind;
@@ -32,6 +32,14 @@ pub struct Cli {
     /// A whole line has been answered: without `prompt` that was all.
     answered: bool,
     quit: bool,
+}
+
+impl Cli {
+    /// Its timer, and when its silence is too long (ms).
+    pub(crate) fn promise(&self) -> (TimerId, u64) {
+        let due = self.active_ms + u64::from(self.caller.timeout_ms);
+        (self.timer, due)
+    }
 }
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
@@ -181,12 +189,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 cli.quit = true;
                 return;
             }
-        }
-        if let Some(cli) = self.clis.get_mut(key) {
-            cli.answered = true;
             if cli.caller.interactive {
                 cli.output.extend_from_slice(b"> ");
             }
+            cli.answered = true;
         }
     }
 
@@ -218,7 +224,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         true
     }
 
-    fn close_cli(&mut self, key: Key<Cli>) {
+    pub(crate) fn close_cli(&mut self, key: Key<Cli>) {
         let Some(cli) = self.clis.remove(key) else {
             return;
         };

@@ -1,8 +1,8 @@
 //! What rules and log lines may read of a session, and the memory that one step works in.
 //!
 //! [`Facts`] is a session without its messages; [`Looking`] adds the heads that are at hand. Both
-//! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a step:
-//! nothing in it is needed after a wait.
+//! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a
+//! step: nothing in it is needed after a wait.
 
 use super::service::Limits;
 use super::stats::{Counters, ProxyStats};

@@ -1,10 +1,10 @@
 //! When a waiting session has waited enough, and what happens then.
 //!
-//! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity is
-//! a number in the record. The wheel holds the earliest promise; when it fires, the true deadline is
-//! worked out, and the promise is renewed or the session expires. A single moment of activity serves
-//! both sides, because HAProxy refreshes both sides' timeouts on any transfer (configuration.txt,
-//! "option independent-streams").
+//! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity
+//! is a number in the record. The wheel holds the earliest promise; when it fires, the true
+//! deadline is worked out, and the promise is renewed or the session expires. A single moment of
+//! activity serves both sides, because HAProxy refreshes both sides' timeouts on any transfer
+//! (configuration.txt, "option independent-streams").
 
 use super::Engine;
 use super::accept::Client;
@@ -196,7 +196,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Limit::Queue => {
                 self.leave_queue(key);
                 self.mark_dequeued(key);
-                self.answer_status(key, 503, Termination::SERVER_TIMEOUT_IN_QUEUE)
+                let why = Termination::SERVER_TIMEOUT_IN_QUEUE;
+                open!(self, key => _client, session, else Flow::Gone);
+                if !session.txn.http {
+                    return Flow::Close(why);
+                }
+                self.answer_status(key, 503, why)
             }
             Limit::Connect => self.connect_failed(key, None),
             Limit::Client => self.client_too_slow(key),

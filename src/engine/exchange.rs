@@ -1,9 +1,10 @@
 //! Request and answer on their way: the right half of a session's life.
 //!
 //! The request's body goes up while the answer comes down; neither waits for the other. An answer's
-//! head is parsed, framed for the request it answers, edited by the rules and sent together with what
-//! came of its body. Interim answers are passed on; a 101, or a 2xx to CONNECT, turns the session into
-//! a tunnel. Whatever breaks off is told to the other side as a break, never as an end.
+//! head is parsed, framed for the request it answers, edited by the rules and sent together with
+//! what came of its body. Interim answers are passed on; a 101, or a 2xx to CONNECT, turns the
+//! session into a tunnel. Whatever breaks off is told to the other side as a break, never as an
+//! end.
 
 use super::Engine;
 use super::accept::Client;
@@ -65,7 +66,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     Pumped::CutShort | Pumped::SenderFailed(_) => {
                         return self.server_lost_in_data(key);
                     }
-                    Pumped::Refused(_) => return self.server_lost_in_data(key),
+                    Pumped::Refused(_) => {
+                        let _ = self.server_lost_in_data(key);
+                        return Flow::Close(Termination::PROXY_IN_DATA);
+                    }
                     Pumped::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
                 }
             }
@@ -421,7 +425,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         buffer.consume(bench.head.len as usize);
         session.response.source = source_of(framing.body);
         session.response.rechunk = body == Body::Chunked;
+        session.response.chunked = framing.body == Body::Chunked;
         session.response.moved = 0;
+        session.response.trailers = 0;
         if session.exchange.response() == ResponseState::Tunnel {
             return self.open_tunnel(key, buffer);
         }
@@ -591,7 +597,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 /// The answer has come to its end: the state, and what the log counts for that.
 fn answer_ended(session: &mut Session) {
     session.exchange.on_response_end();
-    if session.response.rechunk {
-        session.txn.bytes_read += LOGGED_CHUNKED_END;
+    if session.response.chunked {
+        session.txn.bytes_read += LOGGED_CHUNKED_END + session.response.trailers;
     }
 }

@@ -1,9 +1,9 @@
 //! Log messages: rendered where things happen, sent in one go at the end of the turn.
 //!
-//! Each `log` line of a proxy is a [`Line`]; lines with the same address share a target, which the
+//! Each `log` line of a proxy is a `Line`; lines with the same address share a target, which the
 //! door opened in the order of [`addresses`]. Messages wait in the target's batch until the end of
-//! the turn. A target that is full or gone costs the message, counts it, and is said once on stderr,
-//! as HAProxy does; service never waits for a log.
+//! the turn. A target that is full or gone costs the message, counts it, and is said once on
+//! stderr, as HAProxy does; service never waits for a log.
 
 use super::Engine;
 use super::accept::Client;
@@ -178,10 +178,10 @@ pub(crate) fn letters(txn: &Txn) -> ([u8; 4], usize) {
 }
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
-    /// Takes the connection counts that the line shows. Of a session that has `ended`, the own place on
-    /// the backend and on the server has been left by then, as in HAProxy.
+    /// Takes the connection counts that the line shows. Of a session that has `ended`, the own
+    /// place on the backend and on the server has been left by then, as in HAProxy.
     pub(crate) fn settle_counters(&mut self, key: Key<Client>, ended: bool) {
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let own = u32::from(session.backend.is_some() && ended);
         let stats = &self.proxy_stats;
         let counters = &mut session.txn.counters;
@@ -199,7 +199,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Writes the line of a finished session.
     pub(crate) fn log_session(&mut self, key: Key<Client>) {
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let proxy = self.config.proxy(client.frontend);
         let options = proxy.log_options;
         if std::mem::replace(&mut session.logged, true)
@@ -214,7 +214,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// `option logasap`: the line is written when the answer's head goes out.
     pub(crate) fn log_early(&mut self, key: Key<Client>) {
         self.settle_counters(key, false);
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let proxy = self.config.proxy(client.frontend);
         if session.logged || (proxy.log_options.dont_log_normal && !session.txn.is_unusual()) {
             return;
@@ -222,13 +222,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         session.logged = true;
         session.txn.early = true;
         self.write_line(key);
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.txn.early = false;
     }
 
     fn write_line(&mut self, key: Key<Client>) {
         let config = self.config;
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let proxy = config.proxy(client.frontend);
         let Some(format) = &proxy.log_format else {
             return;

@@ -17,6 +17,7 @@ pub mod cli;
 pub mod context;
 pub mod deadline;
 pub mod exchange;
+mod invariants;
 pub mod journal;
 pub mod relay;
 pub mod request;
@@ -42,6 +43,7 @@ use crate::engine::service::{Command, Limits, Service, View};
 use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 use crate::engine::upstream::Upstream;
+use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::{ListenerState, Net, Readiness, Signal};
 
 /// Steps of one session before others have their turn.
@@ -120,8 +122,15 @@ macro_rules! view {
             probes: &$engine.probes,
             server_stats: &$engine.server_stats,
             idle: &$engine.idle_counts,
+            proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             listener_connections: &$engine.listener_connections,
+            runtime_connections: $engine.clis.len() as u32,
+            pool: (
+                $engine.pool.buffer_size(),
+                $engine.pool.lent(),
+                $engine.pool.free(),
+            ),
             process: &$engine.process,
             limits: &$engine.limits,
             now: $engine.now,
@@ -293,7 +302,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.end_of_turn();
         if self.exit.is_none() && self.stopping && self.clients.is_empty() {
             self.exit = Some(Exit::Done);
-            self.journal.flush(&mut self.net, &mut self.process);
+        }
+        if self.exit == Some(Exit::Done) {
+            self.close_all();
         }
         self.exit
     }
@@ -355,8 +366,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// What is done once a turn, after all events: sessions that had more to do, queued sessions for
-    /// which a slot came free, log lines in one go.
+    /// What is done once a turn, after all events: sessions that had more to do, queued sessions
+    /// for which a slot came free, log lines in one go.
     fn end_of_turn(&mut self) {
         std::mem::swap(&mut self.run_list, &mut self.running);
         let mut running = std::mem::take(&mut self.running);
@@ -461,10 +472,31 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         for key in idle {
             self.close_idle_client(key);
         }
+        for index in 0..self.servers.len() {
+            self.close_idle_of(ServerId(index as u32));
+        }
         if let Some(after) = self.config.global.hard_stop_after {
             self.wheel
                 .promise(self.hard_stop_timer, self.now.ms + u64::from(after));
         }
+    }
+
+    /// The end: whatever is still open is closed, and what is still unsaid is logged.
+    fn close_all(&mut self) {
+        let clients: Vec<Key<Client>> = self.clients.keys().collect();
+        for key in clients {
+            self.close(key, Termination::new(Cause::Killed, Stage::Data));
+        }
+        let idle: Vec<Key<Upstream>> = self.upstreams.keys().collect();
+        for key in idle {
+            self.close_idle(key);
+        }
+        let runtime: Vec<Key<Cli>> = self.clis.keys().collect();
+        for key in runtime {
+            self.close_cli(key);
+        }
+        self.stop_checks();
+        self.journal.flush(&mut self.net, &mut self.process);
     }
 
     /// `SIGHUP`: every server's state on stderr and in the proxies' logs.
@@ -472,6 +504,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         use crate::log::syslog::Level;
         ::log::warn!("SIGHUP received, dumping servers states.");
         for proxy in &self.config.proxies {
+            let text = format!(
+                "SIGHUP received, dumping servers states for proxy {}.",
+                proxy.name
+            );
+            self.journal
+                .message(self.config, proxy, Level::Notice, &text, self.now);
             let stats = self.proxy_stats[proxy.id.0 as usize];
             let (mut active, mut backup) = (0, 0);
             for server in self.config.servers_of(proxy) {

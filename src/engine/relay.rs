@@ -1,10 +1,10 @@
 //! Moves bytes one way: from one socket, through one pipe, to the other socket.
 //!
-//! A [`Pipe`] knows how the body ends as it comes in ([`Source`]) and whether it leaves in chunks of
-//! our own. Chunked bodies are decoded in place and cut anew, so that nothing of the sender's chunk
-//! lines ever reaches the other side. What the receiver does not take waits in at most two buffers,
-//! and nothing more is received until they are empty: that is the back-pressure, and the bound of a
-//! session's memory.
+//! A [`Pipe`] knows how the body ends as it comes in ([`Source`]) and whether it leaves in chunks
+//! of our own. Chunked bodies are decoded in place and cut anew, so that nothing of the sender's
+//! chunk lines ever reaches the other side. What the receiver does not take waits in at most two
+//! buffers, and nothing more is received until they are empty: that is the back-pressure, and the
+//! bound of a session's memory.
 //!
 //! Must never: receive without readiness, forward a byte before it was understood, or copy a body
 //! that left in one piece.
@@ -44,12 +44,16 @@ pub struct Pipe {
     pub output: [Option<Buffer>; 2],
     /// How the body ends.
     pub source: Source,
+    /// The body came in chunks.
+    pub chunked: bool,
     /// The body leaves in chunks.
     pub rechunk: bool,
     /// The receiving side has been told that nothing more comes (tunnels).
     pub shut: bool,
     /// Body bytes understood so far.
     pub moved: u64,
+    /// Bytes of trailers passed on, as the log counts them: names and values.
+    pub trailers: u64,
 }
 
 impl Pipe {
@@ -278,9 +282,9 @@ pub struct Block {
     pub done: bool,
 }
 
-/// Understands the bytes of `buffer` as the next part of a body. Afterwards `buffer` holds what is to
-/// be sent after `prefix` (to which a chunk's size line may have been appended) and `pipe.input` what
-/// lies behind the message's end.
+/// Understands the bytes of `buffer` as the next part of a body. Afterwards `buffer` holds what is
+/// to be sent after `prefix` (to which a chunk's size line may have been appended) and `pipe.input`
+/// what lies behind the message's end.
 ///
 /// # Errors
 /// A body that cannot be understood: nothing of the block may be sent.
@@ -321,6 +325,12 @@ pub fn understand(
                 pipe.source = Source::Done;
             }
             pipe.moved += decoded.data.len() as u64;
+            if pipe.rechunk && !decoded.trailer.is_empty() {
+                let lines = decoded.trailer.of(buffer.readable());
+                let ends = lines.iter().filter(|byte| **byte == b'\n').count();
+                // A line's colon, blank, CR and LF are not counted.
+                pipe.trailers += lines.len().saturating_sub(4 * ends) as u64;
+            }
             if decoded.consumed < available {
                 keep_surplus(pipe, pool, buffer, decoded.consumed)?;
             }
@@ -364,33 +374,29 @@ fn recut(
 ) {
     let data = decoded.data.len();
     let trailer = if rechunk { decoded.trailer.len() } else { 0 };
-    buffer.consume(decoded.data.start as usize);
-    if !rechunk {
-        buffer.truncate(data);
-        return;
-    }
-    if data > 0 {
+    if rechunk && data > 0 {
         prefix.extend_from_slice(size_line(data, &mut [0; 20]));
     }
-    if !decoded.last && trailer == 0 && !decoded.done {
+    if !rechunk || (!decoded.last && trailer == 0 && !decoded.done) {
+        buffer.consume(decoded.data.start as usize);
         buffer.truncate(data);
-        if data > 0 {
+        if rechunk && data > 0 {
             let copied = buffer.extend(b"\r\n");
             debug_assert_eq!(copied, 2, "receives leave room behind");
         }
         return;
     }
-    // The end of a message: trailer bytes stand right behind the data, so what goes between them is
-    // put in by way of `prefix`, which costs one copy of this last block.
+    // The end of a message: trailer bytes stand where they came, perhaps right behind the data, so
+    // all of it goes by way of `prefix`, which costs one copy of this last block.
     let bytes = buffer.readable();
-    prefix.extend_from_slice(bytes.get(..data).unwrap_or_default());
+    prefix.extend_from_slice(decoded.data.of(bytes));
     if data > 0 {
         prefix.extend_from_slice(b"\r\n");
     }
     if decoded.last {
         prefix.extend_from_slice(b"0\r\n");
     }
-    prefix.extend_from_slice(bytes.get(data..data + trailer).unwrap_or_default());
+    prefix.extend_from_slice(decoded.trailer.of(bytes));
     if decoded.done {
         prefix.extend_from_slice(b"\r\n");
     }

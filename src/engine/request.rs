@@ -1,8 +1,9 @@
 //! From a client's bytes to a request on its way: the left half of a session's life.
 //!
-//! Reads a head, frames it, runs the rules of the frontend and of the backend, chooses the backend, and
-//! renders the head that goes out. Everything here happens in one go, so the parsed head and its edits
-//! live on the engine's bench and not in the session; what must outlive the step is rendered.
+//! Reads a head, frames it, runs the rules of the frontend and of the backend, chooses the backend,
+//! and renders the head that goes out. Everything here happens in one go, so the parsed head and
+//! its edits live on the engine's bench and not in the session; what must outlive the step is
+//! rendered.
 
 use super::Engine;
 use super::accept::Client;
@@ -129,7 +130,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Some(client) = self.clients.get_mut(key) else {
             return Flow::Gone;
         };
-        client.ready.clear(Readiness::READABLE);
         let proxy = self.config.proxy(client.frontend);
         if client.session.is_none() {
             if client.requests > 0 || proxy.log_options.dont_log_null {
@@ -318,7 +318,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The session is now the backend's too.
     fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
         let now = self.now.ms;
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.backend = Some(backend.id);
         session.txn.backend = backend.id.0;
         session.retries_left = backend.retries;
@@ -448,7 +448,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// The request never was the backend's after all.
     fn leave_backend(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         if let Some(backend) = session.backend.take() {
             self.proxy_stats[backend.0 as usize].back.leave();
         }

@@ -7,6 +7,7 @@
 use crate::balance::server::Server;
 use crate::base::clock::Now;
 use crate::config::model::{AccessLevel, Config, ProxyId, ServerId};
+use crate::engine::ProxyRecord;
 use crate::engine::checks::{Probe, Wish};
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 
@@ -50,10 +51,16 @@ pub struct View<'a> {
     pub server_stats: &'a [Counters],
     /// Idle connections, by server id.
     pub idle: &'a [u32],
+    /// The run-time halves of the proxies, by proxy id.
+    pub proxies: &'a [ProxyRecord],
     /// Counters, by proxy id.
     pub proxy_stats: &'a [ProxyStats],
     /// Connections now, by listener.
     pub listener_connections: &'a [u32],
+    /// Runtime connections now.
+    pub runtime_connections: u32,
+    /// The buffer pool: size of one, lent, kept free.
+    pub pool: (usize, usize, usize),
     /// The process's counters.
     pub process: &'a ProcessStats,
     /// What was decided at start.

@@ -1,6 +1,5 @@
 //! The life of a request, in the order it happens.
 //!
-//! `drive` is one `match` on the phase; each arm calls one named step, and each step says what comes
 //! next ([`Flow`]). Whatever event woke a session, and from whichever side, it comes through here.
 //! Steps call the pure parts for decisions and the door for effects, directly.
 //!
@@ -12,8 +11,8 @@
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
 //! ```
 //!
-//! A session may look left at the configuration and at the parsed head; it never calls back. The one
-//! loop is retry, in [`upstream`](super::upstream).
+//! A session may look left at the configuration and at the parsed head; it never calls back. The
+//! one loop is retry, in [`upstream`](super::upstream).
 
 use super::accept::Client;
 use super::relay::{End, Pipe, Sent, Source, flush, receive};
@@ -192,6 +191,14 @@ impl Sessions {
 
 /// Opens a client and its session for a step, borrowing only their two arenas.
 macro_rules! open {
+    ($engine:ident, $key:expr => $client:ident, $session:ident) => {
+        let Some($client) = $engine.clients.get_mut($key) else {
+            return;
+        };
+        let Some($session) = $client.session.and_then(|id| $engine.sessions.get_mut(id)) else {
+            return;
+        };
+    };
     ($engine:ident, $key:expr => $client:ident, $session:ident, else $otherwise:expr) => {
         let Some($client) = $engine.clients.get_mut($key) else {
             return $otherwise;
@@ -296,8 +303,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// All is sent: the log line, the server's slot and connection, and then the next request or the
-    /// end.
+    /// All is sent: the log line, the server's slot and connection, and then the next request or
+    /// the end.
     pub(crate) fn finish(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let ending = if session.txn.http && session.exchange.is_over() {
@@ -409,9 +416,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let now = self.now.ms;
         self.settle_counters(key, true);
         self.log_session(key);
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let http = session.txn.http;
-        let reusable = reusable && session.response.input.is_none();
+        // A server that answered before the request had left must not be reused: what is unsent
+        // belongs to this request.
+        let reusable =
+            reusable && session.response.input.is_none() && session.request.is_flushed();
         let server = session.server;
         if let Some(backend) = session.backend {
             let stats = &mut self.proxy_stats[backend.0 as usize].back;
@@ -439,7 +449,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.drop_upstream(key);
         }
         self.free_slot(key);
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.backend = None;
     }
 

@@ -1,11 +1,12 @@
 //! Towards servers: choosing one, connecting, trying again, keeping connections for reuse.
 //!
-//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its server's
-//! idle list, last in first out, and `user` is empty. The one loop of a request's life is here: a
-//! failed attempt is made again, on the same server after a pause or, with `option redispatch`, on
-//! another (configuration.txt 4.2 "retries", "option redispatch"). A request on a reused connection
-//! that died before any byte of an answer is sent once more when its method allows; else the client's
-//! connection is closed without an answer, so that the client may repeat it (RFC 9110 §9.2.2).
+//! An [`Upstream`] outlives the session that opened it: between two requests it lies in its
+//! server's idle list, last in first out, and `user` is empty. The one loop of a request's life is
+//! here: a failed attempt is made again, on the same server after a pause or, with `option
+//! redispatch`, on another (configuration.txt 4.2 "retries", "option redispatch"). A request on a
+//! reused connection that died before any byte of an answer is sent once more when its method
+//! allows; else the client's connection is closed without an answer, so that the client may repeat
+//! it (RFC 9110 §9.2.2).
 
 use super::accept::Client;
 use super::checks::place;
@@ -63,6 +64,27 @@ pub struct IdleList {
 }
 
 impl IdleList {
+    /// The oldest of either kind.
+    fn oldest(&self) -> impl Iterator<Item = Key<Upstream>> {
+        let firsts = [self.proven.first(), self.fresh.first()];
+        firsts.into_iter().flatten().copied()
+    }
+
+    /// Whether a connection lies here.
+    pub(crate) fn contains(&self, key: Key<Upstream>) -> bool {
+        self.proven.contains(&key) || self.fresh.contains(&key)
+    }
+
+    /// Whether none lies here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proven.is_empty() && self.fresh.is_empty()
+    }
+
+    /// Shows each connection that lies here.
+    pub(crate) fn each(&self, see: impl FnMut(Key<Upstream>)) {
+        self.proven.iter().chain(&self.fresh).copied().for_each(see);
+    }
+
     fn remove(&mut self, key: Key<Upstream>) -> bool {
         for list in [&mut self.proven, &mut self.fresh] {
             // The one that closes is mostly among the oldest.
@@ -101,7 +123,7 @@ pub(crate) fn proxy_record(
     let fronts: u32 = config
         .proxies
         .iter()
-        .filter(|front| front.is_frontend)
+        .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
     ProxyRecord {
@@ -111,10 +133,20 @@ pub(crate) fn proxy_record(
             proxy.all_backups,
         ),
         queue: Queue::new(),
-        full_conn: proxy.full_conn.unwrap_or((fronts / 10).max(1)),
+        full_conn: proxy
+            .full_conn
+            .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
     }
+}
+
+/// True when a frontend's requests may come to this backend by a name known at load.
+fn leads_to(front: &Proxy, backend: ProxyId) -> bool {
+    use crate::config::model::SwitchTarget;
+    let by_rule = |switch: &crate::config::model::Switch| matches!(switch.target, SwitchTarget::Backend(id) if id == backend);
+    let by_default = front.default_backend.unwrap_or(front.id) == backend;
+    front.is_frontend && !front.disabled && (by_default || front.switches.iter().any(by_rule))
 }
 
 /// What looking for a server came to.
@@ -238,7 +270,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn give_slot(&mut self, key: Key<Client>, server: ServerId) {
         let now = self.now.ms;
         let config = self.config;
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
@@ -261,7 +293,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Gives the session's slot back; somebody may be waiting for it.
     pub(crate) fn free_slot(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         let Some(server) = session.server.filter(|_| session.holds_slot) else {
             return;
         };
@@ -308,7 +340,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     fn leave_with_slot(&mut self, key: Key<Client>, position: u32, server: ServerId) {
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         session.ticket = None;
         session.txn.counters.backend_queue = position;
         client.phase = Phase::Connect;
@@ -318,7 +350,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Takes a waiting session out of its queue.
     pub(crate) fn leave_queue(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         let (Some(ticket), Some(backend)) = (session.ticket.take(), session.backend) else {
             return;
         };
@@ -332,7 +364,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// The wait in the queue has ended without a server.
     pub(crate) fn mark_dequeued(&mut self, key: Key<Client>) {
         let now = self.now.ms;
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         session.txn.marks.dequeued = now as i64;
     }
 
@@ -377,6 +409,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     fn open_upstream(&mut self, key: Key<Client>) -> Flow {
         let config = self.config;
+        if self.upstreams.is_full() {
+            self.close_oldest_idle();
+        }
         open!(self, key => client, session, else Flow::Gone);
         let Some(server) = session.server else {
             return self.no_server(key);
@@ -598,7 +633,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.proxy_stats[backend.0 as usize].back.eresp += u64::from(!reused);
         }
         if reused {
-            session.txn.status = 0;
+            // Nobody was answered: the client will ask again, and that will be logged.
+            session.logged = true;
             return Flow::Close(Termination::SERVER_IN_HEADERS);
         }
         self.answer_status(key, 502, Termination::SERVER_IN_HEADERS)
@@ -675,7 +711,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Leaves the session's server connection to whoever comes next.
     pub(crate) fn park_upstream(&mut self, key: Key<Client>) {
         let config = self.config;
-        open!(self, key => client, session, else ());
+        open!(self, key => client, session);
         let Some(found) = session.upstream.take() else {
             return;
         };
@@ -712,7 +748,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Closes the session's server connection, if it has one.
     pub(crate) fn drop_upstream(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session, else ());
+        open!(self, key => _client, session);
         let Some(upstream) = session.upstream.take() else {
             return;
         };
@@ -737,7 +773,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Closes a connection that nobody uses.
-    fn close_idle(&mut self, key: Key<Upstream>) {
+    pub(crate) fn close_idle(&mut self, key: Key<Upstream>) {
         let Some(record) = self.upstreams.remove(key) else {
             return;
         };
@@ -782,6 +818,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         if any {
             self.promise_purge();
+        }
+    }
+
+    /// Makes room for a new connection: the one that has been idle for longest goes.
+    fn close_oldest_idle(&mut self) {
+        let first = self.idle.iter().flat_map(IdleList::oldest);
+        let aged = first.filter_map(|key| Some((self.upstreams.get(key)?.idle_since_ms, key)));
+        if let Some((_, key)) = aged.min_by_key(|(since, _)| *since) {
+            self.close_idle(key);
         }
     }
 

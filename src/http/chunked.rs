@@ -431,9 +431,9 @@ mod tests {
 
     table! { line:
         line_0: 0 => "0\r\n";
-        line_15: 15 => "f\r\n";
+        line_15: 15 => "F\r\n";
         line_16: 16 => "10\r\n";
-        line_max: usize::MAX => "ffffffffffffffff\r\n";
+        line_max: usize::MAX => "FFFFFFFFFFFFFFFF\r\n";
     }
 
     #[test]

@@ -446,17 +446,27 @@ pub fn write_redirect(
 #[must_use]
 pub fn logged_head_bytes(message: &Message) -> u64 {
     let status = if message.status() >= 1000 { 4 } else { 3 };
+    let encoded = message.head.has(Name::TransferEncoding);
+    let mut lengths = 0;
     let fields: usize = message
         .fields()
-        .filter(|(_, value, known)| *known != Name::Connection || says_more(value))
+        .filter(|(_, value, known)| match known {
+            Name::Connection => says_more(value),
+            // Only the one length that leaves is counted.
+            Name::ContentLength => {
+                lengths += 1;
+                lengths == 1 && !encoded
+            }
+            _ => true,
+        })
         .map(|(name, value, _)| name.len() + value.len())
         .sum();
     let texts = message.head.version.len() + status + message.reason().len() + fields;
     LOGGED_START + LOGGED_HEAD_END + texts as u64
 }
 
-/// Whether a Connection field holds more than what speaks of the sender's own connection; without, it
-/// is taken off an answer before anything counts it.
+/// Whether a Connection field holds more than what speaks of the sender's own connection; without,
+/// it is taken off an answer before anything counts it.
 fn says_more(value: &[u8]) -> bool {
     !value.split(|byte| *byte == b',').all(|token| {
         let token = token.trim_ascii();

@@ -719,7 +719,13 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
         match known {
             Name::ContentLength | Name::TransferEncoding => {
                 if !announced {
-                    to.put_announce(how.announce);
+                    // The spelling of the name is the sender's, where it is the same field.
+                    let same = match how.announce {
+                        Announce::Length(_) => known == Name::ContentLength,
+                        Announce::Chunked => known == Name::TransferEncoding,
+                        Announce::Nothing => false,
+                    };
+                    to.put_announce(how.announce, same.then_some(name));
                     announced = true;
                 }
             }
@@ -729,7 +735,7 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
         }
     }
     if !announced {
-        to.put_announce(how.announce);
+        to.put_announce(how.announce, None);
     }
     to.put(how.persistence.tail());
     if to.overflowed {
@@ -770,12 +776,13 @@ impl Writer<'_> {
         self.put(decimal(number, &mut digits));
     }
 
-    fn put_announce(&mut self, announce: Announce) {
+    fn put_announce(&mut self, announce: Announce, name: Option<&[u8]>) {
         match announce {
             Announce::Nothing => {}
-            Announce::Chunked => self.put(b"Transfer-Encoding: chunked\r\n"),
+            Announce::Chunked => self.put_field(name.unwrap_or(b"Transfer-Encoding"), b"chunked"),
             Announce::Length(length) => {
-                self.put(b"Content-Length: ");
+                self.put(name.unwrap_or(b"Content-Length"));
+                self.put(b": ");
                 self.put_number(length);
                 self.put(b"\r\n");
             }
@@ -793,7 +800,7 @@ impl Writer<'_> {
         let mut first = true;
         for token in elements(value).filter(|token| !is_ours(token)) {
             self.put(if first { name } else { b"" });
-            self.put(if first { b": " } else { b", " });
+            self.put(if first { b": ".as_slice() } else { b"," });
             self.put(token);
             first = false;
         }

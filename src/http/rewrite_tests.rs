@@ -226,7 +226,7 @@ table! { sent:
     as_spelt: ("hOst:a\r\nX:  y \r\nEmpty:\r\n", REQUEST) => "hOst: a\r\nX: y\r\nEmpty: \r\n";
     close_goes: ("Connection: close\r\nX: y\r\n", REQUEST) => "X: y\r\n";
     keep_alive_goes: ("Connection: Keep-Alive\r\n", REQUEST) => "";
-    other_tokens_stay: ("Connection: close, x-foo ,Upgrade\r\n", REQUEST) => "Connection: x-foo, Upgrade\r\n";
+    other_tokens_stay: ("Connection: close, x-foo ,Upgrade\r\n", REQUEST) => "Connection: x-foo,Upgrade\r\n";
     empty_connection_goes: ("Connection: ,\r\nConnection:\r\n", REQUEST) => "";
     hop_by_hop_stay: ("Keep-Alive: 5\r\nTE: trailers\r\nProxy-Connection: x\r\n", REQUEST)
         => "Keep-Alive: 5\r\nTE: trailers\r\nProxy-Connection: x\r\n";

@@ -2,11 +2,11 @@
 //!
 //! A datagram target (unix path or UDP) is an unconnected socket opened at start; its address goes
 //! with every message. So a syslog that was restarted is found again by its path, also inside a
-//! chroot. A batch leaves in one `sendmmsg(2)` per [`MESSAGES_MAX`] messages.
+//! chroot. A batch leaves in one `sendmmsg(2)` per `MESSAGES_MAX` messages.
 //!
 //! `stdout`, `stderr` and `fd@N` are shared with other processes, so they never get `O_NONBLOCK`:
 //! sockets are written with `MSG_DONTWAIT`, anything else is asked with `poll(2)` first and then
-//! gets at most [`PIPE_PIECE`] bytes, which a pipe that polls writable takes at once. The rest of a
+//! gets at most `PIPE_PIECE` bytes, which a pipe that polls writable takes at once. The rest of a
 //! message that went out in part is kept and goes first the next time, so that lines never mix.
 //!
 //! It must never block, retry by itself, or drop: the engine decides and counts.
@@ -223,7 +223,7 @@ fn last_stop() -> Stop {
     }
 }
 
-/// Sends messages as datagrams, [`MESSAGES_MAX`] a call.
+/// Sends messages as datagrams, `MESSAGES_MAX` a call.
 fn send_datagrams(
     socket: i32,
     to: &SockAddr,

@@ -90,6 +90,21 @@ impl Host for System {
         })
     }
 
+    fn inherits_socket(&self, descriptor: i32) -> io::Result<()> {
+        // SAFETY: an all-zero `sockaddr_storage` is a valid value of that plain C struct.
+        let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+        let mut length = libc::socklen_t::try_from(size_of_val(&address)).unwrap_or(0);
+        // SAFETY: `address` is valid for `length` bytes; whatever number `descriptor` is, it is
+        // only asked about.
+        let code =
+            unsafe { libc::getsockname(descriptor, (&raw mut address).cast(), &raw mut length) };
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
     fn hostname(&self) -> String {
         // `HOST_NAME_MAX` is 64 on Linux; one byte more for the zero.
         let mut name = [0u8; 65];
@@ -150,6 +165,21 @@ mod tests {
         assert_eq!(System.user_id("no-such-user-here"), None);
         assert_eq!(System.group_id("no-such-group-here"), None);
         assert_eq!(System.user_id("nul\0inside"), None);
+    }
+
+    #[test]
+    fn only_open_sockets_can_be_inherited() {
+        use std::os::fd::AsRawFd as _;
+        let code = |number| {
+            let error = System.inherits_socket(number).unwrap_err();
+            error.raw_os_error()
+        };
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        assert!(System.inherits_socket(listener.as_raw_fd()).is_ok());
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(code(file.as_raw_fd()), Some(libc::ENOTSOCK));
+        assert_eq!(code(i32::MAX), Some(libc::EBADF));
+        assert_eq!(code(-1), Some(libc::EBADF));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! dependency).
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
@@ -81,6 +82,8 @@ struct Messages {
     printer: env_logger::Logger,
     /// Only asked what `RUST_LOG` wants beyond what always shows.
     extra: env_logger::Logger,
+    /// Read at the start: after `chroot` there is no `/proc` to ask.
+    executable: PathBuf,
 }
 
 impl Messages {
@@ -94,7 +97,11 @@ impl Messages {
             })
             .build();
         let extra = env_logger::Builder::new().parse_filters(extra).build();
-        Self { printer, extra }
+        Self {
+            printer,
+            extra,
+            executable: std::env::current_exe().unwrap_or_default(),
+        }
     }
 }
 
@@ -114,8 +121,8 @@ impl Log for Messages {
         }
         if record.level() == Level::Error && !VERSION_SAID.swap(true, Ordering::Relaxed) {
             self.say(format_args!("haproxy version is {VERSION_AS_HAPROXY}"));
-            let path = std::env::current_exe().unwrap_or_default();
-            self.say(format_args!("path to executable is {}", path.display()));
+            let path = self.executable.display();
+            self.say(format_args!("path to executable is {path}"));
         }
         if always(record.level(), record.target())
             || (record.level() >= Level::Info && self.extra.matches(record))

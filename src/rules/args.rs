@@ -68,6 +68,24 @@ pub(super) struct ArgError {
     pub(super) index: usize,
     /// HAProxy's words.
     pub(super) text: String,
+    /// The list is well formed but names something that is not there.
+    pub(super) reference: Option<Reference>,
+}
+
+/// A proxy or server that an argument names in vain: the message names the keyword in its middle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// What stands before the keyword.
+    before: String,
+    /// What stands after the section.
+    after: &'static str,
+}
+
+impl Reference {
+    /// The message, with the keyword and where it stands.
+    pub(super) fn message(&self, keyword: &str, place: &str) -> String {
+        format!("{} of {keyword} in {place}{}.", self.before, self.after)
+    }
 }
 
 /// The typed arguments of one fetch or converter.
@@ -120,15 +138,17 @@ pub(super) fn parse<'t>(
     let (raw, rest) = split(text, kinds.len())?;
     let mut args = Args::default();
     for (index, (raw, kind)) in raw.iter().zip(kinds).enumerate() {
-        let arg = typed(raw, *kind, compiler).map_err(|text| ArgError {
+        let arg = typed(raw, *kind, compiler).map_err(|reference| ArgError {
             index: index + 1,
-            text: text.unwrap_or_else(|| {
-                format!(
-                    "failed to parse '{}' as type '{}' at position {}",
-                    String::from_utf8_lossy(raw),
-                    kind.name(),
-                    index + 1
-                )
+            text: format!(
+                "failed to parse '{}' as type '{}' at position {}",
+                String::from_utf8_lossy(raw),
+                kind.name(),
+                index + 1
+            ),
+            reference: reference.map(|(before, after)| Reference {
+                before: format!("{before} referenced in arg {}", index + 1),
+                after,
             }),
         })?;
         args.0.push(arg);
@@ -141,15 +161,24 @@ pub(super) fn parse<'t>(
             return Err(ArgError {
                 index: 1,
                 text: "expected type 'integer' at position 1, but got nothing".to_owned(),
+                reference: None,
             });
         } else if let (0, Some(kind @ (Kind::Backend | Kind::Frontend))) =
             (args.len(), kinds.first())
         {
-            let arg =
-                typed(compiler.name.as_bytes(), *kind, compiler).map_err(|text| ArgError {
-                    index: 1,
-                    text: text.unwrap_or_default(),
-                })?;
+            let name = compiler.name;
+            let arg = typed(name.as_bytes(), *kind, compiler).map_err(|_| ArgError {
+                index: 1,
+                text: String::new(),
+                reference: Some(Reference {
+                    before: format!("proxy '{name}', referenced in arg 1"),
+                    after: if *kind == Kind::Frontend {
+                        ", has not frontend capability"
+                    } else {
+                        ", has not backend capability"
+                    },
+                }),
+            })?;
             args.0.push(arg);
         } else {
             let kind = kinds.get(args.len()).map_or("string", |kind| kind.name());
@@ -159,6 +188,7 @@ pub(super) fn parse<'t>(
                     "missing arguments (got {}/{required}), type '{kind}' expected",
                     args.len()
                 ),
+                reference: None,
             });
         }
     }
@@ -199,6 +229,7 @@ fn expected(index: usize, rest: &[u8]) -> ArgError {
     ArgError {
         index: index.max(1),
         text,
+        reference: None,
     }
 }
 
@@ -231,9 +262,16 @@ fn word(text: &[u8]) -> (Vec<u8>, usize) {
     (out, at)
 }
 
-/// Gives an argument its type. `Err(None)` stands for the usual message.
-fn typed(raw: &[u8], kind: Kind, compiler: &Compiler<'_>) -> Result<Arg, Option<String>> {
-    let lossy = || String::from_utf8_lossy(raw).into_owned();
+/// Gives an argument its type. `Err(None)` means that its form is wrong, else it names something
+/// that is not there.
+fn typed(
+    raw: &[u8],
+    kind: Kind,
+    compiler: &Compiler<'_>,
+) -> Result<Arg, Option<(String, &'static str)>> {
+    let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let id = |id: u32| Arg::Int(i64::from(id));
+    let around = compiler.around;
     let text = std::str::from_utf8(raw).ok();
     match kind {
         Kind::Str => Some(Arg::Str(raw.to_vec())).ok_or(None),
@@ -265,21 +303,35 @@ fn typed(raw: &[u8], kind: Kind, compiler: &Compiler<'_>) -> Result<Arg, Option<
                 .map(|ip| Arg::Ip(ip.into()))
                 .ok_or(None),
         },
-        Kind::Frontend | Kind::Backend => compiler
-            .around
-            .proxy(raw)
-            .map(|id| Arg::Int(i64::from(id)))
-            .ok_or_else(|| Some(format!("unable to find proxy '{}'", lossy()))),
+        Kind::Frontend => match around.frontend(raw) {
+            Some(found) => Ok(id(found)),
+            None => Err(Some((
+                format!("unable to find frontend '{}'", shown(raw)),
+                "",
+            ))),
+        },
+        Kind::Backend => match around.backend(raw) {
+            Some(found) => Ok(id(found)),
+            None => Err(Some((
+                format!("unable to find backend '{}'", shown(raw)),
+                "",
+            ))),
+        },
         Kind::Server => {
             let (backend, name) = match raw.iter().position(|byte| *byte == b'/') {
                 Some(slash) => (raw.get(..slash), raw.get(slash + 1..).unwrap_or_default()),
                 None => (None, raw),
             };
-            compiler
-                .around
-                .server(backend, name)
-                .map(|id| Arg::Int(i64::from(id)))
-                .ok_or_else(|| Some(format!("unable to find server '{}'", lossy())))
+            if let Some(backend) = backend.filter(|backend| around.backend(backend).is_none()) {
+                let text = format!("unable to find proxy '{}'", shown(backend));
+                return Err(Some((text, "")));
+            }
+            around.server(backend, name).map(id).ok_or_else(|| {
+                let backend = backend.map_or_else(|| compiler.name.to_owned(), shown);
+                let name = shown(name);
+                let text = format!("unable to find server '{name}' in proxy '{backend}',");
+                Some((text, ""))
+            })
         }
     }
 }

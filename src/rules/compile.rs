@@ -39,6 +39,8 @@ pub struct Problem {
     pub suggestion: Option<String>,
     /// What HAProxy puts before the message.
     pub lead: Lead,
+    /// The message says by itself what was parsed: `within` adds nothing.
+    pub complete: bool,
 }
 
 impl Problem {
@@ -50,13 +52,16 @@ impl Problem {
             message: message.into(),
             suggestion: None,
             lead: Lead::Spaced,
+            complete: false,
         }
     }
 
     /// The same with a text before its message.
     #[must_use]
     pub fn within(mut self, before: impl fmt::Display) -> Self {
-        self.message = format!("{before}{}", self.message);
+        if !self.complete {
+            self.message = format!("{before}{}", self.message);
+        }
         self
     }
 
@@ -82,8 +87,11 @@ pub trait Surroundings {
     fn read(&self, path: &[u8]) -> Result<Vec<u8>, String>;
     /// A variable of the environment, as `setenv` left it.
     fn variable(&self, name: &[u8]) -> Option<Vec<u8>>;
-    /// The id of the proxy of that name, wherever it is declared in the configuration.
-    fn proxy(&self, name: &[u8]) -> Option<u32>;
+    /// The id of the proxy of that name that accepts connections, wherever it is declared. A
+    /// frontend and a backend may have the same name.
+    fn frontend(&self, name: &[u8]) -> Option<u32>;
+    /// The id of the proxy of that name that has servers, wherever it is declared.
+    fn backend(&self, name: &[u8]) -> Option<u32>;
     /// The id of a server, by backend and name; `None` for the backend means the current proxy.
     fn server(&self, backend: Option<&[u8]>, name: &[u8]) -> Option<u32>;
 }

@@ -111,11 +111,7 @@ impl Acl {
             .get(..end.unwrap_or(criterion.len()))
             .unwrap_or_default();
         let own = pattern::keyword(keyword);
-        let expression = Self::expression(criterion, keyword, own.map(|own| own.0), compiler)
-            .map_err(|(text, suggestion)| Problem {
-                suggestion,
-                ..Problem::new(0, format!("{text}."))
-            })?;
+        let expression = Self::expression(criterion, keyword, own.map(|own| own.0), compiler)?;
         let implied = own
             .map(|own| own.1)
             .filter(|_| expression.last_converter().is_none());
@@ -137,26 +133,38 @@ impl Acl {
         })
     }
 
-    /// Compiles the criterion; the error is text without its full stop, and a suggestion.
+    /// Compiles the criterion.
     fn expression(
         criterion: &[u8],
         keyword: &[u8],
         fetch: Option<&'static str>,
         compiler: &Compiler<'_>,
-    ) -> Result<Expression, (String, Option<String>)> {
+    ) -> Result<Expression, Problem> {
         let shown = String::from_utf8_lossy(keyword);
         let whole = String::from_utf8_lossy(criterion);
         let wrong = |error: &ExpressionError| {
             let text = match (error, fetch) {
                 (ExpressionError::Arguments(_, text), Some(_)) => {
-                    format!("ACL keyword '{shown}' : {text}")
-                }
-                (ExpressionError::Converter(text), Some(_)) => {
                     format!("ACL keyword '{shown}' : {text}.")
                 }
-                _ => format!("{} in ACL expression '{whole}'", error.text()),
+                (ExpressionError::Converter(text), Some(_)) => {
+                    format!("ACL keyword '{shown}' : {text}..")
+                }
+                (ExpressionError::Reference(_, reference), _) => {
+                    let place = format!("proxy '{}'", compiler.name);
+                    let keyword = format!("ACL keyword '{shown}'");
+                    return Problem {
+                        lead: Lead::Tight,
+                        complete: true,
+                        ..Problem::new(0, reference.message(&keyword, &place))
+                    };
+                }
+                _ => format!("{} in ACL expression '{whole}'.", error.text()),
             };
-            (text, error.suggestion())
+            Problem {
+                suggestion: error.suggestion(),
+                ..Problem::new(0, text)
+            }
         };
         // The keyword stands for its fetch; what follows is the same for both.
         let rest = criterion.get(keyword.len()..).unwrap_or_default();

@@ -12,7 +12,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Context;
-use super::compile::{Compiler, Problem, nearest};
+use super::args::Reference;
+use super::compile::{Compiler, Lead, Problem, nearest};
 use super::condition::AclCache;
 use super::convert::{self, Converter, Output};
 use super::samples::{self, Fetch, Needs};
@@ -223,6 +224,8 @@ pub(super) enum ExpressionError {
     Arguments(String, String),
     /// The fetch's arguments, each well formed, make no sense.
     Values(String, String),
+    /// The fetch's arguments name something that is not there.
+    Reference(String, Reference),
     /// Something about a converter.
     Converter(String),
 }
@@ -238,7 +241,33 @@ impl ExpressionError {
             }
             Self::Arguments(name, text) => format!("fetch method '{name}' : {text}"),
             Self::Values(name, text) => format!("invalid args in fetch method '{name}' : {text}"),
+            Self::Reference(name, reference) => {
+                reference.message(&format!("sample fetch keyword '{name}'"), "this section")
+            }
             Self::Converter(text) => text.clone(),
+        }
+    }
+
+    /// The problem of a rule or log line; `text` is the message unless a name is missing, which
+    /// has a message of its own.
+    pub(super) fn problem(&self, text: String, scope: Scope, compiler: &Compiler<'_>) -> Problem {
+        if let Self::Reference(name, reference) = self {
+            let kind = match scope {
+                Scope::Request => "http-request",
+                Scope::Response => "http-response",
+                Scope::Switch | Scope::Log => "log-format",
+            };
+            let place = format!("{kind} expression in proxy '{}'", compiler.name);
+            let keyword = format!("sample fetch keyword '{name}'");
+            return Problem {
+                lead: Lead::Tight,
+                complete: true,
+                ..Problem::new(0, reference.message(&keyword, &place))
+            };
+        }
+        Problem {
+            suggestion: self.suggestion(),
+            ..Problem::new(0, text)
         }
     }
 
@@ -258,10 +287,8 @@ impl Expression {
     /// # Errors
     /// A [`Problem`] about word 0.
     pub fn compile(text: &[u8], scope: Scope, compiler: &Compiler<'_>) -> Result<Self, Problem> {
-        let (expression, rest) = Self::parse(text, scope, compiler).map_err(|error| Problem {
-            suggestion: error.suggestion(),
-            ..Problem::new(0, format!("{}.", error.text()))
-        })?;
+        let (expression, rest) = Self::parse(text, scope, compiler)
+            .map_err(|error| error.problem(format!("{}.", error.text()), scope, compiler))?;
         if rest.is_empty() {
             Ok(expression)
         } else {

@@ -400,17 +400,11 @@ impl Parser<'_> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let shown = String::from_utf8_lossy(rest);
         let scope = self.purpose.scope();
-        let (expression, after) =
-            Expression::parse(rest, scope, compiler).map_err(|error| Problem {
-                suggestion: error.suggestion(),
-                ..Problem::new(
-                    0,
-                    format!(
-                        "failed to parse sample expression <{shown}> : {}.",
-                        error.text()
-                    ),
-                )
-            })?;
+        let (expression, after) = Expression::parse(rest, scope, compiler).map_err(|error| {
+            let text = error.text();
+            let text = format!("failed to parse sample expression <{shown}> : {text}.");
+            error.problem(text, scope, compiler)
+        })?;
         let length = rest.len() - after.len();
         let used = String::from_utf8_lossy(rest.get(..length).unwrap_or_default());
         match after.first() {

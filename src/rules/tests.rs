@@ -127,12 +127,12 @@ impl Surroundings for Asked<'_> {
         (name == b"HOME").then(|| b"/root".to_vec())
     }
 
-    fn proxy(&self, name: &[u8]) -> Option<u32> {
-        match name {
-            b"f" => Some(0),
-            b"b" => Some(1),
-            _ => None,
-        }
+    fn frontend(&self, name: &[u8]) -> Option<u32> {
+        (name == b"f").then_some(0)
+    }
+
+    fn backend(&self, name: &[u8]) -> Option<u32> {
+        (name == b"b").then_some(1)
     }
 
     fn server(&self, backend: Option<&[u8]>, name: &[u8]) -> Option<u32> {

@@ -133,7 +133,7 @@ pub(crate) fn notes(text: &str) -> Vec<Note> {
     });
     static CHECK_MS: LazyLock<Regex> = LazyLock::new(|| regex(r"check duration: \d+ms"));
     let mut notes: Vec<Note> = Vec::new();
-    for line in text.lines() {
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let line = CHECK_MS.replace_all(line, "check duration: Nms");
         if let Some(found) = PREFIX.captures(&line) {
             let rest = &line[found[0].len()..];
@@ -158,8 +158,9 @@ pub(crate) fn notes(text: &str) -> Vec<Note> {
     notes
 }
 
-/// Takes off the subject's notes what only oneloop prints: the source line with its caret, and a
-/// suggestion where HAProxy has none. What HAProxy prints has to be there.
+/// Takes off the subject's notes what only oneloop prints: indented lines (the source line with its
+/// caret, an explanation), and a suggestion where HAProxy has none. What HAProxy prints has to be
+/// there.
 pub(crate) fn drop_extras(haproxy: &[Note], oneloop: &mut [Note]) {
     static SUGGESTION: LazyLock<Regex> =
         LazyLock::new(|| regex(r"[;,]? *[dD]id you mean '[^']*'(?: maybe)? ?\?\.?$"));
@@ -175,18 +176,8 @@ pub(crate) fn drop_extras(haproxy: &[Note], oneloop: &mut [Note]) {
             }
         }
         let wanted = model.map_or(&[][..], |model| &model.more[..]);
-        let is_caret = |line: &str| {
-            line.contains('^') && line.chars().all(|c| matches!(c, ' ' | '^' | '~' | '|'))
-        };
-        let more = std::mem::take(&mut note.more);
-        for (at, line) in more.iter().enumerate() {
-            let extra = is_caret(line)
-                || more.get(at + 1).is_some_and(|next| is_caret(next))
-                || SUGGESTION.is_match(line);
-            if !extra || wanted.contains(line) {
-                note.more.push(line.clone());
-            }
-        }
+        let extra = |line: &String| line.starts_with("  ") && !wanted.contains(line);
+        note.more.retain(|line| !extra(line));
     }
 }
 
@@ -233,7 +224,7 @@ fn only_oneloops_own_lines_are_dropped() {
     );
     let mut oneloop = notes(
         "[ALERT] 325/101112 (8) : parsing [F:2]: unmatched quote at position 3:\n  bind \"x\n   ^\n\
-         [ALERT] 325/101112 (8) : no such ACL : 'is-ap1'. did you mean 'is-app1' ?\n    use x\n    ^\n",
+         [ALERT] 325/101112 (8) : no such ACL : 'is-ap1'. did you mean 'is-app1' ?\n    use x\n    ^\n  an explanation\n",
     );
     drop_extras(&haproxy, &mut oneloop);
     assert_eq!(oneloop, haproxy);

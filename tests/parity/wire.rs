@@ -168,6 +168,9 @@ fn with_length(head: &Head, bytes: &[u8]) -> Message {
     }
 }
 
+/// What stands before a trailer behind the decoded data.
+const TRAILER: &str = "(trailer) ";
+
 /// Decodes a chunked body: its data with the trailers, and its length on the wire.
 fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut data = Vec::new();
@@ -194,7 +197,8 @@ fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         if line.is_empty() {
             return Some((data, at));
         }
-        data.extend(b"\n(trailer) ");
+        data.push(b'\n');
+        data.extend(TRAILER.as_bytes());
         data.extend(line);
     }
 }
@@ -281,7 +285,12 @@ fn show_message(bytes: &[u8], masks: &Masks, lines: &mut Vec<String>) {
         && !masks.chunks_exact
         && let Some((data, _)) = chunked(body)
     {
-        return show_body(&data, "(chunked) ", lines);
+        let first = lines.len();
+        show_body(&data, "(chunked) ", lines);
+        if masks.names {
+            lower_trailers(&mut lines[first..]);
+        }
+        return;
     }
     show_body(body, "", lines);
 }
@@ -312,6 +321,17 @@ fn show_body(bytes: &[u8], prefix: &str, lines: &mut Vec<String>) {
     }
     for line in bytes.split_inclusive(|&b| b == b'\n') {
         lines.push(format!("{prefix}{}", escape(line)));
+    }
+}
+
+/// Lowers the names of the trailers that `chunked` wrote behind the data.
+fn lower_trailers(lines: &mut [String]) {
+    for line in lines {
+        if let Some((mark, field)) = line.split_once(TRAILER)
+            && let Some((name, value)) = field.split_once(':')
+        {
+            *line = format!("{mark}{TRAILER}{}:{value}", name.to_ascii_lowercase());
+        }
     }
 }
 

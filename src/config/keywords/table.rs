@@ -313,29 +313,79 @@ pub(super) const KEYWORDS: &[Group] = &[
         "keyword 'redispatch' directive is not supported anymore since HAProxy 2.1. Use 'option redispatch'.",
     ),
     gone(
-        "reqadd reqdel reqidel",
+        "reqadd",
         "-XXXX",
-        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request add-header' or 'del-header' instead.",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request add-header' instead.",
     ),
     gone(
-        "reqallow reqiallow reqpass reqipass",
+        "reqdel reqidel",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request del-header' instead.",
+    ),
+    gone(
+        "reqallow reqiallow",
         "-XXXX",
         "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request allow' instead.",
     ),
     gone(
-        "reqdeny reqideny reqtarpit reqitarpit",
+        "reqpass",
+        "-XXXX",
+        "The '*' not supported anymore since HAProxy 2.1.",
+    ),
+    gone(
+        "reqipass",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1.",
+    ),
+    gone(
+        "reqdeny",
+        "-XXXX",
+        "The '*' not supported anymore since HAProxy 2.1. Use 'http-request deny' instead.",
+    ),
+    gone(
+        "reqideny",
         "-XXXX",
         "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request deny' instead.",
     ),
     gone(
-        "cliexp reqrep reqirep",
+        "reqtarpit reqitarpit",
         "-XXXX",
-        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request replace-path' or 'http-request replace-header' instead.",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request tarpit' instead.",
     ),
     gone(
-        "rspadd rspdel rspidel rspdeny rspideny rsprep rspirep srvexp",
+        "reqrep cliexp",
         "-XXXX",
-        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-response add-header', 'del-header', 'deny' or 'replace-header' instead.",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request replace-path', 'http-request replace-uri' or 'http-request replace-header' instead.",
+    ),
+    gone(
+        "reqirep",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-request replace-header' instead.",
+    ),
+    gone(
+        "rspadd",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-response add-header' instead.",
+    ),
+    gone(
+        "rspdel",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-response del-header' .",
+    ),
+    gone(
+        "rspidel",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-response del-header' instead.",
+    ),
+    gone(
+        "rspdeny rspideny",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-response deny' instead.",
+    ),
+    gone(
+        "rsprep rspirep srvexp",
+        "-XXXX",
+        "The '*' directive is not supported anymore since HAProxy 2.1. Use 'http-response replace-header' instead.",
     ),
 ];
 
@@ -519,3 +569,20 @@ pub(super) const GLOBAL_STATS: &[Group] = &[
     yes("maxconn socket timeout", "X----", ANY),
     not("X----", PROCESSES, "bind-process"),
 ];
+
+/// The actions of `http-request` as HAProxy 2.6 lists them; `(*)` stands for what may follow.
+pub(super) const REQUEST_ACTIONS: &str = "wait-for-handshake ot-group set-log-level set-nice use-service sc-inc-gpc(*) \
+     sc-inc-gpc0(*) sc-inc-gpc1(*) sc-set-gpt(*) sc-set-gpt0(*) send-spoe-group do-resolve(*) \
+     cache-use add-acl(*) add-header allow auth capture del-acl(*) del-header del-map(*) deny \
+     disable-l7-retry early-hint normalize-uri redirect reject replace-header replace-path \
+     replace-pathq replace-uri replace-value return set-header set-map(*) set-method set-path \
+     set-pathq set-query set-uri strict-mode tarpit track-sc(*) set-timeout wait-for-body \
+     set-var-fmt(*) set-var(*) unset-var(*) set-dst set-dst-port set-mark set-src \
+     set-src-port set-tos silent-drop set-priority-class set-priority-offset";
+
+/// The same of `http-response`.
+pub(super) const RESPONSE_ACTIONS: &str = "ot-group set-log-level set-nice sc-inc-gpc(*) sc-inc-gpc0(*) sc-inc-gpc1(*) \
+     sc-set-gpt(*) sc-set-gpt0(*) send-spoe-group cache-store add-acl(*) add-header allow \
+     capture del-acl(*) del-header del-map(*) deny redirect replace-header replace-value \
+     return set-header set-map(*) set-status strict-mode track-sc(*) wait-for-body \
+     set-var-fmt(*) set-var(*) unset-var(*) set-mark set-tos silent-drop";

@@ -214,7 +214,7 @@ fn the_gate_speaks_as_haproxy_does() {
         (
             F,
             "reqadd x",
-            "The 'reqadd' directive is not supported anymore since HAProxy 2.1. Use 'http-request add-header' or 'del-header' instead.",
+            "The 'reqadd' directive is not supported anymore since HAProxy 2.1. Use 'http-request add-header' instead.",
         ),
         (
             F,
@@ -304,9 +304,14 @@ fn the_gate_speaks_as_haproxy_does() {
         ),
     ];
     for (section, text, message) in table {
+        let before = if text.starts_with("server") {
+            "[F:1] : "
+        } else {
+            ""
+        };
         assert_eq!(
             said(*section, text),
-            format!("parsing [F:1] : {message}"),
+            format!("{before}parsing [F:1] : {message}"),
             "{text}"
         );
     }
@@ -330,11 +335,6 @@ fn the_gate_speaks_as_haproxy_does() {
             B,
             "default-server chekc",
             "[F:1] : unknown keyword 'chekc'; did you mean 'check' maybe ? Hint: no address was expected for this server.",
-        ),
-        (
-            F,
-            "http-response set-headr a",
-            "parsing [F:1]: 'http-response' expects 'add-header', 'del-header', 'replace-header', 'set-header', but got 'set-headr'. Did you mean 'set-header' maybe ?",
         ),
         (
             B,
@@ -365,6 +365,22 @@ fn the_gate_speaks_as_haproxy_does() {
     ];
     for (section, text, message) in other {
         assert_eq!(said(*section, text), *message, "{text}");
+    }
+    for (text, tail) in [
+        (
+            "http-response set-headr a",
+            "'silent-drop', but got 'set-headr'. Did you mean 'set-header' maybe ?",
+        ),
+        ("http-response zzzz", "'silent-drop', but got 'zzzz'."),
+        (
+            "http-request",
+            "'set-priority-offset', but got '' (missing argument).",
+        ),
+    ] {
+        let told = said(F, text);
+        let rule = text.split(' ').next().unwrap();
+        let start = format!("parsing [F:1]: '{rule}' expects '");
+        assert!(told.starts_with(&start) && told.ends_with(tail), "{told}");
     }
     for (section, text) in [
         (F, "bind :80"),
@@ -431,4 +447,26 @@ fn the_list_has_what_is_supported() {
         assert!(list.lines().any(|one| one == line), "{line}");
     }
     assert!(!list.contains("stick-table"));
+}
+
+#[test]
+fn the_list_of_actions_has_all_of_the_table() {
+    let lists = [
+        (Class::HttpRequest, table::REQUEST_ACTIONS),
+        (Class::HttpResponse, table::RESPONSE_ACTIONS),
+    ];
+    for (class, list) in lists {
+        let names: Vec<&str> = list
+            .split_ascii_whitespace()
+            .map(|name| name.trim_end_matches("(*)"))
+            .collect();
+        for row in rows(class) {
+            let name = row.name.trim_end_matches(['0', '1', '2']);
+            assert!(
+                names.contains(&row.name) || names.contains(&name),
+                "{}",
+                row.name
+            );
+        }
+    }
 }

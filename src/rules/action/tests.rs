@@ -18,7 +18,7 @@ fn request(lines: &[&str], text: &str) -> String {
     around.files.insert("page", b"from a file\n");
     around.files.insert(
         "403",
-        b"HTTP/1.0 403 Forbidden\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n<html>\n",
+        b"HTTP/1.0 403 Forbidden\r\nCache-Control: no-cache\r\n\r\n<html>\n",
     );
     let rules: Vec<_> = lines
         .iter()
@@ -238,8 +238,8 @@ const ANSWERS: &[(&str, &str)] = &[
     ("return content-type text/plain string hi", "200 78 HTTP/1.1 200 OK|content-length: 2|content-type: text/plain|hi"),
     ("return content-type text/plain file page", "200 89 HTTP/1.1 200 OK|content-length: 12|content-type: text/plain|from a file\n"),
     ("return content-type text/plain lf-string %[bin(0a)]", "200 79 HTTP/1.1 200 OK|content-length: 3|content-type: text/plain|%0A"),
-    ("return errorfile 403", "200 89 HTTP/1.0 403 Forbidden|cache-control: no-cache|<html>\n"),
-    ("deny errorfile 403", "403 89 HTTP/1.0 403 Forbidden|cache-control: no-cache|<html>\n"),
+    ("return errorfile 403", "200 74 HTTP/1.0 403 Forbidden|cache-control: no-cache|<html>\n"),
+    ("deny errorfile 403", "403 74 HTTP/1.0 403 Forbidden|cache-control: no-cache|<html>\n"),
     ("redirect location /new", "302 90 HTTP/1.1 302 Found|content-length: 0|location: /new|cache-control: no-cache|"),
     ("redirect location /n%[path] code 301", "301 81 HTTP/1.1 301 Moved Permanently|content-length: 0|location: /n/p|"),
     ("redirect prefix https://a.b", "302 103 HTTP/1.1 302 Found|content-length: 0|location: https://a.b/p?x=1|cache-control: no-cache|"),

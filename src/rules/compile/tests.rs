@@ -330,6 +330,26 @@ fn lacking_actions_are_refused_by_name() {
             "redirect location /x if nope",
             " : error detected in backend 'b' while parsing redirect rule : error in condition: no such ACL : 'nope'.",
         ),
+        (
+            "acl a nbsrv(nope) gt 1",
+            ": unable to find backend 'nope' referenced in arg 1 of ACL keyword 'nbsrv' in proxy 'b'.",
+        ),
+        (
+            "http-request set-header X %[nbsrv(nope)]",
+            ": unable to find backend 'nope' referenced in arg 1 of sample fetch keyword 'nbsrv' in http-request expression in proxy 'b'.",
+        ),
+        (
+            "http-request set-header X %[fe_conn]",
+            ": proxy 'b', referenced in arg 1 of sample fetch keyword 'fe_conn' in http-request expression in proxy 'b', has not frontend capability.",
+        ),
+        (
+            "http-request set-header X 1 if { srv_is_up(b/nope) }",
+            ": unable to find server 'nope' in proxy 'b', referenced in arg 1 of ACL keyword 'srv_is_up' in proxy 'b'.",
+        ),
+        (
+            "http-request set-header X 1 if { srv_is_up(nope/s) }",
+            ": unable to find proxy 'nope' referenced in arg 1 of ACL keyword 'srv_is_up' in proxy 'b'.",
+        ),
         ("redirect location /x if TRUE", ""),
     ] {
         let said =

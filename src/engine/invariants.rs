@@ -1,0 +1,317 @@
+//! What must hold between two turns, whatever happened in them.
+//!
+//! The records point at each other, and counters repeat what the records say; [`Engine::check_invariants`]
+//! walks all of it and names the first disagreement. It is for tests: the simulator calls it after
+//! every turn, so that a fault is caught in the turn that makes it and not when its consequence shows.
+//! It must never change anything, and production never calls it, because it looks at every record.
+//!
+//! Rejected: `debug_assert!` at each place of change. Those know one record at a time; what goes wrong
+//! here goes wrong between two.
+
+use std::collections::HashMap;
+
+use super::deadline::earliest;
+use super::relay::Pipe;
+use super::service::Service;
+use super::{Engine, Subject};
+use crate::base::arena::Key;
+use crate::config::model::Reuse;
+use crate::engine::accept::{Client, ListenerKind};
+use crate::engine::session::Session;
+use crate::engine::upstream::Upstream;
+use crate::net::{Net, Readiness};
+
+/// Fails with a formatted text unless the condition holds.
+macro_rules! ensure {
+    ($holds:expr, $($text:tt)+) => {
+        if !$holds {
+            return Err(format!($($text)+));
+        }
+    };
+}
+
+/// Fails unless two numbers that say the same thing are equal.
+fn same(what: &str, left: usize, right: usize) -> Result<(), String> {
+    ensure!(left == right, "{what}: {left} and {right}");
+    Ok(())
+}
+
+/// The buffers that a pipe holds.
+fn held(pipe: &Pipe) -> usize {
+    let output = pipe.output.iter().flatten().count();
+    output + usize::from(pipe.input.is_some())
+}
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// Holds the engine's records against each other; call it between two turns.
+    ///
+    /// # Errors
+    /// The first disagreement, in words.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.check_sessions()?;
+        self.check_upstreams()?;
+        self.check_counters()?;
+        self.check_timers()?;
+        self.check_run_list()?;
+        self.check_listeners()?;
+        self.check_queues()
+    }
+
+    /// What is left of records and loans; all zero once the last client has gone.
+    ///
+    /// # Errors
+    /// What is still there, in words.
+    pub fn check_drained(&self) -> Result<(), String> {
+        same("clients left", self.clients.len(), 0)?;
+        same("sessions left", self.sessions.len(), 0)?;
+        same("buffers left", self.pool.lent(), 0)?;
+        same("waiters left", self.waiters.len(), 0)?;
+        same("runtime connections left", self.clis.len(), 0)?;
+        let used = self.upstreams.iter().filter(|(_, u)| u.user.is_some());
+        same("server connections in use", used.count(), 0)?;
+        let served: u32 = self.servers.iter().map(|server| server.served).sum();
+        same("slots left", served as usize, 0)
+    }
+
+    /// The door, so that a test can ask its own what it saw.
+    pub fn net_mut(&mut self) -> &mut N {
+        &mut self.net
+    }
+
+    /// Every client and session in words, for the report of a failure.
+    pub fn describe(&self) -> String {
+        let each = self.each_client();
+        let words = each.map(|(key, client, session)| format!("{key:?} {client:?} {session:?}"));
+        words.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Each client with its session, if it has one.
+    fn each_client(&self) -> impl Iterator<Item = (Key<Client>, &Client, Option<&Session>)> {
+        self.clients.iter().map(|(key, client)| {
+            let session = client.session.and_then(|id| self.sessions.get(id));
+            (key, client, session)
+        })
+    }
+
+    /// One session a client at most, and every buffer that is out lies in a session.
+    fn check_sessions(&self) -> Result<(), String> {
+        let mut buffers = 0;
+        let mut sessions = 0;
+        let mut seen = Vec::new();
+        for (key, client, session) in self.each_client() {
+            if let Some(id) = client.session {
+                ensure!(session.is_some(), "{key:?} has no session {id:?}");
+                ensure!(!seen.contains(&id), "{id:?} belongs to two clients");
+                seen.push(id);
+            }
+            let Some(session) = session else { continue };
+            sessions += 1;
+            buffers += held(&session.request) + held(&session.response);
+            for pipe in [&session.request, &session.response] {
+                let gap = pipe.output[0].is_none() && pipe.output[1].is_some();
+                ensure!(!gap, "{key:?}: a second block without a first");
+            }
+            let both = session.upstream.is_some() && session.ticket.is_some();
+            ensure!(
+                !both,
+                "{key:?} waits in a queue and has a server connection"
+            );
+        }
+        same("sessions and their clients", self.sessions.len(), sessions)?;
+        same("buffers lent and buffers held", self.pool.lent(), buffers)
+    }
+
+    /// Keys on both sides agree, and each unused connection lies in one list.
+    fn check_upstreams(&self) -> Result<(), String> {
+        let mut places: HashMap<Key<Upstream>, u32> = HashMap::new();
+        let mut place = |key| *places.entry(key).or_default() += 1;
+        for (key, client, session) in self.each_client() {
+            // A kept connection may have ended: its key is looked up when it is wanted.
+            if let Some(upstream) = client.kept.filter(|key| self.upstreams.contains(*key)) {
+                place(upstream);
+            }
+            let Some(upstream) = session.and_then(|session| session.upstream) else {
+                continue;
+            };
+            place(upstream);
+            let user = self.upstreams.get(upstream).map(|record| record.user);
+            let known = user == Some(Some(key));
+            ensure!(
+                known,
+                "{key:?} uses {upstream:?}, which is used by {user:?}"
+            );
+        }
+        self.idle.iter().for_each(|list| list.each(&mut place));
+        let mut idle = vec![0; self.servers.len()];
+        for (key, record) in self.upstreams.iter() {
+            let count = places.remove(&key).unwrap_or_default();
+            ensure!(count == 1, "{key:?} lies in {count} places");
+            if record.user.is_some() {
+                continue;
+            }
+            idle[record.server.0 as usize] += 1;
+            let told = Readiness::READABLE.0 | Readiness::READ_CLOSED.0 | Readiness::ERROR.0;
+            let ended = record.ready.has(Readiness(told));
+            ensure!(!ended, "{key:?} is kept for reuse and has ended");
+            let backend = self.config.server(record.server).proxy;
+            let reuse = self.config.proxy(backend).reuse;
+            let listed = self.idle[record.server.0 as usize].contains(key);
+            let kept = reuse == Reuse::Never;
+            ensure!(listed != kept, "{key:?} lies in the wrong list");
+        }
+        if let Some(key) = places.keys().next() {
+            return Err(format!("{key:?} is listed and gone"));
+        }
+        ensure!(
+            idle == self.idle_counts,
+            "idle connections {idle:?}, counted {:?}",
+            self.idle_counts
+        );
+        Ok(())
+    }
+
+    /// Counters that repeat what the records say.
+    fn check_counters(&self) -> Result<(), String> {
+        let mut slots = vec![0_u32; self.servers.len()];
+        let mut fronts = vec![0_u32; self.proxies.len()];
+        let mut backs = vec![0_u32; self.proxies.len()];
+        let mut waiting = vec![0_u32; self.proxies.len()];
+        let mut listeners = vec![0_u32; self.listener_connections.len()];
+        for (key, client, session) in self.each_client() {
+            fronts[client.frontend.0 as usize] += 1;
+            listeners[client.listener as usize] += 1;
+            let Some(session) = session else { continue };
+            if session.holds_slot {
+                ensure!(session.server.is_some(), "{key:?} holds a slot nowhere");
+            }
+            if let Some(server) = session.server.filter(|_| session.holds_slot) {
+                slots[server.0 as usize] += 1;
+            }
+            if let Some(backend) = session.backend {
+                backs[backend.0 as usize] += 1;
+                waiting[backend.0 as usize] += u32::from(session.ticket.is_some());
+            }
+        }
+        for (index, server) in self.servers.iter().enumerate() {
+            let held = slots[index] as usize;
+            same("slots taken and held", server.served as usize, held)?;
+            let scur = self.server_stats[index].scur;
+            same("server sessions and slots", scur as usize, held)?;
+        }
+        for (index, stats) in self.proxy_stats.iter().enumerate() {
+            let front = fronts[index] as usize;
+            same("frontend sessions", stats.front.scur as usize, front)?;
+            let back = backs[index] as usize;
+            same("backend sessions", stats.back.scur as usize, back)?;
+            let queue = self.proxies[index].queue.len() as usize;
+            same("queued and counted", stats.queued as usize, queue)?;
+            same("queued and waiting", waiting[index] as usize, queue)?;
+        }
+        ensure!(
+            listeners == self.listener_connections,
+            "connections by listener"
+        );
+        let connections = self.process.connections as usize;
+        same("connections", connections, self.clients.len())
+    }
+
+    /// Every record that waits has a promise no later than its deadline.
+    fn check_timers(&self) -> Result<(), String> {
+        for (key, client, session) in self.each_client() {
+            if client.on_run_list {
+                continue;
+            }
+            let armed = self.wheel.armed_at(client.timer);
+            if let Some((due, limit)) = earliest(self.config, client, session) {
+                ensure!(
+                    armed.is_some_and(|at| at <= due),
+                    "{key:?} in {:?} is due at {due} by {limit:?}, promised {armed:?}",
+                    client.phase
+                );
+            }
+        }
+        for (key, cli) in self.clis.iter() {
+            let (timer, due) = cli.promise();
+            let armed = self.wheel.armed_at(timer);
+            ensure!(armed.is_some_and(|at| at <= due), "{key:?} has no promise");
+        }
+        for (index, probe) in self.probes.iter().enumerate() {
+            let Some(probe) = probe else { continue };
+            let (timer, due) = probe.promise();
+            let lives = (probe.state.runs() || probe.is_running()) && !self.stopping;
+            let armed = self.wheel.armed_at(timer);
+            ensure!(
+                !lives || armed.is_some_and(|at| at <= due),
+                "the check of server {index} is due at {due}, promised {armed:?}"
+            );
+        }
+        let idle = self.idle.iter().any(|list| !list.is_empty());
+        let purge = self.wheel.armed_at(self.purge_timer).is_some();
+        ensure!(!idle || purge, "idle connections and nobody to close them");
+        let records = self.clients.len() + self.clis.len() + self.probes.iter().flatten().count();
+        same("timers and records", self.wheel.len(), records + 3)
+    }
+
+    /// Who is marked is listed, once, and who is listed is marked.
+    fn check_run_list(&self) -> Result<(), String> {
+        let mut listed = Vec::new();
+        for subject in &self.run_list {
+            if let Subject::Client(key) = *subject {
+                ensure!(!listed.contains(&key), "{key:?} is on the run list twice");
+                listed.push(key);
+            }
+        }
+        for (key, client) in self.clients.iter() {
+            let marked = client.on_run_list;
+            ensure!(marked == listed.contains(&key), "{key:?} marked: {marked}");
+        }
+        Ok(())
+    }
+
+    /// A listener that rests has somebody who will wake it.
+    fn check_listeners(&self) -> Result<(), String> {
+        for (index, record) in self.listeners.iter().enumerate() {
+            if !record.paused || self.stopping {
+                continue;
+            }
+            let full = match record.kind {
+                ListenerKind::Proxy(proxy) => {
+                    let stats = &self.proxy_stats[proxy.0 as usize];
+                    stats.paused
+                        || self.clients.is_full()
+                        || self.listener_connections[index] >= record.maxconn
+                        || stats.front.scur >= self.proxies[proxy.0 as usize].maxconn
+                }
+                ListenerKind::Stats(_) => self.clis.is_full(),
+            };
+            let timer = self.wheel.armed_at(self.accept_timer).is_some();
+            ensure!(full || timer, "listener {index} rests for ever");
+            ensure!(
+                self.accept_paused,
+                "listener {index} rests and nobody knows"
+            );
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for a slot while one is free.
+    fn check_queues(&self) -> Result<(), String> {
+        for proxy in &self.config.proxies {
+            let record = &self.proxies[proxy.id.0 as usize];
+            if record.queue.is_empty() || self.freed.contains(&proxy.id) {
+                continue;
+            }
+            let own = &self.servers[proxy.servers.start as usize..proxy.servers.end as usize];
+            let serves = |s: &&crate::balance::server::Server| {
+                s.usable() && s.effective_weight() > 0 && (!s.backup || record.group.active() == 0)
+            };
+            let free = own.iter().filter(serves).find(|s| !s.is_full());
+            let waits = record.queue.len();
+            let name = &proxy.name;
+            // Only the first backup serves unless all of them do.
+            let certain = free.is_some_and(|server| !server.backup);
+            ensure!(!certain, "{waits} wait in {name} while a server is free");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,411 @@
+//! What one seed stands for: a configuration, unkindnesses, and what everybody will say.
+
+use crate::net::Faults;
+use crate::rng::Rng;
+use crate::wire::{body, chunked};
+
+/// How an answer's body ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    Length,
+    Chunked,
+    UntilClose,
+    None,
+}
+
+/// What goes wrong with an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mishap {
+    None,
+    /// The server closes without a byte.
+    CloseUnanswered,
+    /// It breaks without a byte.
+    ResetUnanswered,
+    /// So much of the answer (per mille), then the end, or a reset.
+    Cut(u64, bool),
+    /// No HTTP.
+    Garbage,
+    /// Nothing, for ever.
+    Silence,
+}
+
+/// One request and its answer, as all ends of a run know it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub id: u64,
+    pub method: &'static str,
+    pub minor: u8,
+    pub prefix: &'static str,
+    pub close: bool,
+    pub up: Option<u64>,
+    pub up_chunk: Option<usize>,
+    pub expect: bool,
+    pub status: u16,
+    pub framing: Framing,
+    pub down: u64,
+    pub down_chunk: usize,
+    pub decorated: bool,
+    pub interim: u64,
+    /// The answer says that the server will close.
+    pub server_closes: bool,
+    /// The server answers when the head has come, not waiting for the body.
+    pub early: bool,
+    pub mishap: Mishap,
+    /// The answer turns the connection into a tunnel.
+    pub upgrade: bool,
+}
+
+impl Plan {
+    /// The request as the client sends it: the head, then the body.
+    pub fn request(&self) -> Vec<u8> {
+        let mut out = format!(
+            "{} {}/r/{} HTTP/1.{}\r\nHost: sim\r\nX-Id: {}\r\n",
+            self.method, self.prefix, self.id, self.minor, self.id
+        );
+        if self.close {
+            out += "Connection: close\r\n";
+        }
+        if self.expect {
+            out += "Expect: 100-continue\r\n";
+        }
+        if self.upgrade {
+            out += "Connection: upgrade\r\nUpgrade: sim\r\n";
+        }
+        let body = body(self.id, true, self.up.unwrap_or_default());
+        let body = match (self.up, self.up_chunk) {
+            _ if self.upgrade => Vec::new(),
+            (Some(_), Some(size)) => {
+                out += "Transfer-Encoding: chunked\r\n";
+                chunked(&body, size, self.decorated)
+            }
+            (Some(length), None) => {
+                out += &format!("Content-Length: {length}\r\n");
+                body
+            }
+            (None, _) => Vec::new(),
+        };
+        out += "\r\n";
+        let mut out = out.into_bytes();
+        out.extend_from_slice(&body);
+        out
+    }
+
+    /// The answer as the server sends it.
+    pub fn answer(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for _ in 0..self.interim {
+            out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\nLink: </s>\r\n\r\n");
+        }
+        let (id, status) = (self.id, self.status);
+        if self.upgrade {
+            let head = format!(
+                "HTTP/1.1 101 Switching\r\nX-Id: {id}\r\nConnection: upgrade\r\nUpgrade: sim\r\n\r\n"
+            );
+            out.extend_from_slice(head.as_bytes());
+            return out;
+        }
+        let mut head = format!("HTTP/1.1 {status} Sim\r\nX-Id: {id}\r\n");
+        if self.server_closes || self.framing == Framing::UntilClose {
+            head += "Connection: close\r\n";
+        }
+        let mut body = body(id, false, self.down);
+        match self.framing {
+            Framing::Length => head += &format!("Content-Length: {}\r\n", self.down),
+            Framing::Chunked => {
+                head += "Transfer-Encoding: chunked\r\n";
+                body = chunked(&body, self.down_chunk, self.decorated);
+            }
+            Framing::UntilClose | Framing::None => {}
+        }
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        if self.method != "HEAD" && self.framing != Framing::None {
+            out.extend_from_slice(&body);
+        }
+        out
+    }
+}
+
+/// What is odd about a client, at its last request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Quirk {
+    None,
+    /// Half a head and then nothing.
+    StallsInHead,
+    /// Half a head and then the end of its side.
+    EndsInHead,
+    /// Not HTTP at all.
+    Garbage,
+    /// It breaks off in the middle of its request.
+    BreaksOff,
+    /// It leaves as soon as it has sent everything.
+    Leaves,
+    /// It stops reading.
+    StopsReading,
+}
+
+/// What one client will do.
+pub struct Script {
+    pub door: usize,
+    pub starts_at: u64,
+    pub ids: Vec<u64>,
+    /// Requests that may be on their way at once.
+    pub depth: usize,
+    pub half_close: bool,
+    pub quirk: Quirk,
+    pub tcp: bool,
+    /// What it does when all is answered: 0 closes, 1 breaks, 2 waits for the engine.
+    pub last: u64,
+}
+
+/// One seed.
+pub struct Scenario {
+    pub text: String,
+    pub faults: Faults,
+    pub clean: bool,
+    pub tcp: bool,
+    pub idle_close: bool,
+    pub stop_at: Option<u64>,
+    pub servers_flip: bool,
+    pub wishes: bool,
+    pub plans: Vec<Plan>,
+    pub scripts: Vec<Script>,
+}
+
+impl Scenario {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let clean = rng.permille(350);
+        let tcp = rng.permille(180);
+        let faults = faults(&mut rng, clean);
+        let dirty = |rng: &mut Rng, share| !clean && rng.permille(share);
+        let mishaps = dirty(&mut rng, 400);
+        let quirks = dirty(&mut rng, 400);
+        let servers_flip = dirty(&mut rng, 200);
+        let http_close = rng.permille(120);
+        let mut scenario = Self {
+            text: configuration(&mut rng, tcp, http_close, servers_flip),
+            faults,
+            clean,
+            tcp,
+            idle_close: dirty(&mut rng, 400),
+            stop_at: dirty(&mut rng, 150).then(|| rng.between(1, 300)),
+            servers_flip,
+            wishes: dirty(&mut rng, 200),
+            plans: Vec::new(),
+            scripts: Vec::new(),
+        };
+        let clients = rng.between(1, 9);
+        for _ in 0..clients {
+            scenario.add_client(&mut rng, mishaps, quirks, http_close);
+        }
+        scenario
+    }
+
+    fn add_client(&mut self, rng: &mut Rng, mishaps: bool, quirks: bool, http_close: bool) {
+        let count = match self.tcp || http_close {
+            true => 1,
+            false => rng.pick(&[1, 2, 3, 8]),
+        };
+        let mut ids = Vec::new();
+        for at in 0..count {
+            let id = self.plans.len() as u64;
+            ids.push(id);
+            let mut plan = plan(rng, id, at + 1 == count);
+            if mishaps && rng.permille(300) {
+                plan.mishap = rng.pick(&[
+                    Mishap::CloseUnanswered,
+                    Mishap::ResetUnanswered,
+                    Mishap::Cut(300, false),
+                    Mishap::Cut(30, false),
+                    Mishap::Cut(700, true),
+                    Mishap::Garbage,
+                    Mishap::Silence,
+                ]);
+                // An answer that ends with its connection cannot be seen to be cut.
+                if plan.framing == Framing::UntilClose {
+                    plan.framing = Framing::Length;
+                }
+            }
+            if self.tcp {
+                plan.mishap = Mishap::None;
+                plan.up.get_or_insert(0);
+            }
+            self.plans.push(plan);
+        }
+        let quirk = match quirks && rng.permille(400) {
+            true => rng.pick(&[
+                Quirk::StallsInHead,
+                Quirk::EndsInHead,
+                Quirk::Garbage,
+                Quirk::BreaksOff,
+                Quirk::Leaves,
+                Quirk::StopsReading,
+            ]),
+            false => Quirk::None,
+        };
+        self.scripts.push(Script {
+            door: rng.below(2) as usize,
+            starts_at: rng.below(60),
+            ids,
+            depth: rng.pick(&[1, 1, 2, 8]),
+            half_close: rng.permille(100),
+            quirk,
+            tcp: self.tcp,
+            last: rng.below(3),
+        });
+    }
+}
+
+fn size(rng: &mut Rng) -> u64 {
+    let most = rng.pick(&[1, 10, 10, 300, 300, 3_000, 20_000, 60_000]);
+    rng.between(0, most)
+}
+
+fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
+    let method = rng.pick(&["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT"]);
+    let carries = matches!(method, "POST" | "PUT");
+    let upgrade = last && method == "GET" && rng.permille(80);
+    let status = rng.pick(&[200, 200, 200, 404, 204, 304]);
+    let mut framing = match status {
+        204 | 304 => Framing::None,
+        _ => rng.pick(&[Framing::Length, Framing::Length, Framing::Chunked]),
+    };
+    if last && status == 200 && rng.permille(150) {
+        framing = Framing::UntilClose;
+    }
+    Plan {
+        id,
+        method,
+        minor: if last && !upgrade && rng.permille(100) {
+            0
+        } else {
+            1
+        },
+        prefix: rng.pick(&["", "", "/app1", "/app2"]),
+        close: last && rng.permille(200) && !upgrade,
+        up: (carries || upgrade).then(|| size(rng)),
+        up_chunk: (carries && rng.permille(400)).then(|| rng.between(1, 5_000) as usize),
+        expect: carries && rng.permille(150),
+        status,
+        framing,
+        down: if framing == Framing::None {
+            0
+        } else {
+            size(rng)
+        },
+        down_chunk: rng.between(1, 5_000) as usize,
+        decorated: rng.permille(200),
+        interim: if rng.permille(100) {
+            rng.between(1, 3)
+        } else {
+            0
+        },
+        server_closes: rng.permille(100),
+        early: last && carries && rng.permille(150),
+        mishap: Mishap::None,
+        upgrade,
+    }
+    .fixed()
+}
+
+impl Plan {
+    /// Makes a plan say one thing only.
+    fn fixed(mut self) -> Self {
+        if self.minor == 0 {
+            self.up_chunk = None;
+            self.expect = false;
+        }
+        if self.upgrade {
+            self.up_chunk = None;
+            self.status = 101;
+        }
+        if self.early {
+            self.server_closes = false;
+            if self.framing == Framing::UntilClose {
+                self.framing = Framing::Length;
+            }
+        }
+        self
+    }
+}
+
+fn faults(rng: &mut Rng, clean: bool) -> Faults {
+    let some = |rng: &mut Rng, shares: &[u64]| rng.pick(shares);
+    let mut faults = Faults {
+        short_recv: some(rng, &[0, 100, 500]),
+        short_send: some(rng, &[0, 100, 500]),
+        false_ready: some(rng, &[0, 0, 100]),
+        only_changed: some(rng, &[0, 300]),
+        stale: some(rng, &[0, 100]),
+        emfile: some(rng, &[0, 0, 100]),
+        small_windows: rng.permille(200),
+        log_full: some(rng, &[0, 0, 200]),
+        log_fails: some(rng, &[0, 0, 100]),
+        ..Faults::default()
+    };
+    if !clean {
+        faults.abandoned = some(rng, &[0, 0, 100]);
+        faults.watch_fails = some(rng, &[0, 0, 0, 30]);
+        faults.refuse_at_once = some(rng, &[0, 0, 100, 600]);
+        faults.refuse_late = some(rng, &[0, 0, 100, 600]);
+        faults.connect_silent = some(rng, &[0, 0, 100]);
+        faults.server_reset = some(rng, &[0, 0, 50]);
+        faults.client_reset = some(rng, &[0, 0, 50]);
+    }
+    faults
+}
+
+fn configuration(rng: &mut Rng, tcp: bool, http_close: bool, checks: bool) -> String {
+    let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
+    text += &format!("  maxconn {}\n", rng.pick(&[2, 20, 100]));
+    if rng.permille(300) {
+        text += "  tune.bufsize 2048\n  tune.maxrewrite 1024\n";
+    }
+    text += if tcp {
+        "defaults\n  mode tcp\n  option tcplog\n"
+    } else {
+        "defaults\n  mode http\n  option httplog\n  option forwardfor\n"
+    };
+    text += "  log global\n  timeout connect 500\n  timeout client 3s\n  timeout server 3s\n";
+    text += "  timeout queue 60s\n  timeout http-request 2s\n  timeout http-keep-alive 2s\n";
+    if http_close && !tcp {
+        text += "  option httpclose\n";
+    } else if !tcp {
+        text += rng.pick(&["", "", "", "  option http-server-close\n"]);
+        text += rng.pick(&[
+            "",
+            "",
+            "  http-reuse never\n",
+            "  http-reuse always\n",
+            "  http-reuse aggressive\n",
+        ]);
+    }
+    text += rng.pick(&["", "", "  option redispatch\n"]);
+    text += rng.pick(&["", "", "  retries 1\n", "  retries 0\n"]);
+    for (index, port) in [8001, 8002].into_iter().enumerate() {
+        text += &format!("frontend f{index}\n  bind 127.0.0.1:{port}\n");
+        text += rng.pick(&["", "", "  maxconn 3\n"]);
+        if !tcp {
+            text += "  acl app1 path_beg /app1\n  use_backend b1 if app1\n";
+            text += "  use_backend b2 if { path_beg /app2 }\n";
+        }
+        text += "  default_backend b0\n";
+    }
+    for (backend, servers) in [(0, 2), (1, 1), (2, 3)] {
+        text += &format!("backend b{backend}\n");
+        text += rng.pick(&["", "  balance roundrobin\n"]);
+        if backend == 1 && !tcp {
+            text += "  http-request replace-path /app1(/)?(.*) /\\2\n";
+            text += "  http-request set-header x-seen yes\n";
+            text += "  http-response set-header x-out yes\n";
+        }
+        let limit = rng.pick(&["", "", " maxconn 1", " maxconn 2"]);
+        for server in 0..servers {
+            let port = 9000 + backend * 10 + server;
+            text += &format!("  server s{server} 127.0.0.1:{port}{limit}");
+            text += if checks { " check inter 40\n" } else { "\n" };
+        }
+    }
+    text
+}
