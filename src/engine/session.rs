@@ -420,8 +420,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let http = session.txn.http;
         // A server that answered before the request had left must not be reused: what is unsent
         // belongs to this request.
-        let reusable =
-            reusable && session.response.input.is_none() && session.request.is_flushed();
+        let reusable = reusable && session.response.input.is_none() && session.request.is_flushed();
         let server = session.server;
         if let Some(backend) = session.backend {
             let stats = &mut self.proxy_stats[backend.0 as usize].back;
