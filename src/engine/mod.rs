@@ -274,6 +274,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
+    /// Fills each buffer with this byte before it is used (`-dM`).
+    pub fn fill_buffers(&mut self, byte: u8) {
+        self.pool.fill_with(byte);
+    }
+
     /// One turn of the loop; `None` while the process lives.
     pub fn turn(&mut self) -> Option<Exit> {
         let until = if self.run_list.is_empty() {

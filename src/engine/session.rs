@@ -283,16 +283,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Sends what is left of an answer of our own.
     pub(crate) fn send_answer(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        let sent = session.response.sent;
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,
         };
-        match flush(
+        let flushed = flush(
             &mut self.net,
             &mut self.pool,
             &mut to,
             &mut session.response,
-        ) {
+        );
+        if session.response.sent > sent {
+            client.active_ms = self.now.ms;
+        }
+        match flushed {
             Sent::All => {
                 client.phase = Phase::Finish;
                 Flow::Again
@@ -420,8 +425,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let http = session.txn.http;
         // A server that answered before the request had left must not be reused: what is unsent
         // belongs to this request.
-        let reusable =
-            reusable && session.response.input.is_none() && session.request.is_flushed();
+        let reusable = reusable && session.response.input.is_none() && session.request.is_flushed();
         let server = session.server;
         if let Some(backend) = session.backend {
             let stats = &mut self.proxy_stats[backend.0 as usize].back;
