@@ -495,7 +495,11 @@ pub(crate) fn source_of(body: Body) -> Source {
     }
 }
 
+/// The means are of what a server answered: a request that none did says nothing of them.
 fn add_times(stats: &mut super::stats::Counters, txn: &Txn) {
+    if txn.timer_connect() < 0 || (txn.http && txn.timer_response() < 0) {
+        return;
+    }
     stats.qtime.add(txn.timer_queue());
     stats.ctime.add(txn.timer_connect());
     stats.rtime.add(txn.timer_response());
