@@ -951,3 +951,34 @@ fn no_text_makes_it_panic() {
         }
     }
 }
+
+#[test]
+fn the_command_line_names_the_peer_and_forgives_names() {
+    let text = "global\n localpeer y\n.notice \"$HAPROXY_LOCALPEER\"\n\
+                backend b\n timeout connect 1s\n timeout server 1s\n server s nowhere:80\n";
+    let options = LoadOptions {
+        local_peer: Some("x".to_owned()),
+        ignore_resolution: true,
+        ..LoadOptions::default()
+    };
+    let loaded = load_with(text, &options);
+    let told: Vec<&str> = loaded
+        .diagnostics
+        .list()
+        .iter()
+        .map(|one| one.message.as_str())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "'localpeer' ignored since it is already set by using the '-L' command line argument.",
+            "'x'.",
+            "'server b/s' : could not resolve address 'nowhere', disabling server.",
+        ]
+    );
+    assert!(loaded.config.unwrap().servers[0].disabled);
+    let loaded = load_text(text);
+    let told = &loaded.diagnostics.list()[0];
+    assert_eq!(told.message, "'y'.");
+    assert!(loaded.config.is_none());
+}

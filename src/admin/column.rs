@@ -44,8 +44,8 @@ columns! {
     Wredis "wredis" "MCP" "Requests sent to another server than first chosen";
     Status "status" "SGP" "State of the proxy or server";
     Weight "weight" "MaP" "Weight in use; a backend's is the sum of its servers'";
-    Act "act" "SGP" "Active servers in use (of a server: 1 when active)";
-    Bck "bck" "SGP" "Backup servers in use (of a server: 1 when backup)";
+    Act "act" "MGP" "Active servers in use (of a server: 1 when active)";
+    Bck "bck" "MGP" "Backup servers in use (of a server: 1 when backup)";
     Chkfail "chkfail" "MCP" "Health checks that failed while the server was up";
     Chkdown "chkdown" "MCP" "Times it went down";
     Lastchg "lastchg" "MAP" "Seconds since it last went up or down";

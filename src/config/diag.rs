@@ -40,6 +40,36 @@ pub struct Place {
     pub span: Option<Span>,
 }
 
+impl Place {
+    /// Narrows the span of a word to its byte `at`, if the word stands in the source as it was
+    /// read: plain, or in one pair of quotes without escapes.
+    #[must_use]
+    pub fn pointing_at(mut self, word: &[u8], at: Option<usize>) -> Self {
+        let (Some(at), Some(span)) = (at, self.span) else {
+            return self;
+        };
+        let written = self.source.get(span.start as usize..span.end as usize);
+        let inner = written.and_then(|written| match written {
+            [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => Some(inner),
+            _ => None,
+        });
+        let before = if written == Some(word) {
+            0
+        } else if inner == Some(word) {
+            1
+        } else {
+            return self;
+        };
+        let at = u32::try_from(at.min(word.len())).unwrap_or(0);
+        let start = span.start + before + at;
+        self.span = Some(Span {
+            start,
+            end: start + 1,
+        });
+        self
+    }
+}
+
 /// How much a message matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Severity {
@@ -395,6 +425,31 @@ mod tests {
             render("bind", None),
             "parsing [/etc/x.cfg:9] : unknown keyword 'bindd'\n  bind\n  did you mean 'bind' maybe ?"
         );
+    }
+
+    #[test]
+    fn a_byte_of_a_word_can_be_shown() {
+        let table: [(&str, &[u8], Option<usize>, (u32, u32)); 6] = [
+            ("a bcd", b"bcd", Some(1), (3, 4)),
+            ("a bcd", b"bcd", None, (2, 5)),
+            ("a bcd", b"bcd", Some(9), (5, 6)),
+            ("a \"b c\"", b"b c", Some(1), (4, 5)),
+            ("a 'b c'", b"b c", Some(1), (4, 5)),
+            ("a \"b\\\"\"", b"b\"", Some(1), (2, 7)),
+        ];
+        for (source, word, at, (start, end)) in table {
+            let place = Place {
+                file: FileId(0),
+                line: 1,
+                source: source.as_bytes().into(),
+                span: Some(Span {
+                    start: 2,
+                    end: u32::try_from(source.len()).unwrap(),
+                }),
+            };
+            let span = place.pointing_at(word, at).span;
+            assert_eq!(span, Some(Span { start, end }), "{source}");
+        }
     }
 
     #[test]

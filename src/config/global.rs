@@ -42,7 +42,14 @@ const BUFFER_MIN: i64 = 1000;
 const BUFFER_MAX: i64 = 256 << 20;
 
 /// Runs `setenv`, `presetenv`, `unsetenv` and `resetenv`; leaves other lines alone.
-pub(super) fn change_environment(line: &Line, variables: &mut Variables, found: &mut Diagnostics) {
+///
+/// `localpeer_is_set`: `-L` has named the local peer, and a `localpeer` line changes nothing.
+pub(super) fn change_environment(
+    line: &Line,
+    localpeer_is_set: bool,
+    variables: &mut Variables,
+    found: &mut Diagnostics,
+) {
     let keyword = line.word(0);
     let mut refuse = |index: usize, message: String| {
         found
@@ -86,7 +93,11 @@ pub(super) fn change_environment(line: &Line, variables: &mut Variables, found: 
                 variables.unset(&word.text);
             }
         }
-        "localpeer" if !line.bytes(1).is_empty() => {
+        "localpeer" if localpeer_is_set && line.words.len() == 2 => {
+            let message = "'localpeer' ignored since it is already set by using the '-L' command line argument.";
+            found.warning(line.at(0), message);
+        }
+        "localpeer" if !line.bytes(1).is_empty() && !localpeer_is_set => {
             variables.set(b"HAPROXY_LOCALPEER", line.bytes(1));
         }
         "resetenv" => {

@@ -2,8 +2,9 @@
 //!
 //! One line is one or several commands parted by `;`. Without `prompt` the connection closes after
 //! the commands of what came in one go have been answered, as HAProxy's does; with it, each answer
-//! is followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
-//! slow reader costs one answer and no more. Changes are applied between two commands.
+//! is followed by `> `. A line runs only when nothing of earlier answers is still unsent, so that
+//! a slow reader costs the answers to one line and no more. Changes are applied between two
+//! commands.
 
 use super::accept::ListenerKind;
 use super::service::{Caller, Outcome, Service, SeverityOutput};
@@ -27,6 +28,9 @@ pub struct Cli {
     input: Vec<u8>,
     output: Vec<u8>,
     sent: usize,
+    /// Commands whose line ended in `<<`: they run when the empty line that ends their payload has
+    /// come.
+    pending: Option<Vec<u8>>,
     /// The client has ended its side.
     ended: bool,
     /// A whole line has been answered: without `prompt` that was all.
@@ -73,6 +77,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,
+            pending: None,
             ended: false,
             answered: false,
             quit: false,
@@ -125,13 +130,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             if let Some(end) = cli.input.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = cli.input.drain(..=end).collect();
-                self.run_line(key, line.strip_suffix(b"\n").unwrap_or(&line));
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                self.take_line(key, line.strip_suffix(b"\r").unwrap_or(line));
                 continue;
             }
             let Some(cli) = self.clis.get_mut(key) else {
                 return;
             };
-            if cli.answered && !cli.caller.interactive {
+            if cli.answered && !cli.caller.interactive && cli.pending.is_none() {
                 return self.close_cli(key);
             }
             if cli.ended || cli.input.len() > INPUT_MAX {
@@ -162,6 +168,26 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(cli) = self.clis.get(key) {
             self.wheel
                 .promise(cli.timer, cli.active_ms + u64::from(cli.caller.timeout_ms));
+        }
+    }
+
+    /// A whole line: commands to run, or a line of payload. No command takes a payload yet, but its
+    /// lines must not be taken for commands.
+    fn take_line(&mut self, key: Key<Cli>, line: &[u8]) {
+        let Some(cli) = self.clis.get_mut(key) else {
+            return;
+        };
+        match (&cli.pending, before_payload(line)) {
+            (Some(_), _) if line.is_empty() => {
+                let commands = cli.pending.take().unwrap_or_default();
+                return self.run_line(key, &commands);
+            }
+            (Some(_), _) => {}
+            (None, Some(commands)) => cli.pending = Some(commands.to_vec()),
+            (None, None) => return self.run_line(key, line),
+        }
+        if cli.caller.interactive {
+            cli.output.extend_from_slice(b"+ ");
         }
     }
 
@@ -237,9 +263,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 }
 
+/// What stands before a `<<` that ends a line, when it is a word of its own.
+fn before_payload(line: &[u8]) -> Option<&[u8]> {
+    let before = line.trim_ascii_end().strip_suffix(b"<<")?;
+    let alone = before.last().is_none_or(u8::is_ascii_whitespace);
+    alone.then_some(before)
+}
+
 /// The commands of a line, parted by `;` (a backslash before it makes it an ordinary byte).
 fn split_commands(line: &[u8]) -> Vec<Vec<u8>> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut commands = vec![Vec::new()];
     let mut bytes = line.iter().copied().peekable();
     while let Some(byte) = bytes.next() {

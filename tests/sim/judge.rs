@@ -2,7 +2,7 @@
 
 use crate::model::{Client, Model, Outcome};
 use crate::net::Faults;
-use crate::scenario::{Mishap, Plan, Quirk};
+use crate::scenario::{Framing, Mishap, Plan, Quirk};
 
 /// What of a run excuses what.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +153,11 @@ pub fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), Strin
             let right = match outcome {
                 Outcome::Answered => {
                     let plan = &model.plans[id];
-                    let normal = letters == "----" || plan.upgrade;
+                    // An answer that ends with its connection may have come whole and still be
+                    // cut; a client that has its answer may leave in the middle of its body.
+                    let open = plan.framing == Framing::UntilClose && model.faults.server_reset > 0;
+                    let left = plan.early && letters == "CD--";
+                    let normal = letters == "----" || plan.upgrade || open || left;
                     normal && status == plan.status.to_string()
                 }
                 Outcome::Own(own) => status == own.to_string() && letters != "----",

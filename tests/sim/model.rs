@@ -355,7 +355,7 @@ impl Model {
         let Some(conn) = self.conns.get_mut(&sock) else {
             return Ok(());
         };
-        if conn.busy || core.now < core.socks[sock].last_at {
+        if conn.busy || core.now < core.socks[sock].data_at {
             return Err(format!("a second request on its way: {}", head.line));
         }
         let id = head
@@ -451,7 +451,7 @@ impl Model {
                 if plan.server_closes || plan.framing == crate::scenario::Framing::UntilClose {
                     let delay = core.rng.pick(&[0, 0, 3]);
                     core.far_fin(sock, delay, true);
-                } else if self.idle_close && core.rng.permille(300) {
+                } else if self.idle_close && !plan.early && core.rng.permille(300) {
                     let delay = core.rng.between(0, 40);
                     core.far_fin(sock, delay, true);
                 }
@@ -577,7 +577,8 @@ fn start_tcp(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize) {
 fn start_server_tunnel(core: &mut Core, conn: &mut Conn, plan: &Plan, sock: usize) {
     conn.tunnel = Some(Reader::new(Stage::UntilClose, plan.id, true));
     core.transmit(sock, &body(plan.id, false, plan.down));
-    if core.rng.permille(300) {
+    // A server that ends an upgraded connection ends it whole; in TCP mode it ends its half.
+    if !plan.upgrade && core.rng.permille(300) {
         core.far_fin(sock, 1, false);
     }
 }

@@ -77,7 +77,9 @@ pub struct Sock {
     told_end: bool,
     /// The wait that told it last: its edge may be acted on after a receive.
     told_in: u64,
-    pub last_at: u64,
+    last_at: u64,
+    /// When the last bytes of the far end arrive.
+    pub data_at: u64,
 }
 
 /// What happens at some moment.
@@ -180,6 +182,9 @@ impl Core {
     fn in_order(&mut self, sock: usize, delay: u64, event: Event) {
         let at = (self.now + delay).max(self.socks[sock].last_at);
         self.socks[sock].last_at = at;
+        if matches!(event, Event::Arrive(..)) {
+            self.socks[sock].data_at = at;
+        }
         self.at(at - self.now, event);
     }
 
@@ -252,6 +257,7 @@ impl Core {
             told_end: false,
             told_in: 0,
             last_at: 0,
+            data_at: 0,
         });
         self.socks.len() - 1
     }
