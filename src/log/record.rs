@@ -194,8 +194,8 @@ pub struct Txn {
     pub request_cookie: RequestCookie,
     /// The fourth letter of `%tsc`.
     pub response_cookie: ResponseCookie,
-    /// The request line as received, without its end, cut to `tune.http.logurilen` less one; empty for a
-    /// request that could not be read (`<BADREQ>`).
+    /// The request line as received, without its end, cut to `tune.http.logurilen` less one; empty
+    /// for a request that could not be read (`<BADREQ>`).
     pub request_line: Vec<u8>,
     /// `capture request header`, in order of declaration.
     pub request_captures: Captures,
