@@ -281,7 +281,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// One turn of the loop; `None` while the process lives.
     pub fn turn(&mut self) -> Option<Exit> {
-        let until = if self.run_list.is_empty() {
+        let until = if self.run_list.is_empty() && self.freed.is_empty() {
             self.wheel.next()
         } else {
             Some(0)

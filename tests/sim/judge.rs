@@ -1,23 +1,23 @@
 //! Whether what became of every request is what may become of it.
 
 use crate::model::{Client, Model, Outcome};
-use crate::net::Faults;
 use crate::scenario::{Framing, Mishap, Plan, Quirk};
+use crate::state::Faults;
 
 /// What of a run excuses what.
 #[derive(Clone, Copy, Debug)]
-pub struct Excuses {
-    pub clean: bool,
-    pub tcp: bool,
-    pub idle_close: bool,
-    pub stopped: bool,
-    pub servers_flip: bool,
-    pub wishes: bool,
-    pub faults: Faults,
+pub(crate) struct Excuses {
+    pub(crate) clean: bool,
+    pub(crate) tcp: bool,
+    pub(crate) idle_close: bool,
+    pub(crate) stopped: bool,
+    pub(crate) servers_flip: bool,
+    pub(crate) wishes: bool,
+    pub(crate) faults: Faults,
 }
 
 /// Holds every outcome against its plan; says the first that may not be.
-pub fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
+pub(crate) fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
     for (index, client) in model.clients.iter().enumerate() {
         let mut kept = true;
         for (at, outcome) in client.outcomes.iter().copied().enumerate() {
@@ -110,7 +110,7 @@ fn allowed(
 }
 
 /// Holds the log lines against what was answered.
-pub fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), String> {
+pub(crate) fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), String> {
     let mut counted = 0;
     let mut by_id: Vec<Option<String>> = vec![None; model.plans.len()];
     for line in lines {

@@ -10,11 +10,12 @@ mod model;
 mod net;
 mod rng;
 mod scenario;
+mod state;
 mod wire;
 
 use judge::Excuses;
 use model::Model;
-use net::{Fake, Far, Mutation};
+use net::Fake;
 use oneloop::config::host;
 use oneloop::config::model::{Config, ServerId};
 use oneloop::config::{LoadOptions, Source, load};
@@ -23,6 +24,7 @@ use oneloop::engine::service::{Caller, Command, Limits, Outcome, Service, View};
 use oneloop::engine::{Engine, Exit};
 use rng::Rng;
 use scenario::Scenario;
+use state::{Event, Far, Mutation};
 
 /// A run of any seed is over long before.
 const TURNS_MAX: u32 = 200_000;
@@ -131,7 +133,7 @@ fn live(engine: &mut Simulated<'_>, seed: u64, excuses: &Excuses) -> Result<(), 
         if idle == 0 && !stopping {
             stopping = true;
             let signal = oneloop::net::Signal::SoftStop;
-            fake.core.at(0, net::Event::Signal(signal));
+            fake.core.at(0, Event::Signal(signal));
             engine.check_drained()?;
         }
     }

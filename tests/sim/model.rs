@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::net::{Core, Event, Far, Faults};
 use crate::scenario::{Mishap, Plan, Quirk, Scenario, Script};
+use crate::state::{Core, Event, Far, Faults};
 use crate::wire::{Head, Reader, Stage, body};
 
 /// What became of a request, as its client saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     NotSent,
     /// Sent, and not answered yet.
     Open,
@@ -28,13 +28,13 @@ pub enum Outcome {
     Left,
 }
 
-pub struct Client {
-    pub script: Script,
-    pub sock: Option<usize>,
-    pub sent: usize,
-    pub answered: usize,
-    pub outcomes: Vec<Outcome>,
-    pub over: bool,
+pub(crate) struct Client {
+    pub(crate) script: Script,
+    pub(crate) sock: Option<usize>,
+    pub(crate) sent: usize,
+    pub(crate) answered: usize,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) over: bool,
     /// An answer said that the connection would close.
     no_more: bool,
     buffer: Vec<u8>,
@@ -43,7 +43,7 @@ pub struct Client {
 }
 
 /// One connection at a server.
-pub struct Conn {
+pub(crate) struct Conn {
     server: usize,
     buffer: Vec<u8>,
     body: Option<Reader>,
@@ -54,24 +54,24 @@ pub struct Conn {
     ended: bool,
 }
 
-pub struct Model {
-    pub faults: Faults,
-    pub plans: Vec<Plan>,
-    pub clients: Vec<Client>,
-    pub conns: BTreeMap<usize, Conn>,
+pub(crate) struct Model {
+    pub(crate) faults: Faults,
+    pub(crate) plans: Vec<Plan>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) conns: BTreeMap<usize, Conn>,
     /// How often each request reached a server.
-    pub seen: Vec<u32>,
+    pub(crate) seen: Vec<u32>,
     /// How much of what went up a tunnel has come out of it.
-    pub upped: Vec<u64>,
-    pub idle_close: bool,
-    pub servers_flip: bool,
-    pub may_repeat: bool,
-    pub stop_at: Option<u64>,
-    pub tcp: bool,
+    pub(crate) upped: Vec<u64>,
+    pub(crate) idle_close: bool,
+    pub(crate) servers_flip: bool,
+    pub(crate) may_repeat: bool,
+    pub(crate) stop_at: Option<u64>,
+    pub(crate) tcp: bool,
 }
 
 impl Model {
-    pub fn new(scenario: Scenario) -> Self {
+    pub(crate) fn new(scenario: Scenario) -> Self {
         let faults = scenario.faults;
         let mishaps = scenario.plans.iter().any(|p| p.mishap != Mishap::None);
         let clients = scenario.scripts.into_iter().map(|script| Client {
@@ -101,7 +101,7 @@ impl Model {
         }
     }
 
-    pub fn begin(&mut self, core: &mut Core) {
+    pub(crate) fn begin(&self, core: &mut Core) {
         for (index, client) in self.clients.iter().enumerate() {
             core.at(client.script.starts_at, Event::Open(index));
         }
@@ -118,26 +118,26 @@ impl Model {
         }
     }
 
-    pub fn all_over(&self) -> bool {
+    pub(crate) fn all_over(&self) -> bool {
         self.clients.iter().all(|client| client.over)
     }
 
-    pub fn door_of(&self, client: usize) -> usize {
+    pub(crate) fn door_of(&self, client: usize) -> usize {
         self.clients[client].script.door
     }
 
-    pub fn on_refused(&mut self, core: &mut Core, client: usize) {
+    pub(crate) fn on_refused(&mut self, core: &Core, client: usize) {
         core.say(|| format!("client {client} refused"));
         self.clients[client].over = true;
     }
 
-    pub fn on_open(&mut self, core: &mut Core, client: usize, sock: usize) {
+    pub(crate) fn on_open(&mut self, core: &mut Core, client: usize, sock: usize) {
         self.clients[client].sock = Some(sock);
         self.client_acts(core, client);
     }
 
     /// A client sends what it may send.
-    pub fn client_acts(&mut self, core: &mut Core, index: usize) {
+    pub(crate) fn client_acts(&mut self, core: &mut Core, index: usize) {
         let client = &mut self.clients[index];
         let Some(sock) = client.sock else { return };
         while !client.over
@@ -160,7 +160,7 @@ impl Model {
     }
 
     /// Bytes that the engine sent have come.
-    pub fn on_bytes(&mut self, core: &mut Core, sock: usize, bytes: &[u8]) {
+    pub(crate) fn on_bytes(&mut self, core: &mut Core, sock: usize, bytes: &[u8]) {
         let result = match core.socks[sock].far {
             Far::Client(index) => self.client_reads(core, index, bytes),
             Far::Server(_) => self.server_reads(core, sock, bytes),
@@ -433,7 +433,7 @@ impl Model {
     }
 
     /// The time has come for a server's answer.
-    pub fn server_acts(&mut self, core: &mut Core, sock: usize) {
+    pub(crate) fn server_acts(&mut self, core: &mut Core, sock: usize) {
         let Some(conn) = self.conns.get_mut(&sock) else {
             return;
         };
@@ -473,7 +473,7 @@ impl Model {
         }
     }
 
-    pub fn on_connected(&mut self, core: &mut Core, sock: usize) {
+    pub(crate) fn on_connected(&mut self, core: &Core, sock: usize) {
         if let Far::Server(server) = core.socks[sock].far {
             let conn = Conn {
                 server,
@@ -490,7 +490,7 @@ impl Model {
     }
 
     /// The engine has ended its side, or (`whole`) closed.
-    pub fn on_end(&mut self, core: &mut Core, sock: usize, whole: bool) {
+    pub(crate) fn on_end(&mut self, core: &mut Core, sock: usize, whole: bool) {
         match core.socks[sock].far {
             Far::Client(index) => {
                 self.client_ended(core, index, true);
@@ -512,7 +512,7 @@ impl Model {
     }
 
     /// The connection has broken.
-    pub fn on_gone(&mut self, core: &mut Core, sock: usize) {
+    pub(crate) fn on_gone(&mut self, core: &mut Core, sock: usize) {
         match core.socks[sock].far {
             Far::Client(index) => self.client_ended(core, index, false),
             Far::Server(_) | Far::Probe(_) => {
