@@ -32,7 +32,8 @@ pub(crate) fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
             }
             // Whatever ended otherwise may have ended the connection for those behind it.
             kept &= outcome == Outcome::Answered;
-            let through = outcome == Outcome::Answered && (plan.upgrade || excuses.tcp);
+            let tunnel = (plan.upgrade || excuses.tcp) && !client.script.runtime;
+            let through = outcome == Outcome::Answered && tunnel;
             let up = plan.up.unwrap_or_default();
             if excuses.clean && through && model.upped[id as usize] != up {
                 let got = model.upped[id as usize];
@@ -71,7 +72,11 @@ fn allowed(
     // A connection that broke before it was used looks like one that could not be made.
     let broken = faults.server_reset > 0;
     match outcome {
-        Outcome::Answered => plan.mishap == Mishap::None,
+        Outcome::Answered if client.script.runtime => true,
+        Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
+        Outcome::Answered => {
+            plan.mishap == Mishap::None && (client.script.tcp || plan.ruled().is_none())
+        }
         Outcome::Left => client.script.quirk != Quirk::None,
         Outcome::Own(400) => matches!(quirk, Quirk::EndsInHead | Quirk::Garbage),
         Outcome::Own(408) => quirk == Quirk::StallsInHead,
@@ -132,7 +137,7 @@ pub(crate) fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<()
         }
     }
     let mut unlogged = 0;
-    for client in &model.clients {
+    for client in model.clients.iter().filter(|client| !client.script.runtime) {
         for (at, outcome) in client.outcomes.iter().enumerate() {
             let id = client.script.ids[at] as usize;
             let Some(before) = &by_id[id] else {

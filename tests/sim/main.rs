@@ -33,15 +33,21 @@ const SEEDS_DEFAULT: u64 = 300;
 /// Seeds that once failed, with what they found.
 const REGRESSIONS: &str = include_str!("regressions");
 
-struct NoService;
+/// The runtime socket's only command: `say ID N` answers with N bytes of a pattern.
+struct Says;
 
-impl Service for NoService {
-    fn run(&mut self, _: &[u8], _: &mut Caller, _: &View<'_>, _: &mut Vec<u8>) -> Outcome {
+impl Service for Says {
+    fn run(&mut self, command: &[u8], _: &mut Caller, _: &View<'_>, out: &mut Vec<u8>) -> Outcome {
+        let text = String::from_utf8_lossy(command);
+        let mut words = text.split(' ').skip(1).map(str::parse);
+        if let (Some(Ok(id)), Some(Ok(length))) = (words.next(), words.next()) {
+            out.extend(wire::body(id, false, length));
+        }
         Outcome::Done
     }
 }
 
-type Simulated<'c> = Engine<'c, Fake, NoService>;
+type Simulated<'c> = Engine<'c, Fake, Says>;
 
 fn configuration(text: &str) -> Config {
     let source = Source {
@@ -73,7 +79,8 @@ fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<(), String> {
     }
     let endpoints = config.servers.iter().map(|s| s.endpoint.clone()).collect();
     let model = Model::new(scenario);
-    let mut fake = Fake::new(seed, model, endpoints, config.listeners.len());
+    let doors = config.listeners.len() + config.global.stats_sockets.len();
+    let mut fake = Fake::new(seed, model, endpoints, doors);
     fake.core.mutation = mutation;
     fake.core.trace = trace;
     let now = fake.now();
@@ -83,7 +90,7 @@ fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<(), String> {
         maxconn: config.global.maxconn.unwrap_or(100),
         ..Limits::default()
     };
-    let mut engine = Engine::new(&config, fake, NoService, limits, now);
+    let mut engine = Engine::new(&config, fake, Says, limits, now);
     let result = live(&mut engine, seed, &excuses);
     if result.is_err() {
         if trace {

@@ -152,7 +152,7 @@ impl Model {
             client.outcomes[at] = Outcome::Open;
             let plan = &self.plans[id as usize];
             core.say(|| format!("client {index} sends {} {id}", plan.method));
-            if client.script.tcp {
+            if client.script.tcp || client.script.runtime {
                 return start_tcp(core, client, plan, sock);
             }
             send_request(core, client, plan, sock, last);
@@ -227,11 +227,11 @@ impl Model {
             return Ok(());
         }
         let Some(named) = head.get("x-id") else {
-            if !matches!(status, 400 | 408 | 502 | 503 | 504) {
+            if !matches!(status, 400 | 408 | 502 | 503 | 504) && plan.ruled() != Some(status) {
                 return Err(format!("answer without a number: {head:?}"));
             }
             let mut stage = head.framing(Stage::UntilClose)?;
-            if plan.method == "HEAD" && status >= 500 {
+            if plan.method == "HEAD" && !matches!(status, 400 | 408) {
                 stage = Stage::Over;
             }
             let mut reader = Reader::new(stage, id, false);
@@ -558,6 +558,9 @@ impl Model {
 fn start_tcp(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize) {
     let mut bytes = format!("T {}\n", plan.id).into_bytes();
     bytes.extend(body(plan.id, true, plan.up.unwrap_or_default()));
+    if client.script.runtime {
+        bytes = format!("say {} {}\n", plan.id, plan.down).into_bytes();
+    }
     client.tunnel = Some(Reader::new(Stage::UntilClose, plan.id, false));
     core.transmit(sock, &bytes);
     match client.script.quirk {
@@ -569,6 +572,8 @@ fn start_tcp(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize) {
             core.socks[sock].stalled = true;
             leave(client);
         }
+        // A runtime connection that has ended its side may be closed unanswered.
+        _ if client.script.runtime => {}
         _ if client.script.half_close || plan.down == 0 => core.far_fin(sock, 0, false),
         _ => {}
     }

@@ -56,6 +56,16 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The status that a rule of the frontend answers with, if one does.
+    pub(crate) fn ruled(&self) -> Option<u16> {
+        match self.prefix {
+            "/deny" => Some(403),
+            "/return" => Some(200),
+            "/redirect" => Some(302),
+            _ => None,
+        }
+    }
+
     /// The request as the client sends it: the head, then the body.
     pub(crate) fn request(&self) -> Vec<u8> {
         let mut out = format!(
@@ -154,6 +164,8 @@ pub(crate) struct Script {
     pub(crate) half_close: bool,
     pub(crate) quirk: Quirk,
     pub(crate) tcp: bool,
+    /// It talks to the runtime socket.
+    pub(crate) runtime: bool,
     /// What it does when all is answered: 0 closes, 1 breaks, 2 waits for the engine.
     pub(crate) last: u64,
 }
@@ -207,6 +219,8 @@ impl Scenario {
             true => 1,
             false => rng.pick(&[1, 2, 3, 8]),
         };
+        let runtime = rng.permille(60);
+        let count = if runtime { 1 } else { count };
         let mut ids = Vec::new();
         for at in 0..count {
             let id = self.plans.len() as u64;
@@ -227,7 +241,7 @@ impl Scenario {
                     plan.framing = Framing::Length;
                 }
             }
-            if self.tcp {
+            if self.tcp || runtime {
                 plan.mishap = Mishap::None;
                 plan.up.get_or_insert(0);
             }
@@ -245,13 +259,14 @@ impl Scenario {
             false => Quirk::None,
         };
         self.scripts.push(Script {
-            door: rng.below(2) as usize,
+            door: if runtime { 2 } else { rng.below(2) as usize },
             starts_at: rng.below(60),
             ids,
             depth: rng.pick(&[1, 1, 2, 8]),
             half_close: rng.permille(100),
             quirk,
             tcp: self.tcp,
+            runtime,
             last: rng.below(3),
         });
     }
@@ -282,7 +297,18 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         } else {
             1
         },
-        prefix: rng.pick(&["", "", "/app1", "/app2"]),
+        prefix: rng.pick(&[
+            "",
+            "",
+            "",
+            "/app1",
+            "/app1",
+            "/app2",
+            "/app2",
+            "/deny",
+            "/return",
+            "/redirect",
+        ]),
         close: last && rng.permille(200) && !upgrade,
         up: (carries || upgrade).then(|| size(rng)),
         up_chunk: (carries && rng.permille(400)).then(|| rng.between(1, 5_000) as usize),
@@ -339,6 +365,7 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
         only_changed: some(rng, &[0, 300]),
         stale: some(rng, &[0, 100]),
         emfile: some(rng, &[0, 0, 100]),
+        slow: some(rng, &[0, 0, 0, 30]),
         small_windows: rng.permille(200),
         log_full: some(rng, &[0, 0, 200]),
         log_fails: some(rng, &[0, 0, 100]),
@@ -358,6 +385,7 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
 
 fn configuration(rng: &mut Rng, tcp: bool, http_close: bool, checks: bool) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
+    text += "  stats socket /sim.sock level admin\n";
     text += &format!("  maxconn {}\n", rng.pick(&[2, 20, 100]));
     if rng.permille(300) {
         text += "  tune.bufsize 2048\n  tune.maxrewrite 1024\n";
@@ -389,6 +417,10 @@ fn configuration(rng: &mut Rng, tcp: bool, http_close: bool, checks: bool) -> St
         if !tcp {
             text += "  acl app1 path_beg /app1\n  use_backend b1 if app1\n";
             text += "  use_backend b2 if { path_beg /app2 }\n";
+            text += "  http-request deny if { path_beg /deny }\n";
+            text += "  http-request redirect location /new if { path_beg /redirect }\n";
+            text += "  http-request return status 200 content-type text/plain string \"all well\"";
+            text += " if { path_beg /return }\n";
         }
         text += "  default_backend b0\n";
     }

@@ -80,6 +80,7 @@ pub(crate) enum Event {
     Room(usize),
     Connected(usize, i32),
     Drain(usize),
+    Unstall(usize),
     Open(usize),
     ClientAct(usize),
     ServerAct(usize),
@@ -105,6 +106,8 @@ pub(crate) struct Faults {
     pub(crate) log_fails: u64,
     pub(crate) server_reset: u64,
     pub(crate) client_reset: u64,
+    /// A reader pauses, for less than any timeout.
+    pub(crate) slow: u64,
     pub(crate) small_windows: bool,
 }
 
