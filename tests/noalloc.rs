@@ -117,6 +117,10 @@ impl Loopback {
 }
 
 impl Net for Loopback {
+    fn idle_percent(&self) -> u8 {
+        100
+    }
+
     fn wait(&mut self, _until: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         if !self.accepted {
             ready.push((Subject::Listener(0).handle(), Readiness::READABLE));

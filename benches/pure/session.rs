@@ -123,6 +123,10 @@ fn end_of(socket: &Socket) -> usize {
 }
 
 impl Net for Wire {
+    fn idle_percent(&self) -> u8 {
+        100
+    }
+
     fn wait(&mut self, _: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         self.turns += 1;
         ready.append(&mut self.edges);

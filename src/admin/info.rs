@@ -198,7 +198,8 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
         Fact::Tasks,
         Value::U32(process.connections + probes + view.runtime_connections),
     );
-    set(Fact::IdlePct, Value::U32(100));
+    set(Fact::IdlePct, Value::U32(view.idle_percent.into()));
+    set(Fact::RunQueue, Value::U32(view.run_queue));
     set(Fact::Node, Value::from(limits.node.as_str()));
     let description = view.config.global.description.as_deref();
     set(

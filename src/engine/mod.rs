@@ -134,6 +134,8 @@ macro_rules! view {
             process: &$engine.process,
             limits: &$engine.limits,
             now: $engine.now,
+            idle_percent: $crate::net::Net::idle_percent(&$engine.net),
+            run_queue: $engine.run_list.len() as u32,
             stopping: $engine.stopping,
         }
     };

@@ -69,6 +69,10 @@ pub struct View<'a> {
     pub limits: &'a Limits,
     /// The turn's date.
     pub now: Now,
+    /// The share of the last second that the loop slept, percent.
+    pub idle_percent: u8,
+    /// Sessions that go on at the end of this turn.
+    pub run_queue: u32,
     /// A soft stop is under way.
     pub stopping: bool,
 }

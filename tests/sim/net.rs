@@ -360,6 +360,10 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
 }
 
 impl Net for Fake {
+    fn idle_percent(&self) -> u8 {
+        100
+    }
+
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         self.core.waits += 1;
         if let Some(before) = self.nudge.take()
