@@ -384,7 +384,7 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         }
     }
     let best = best.map(|(_, name)| name);
-    best.or(begun.map(|(_, name)| name))
+    best.or_else(|| begun.map(|(_, name)| name))
 }
 
 /// The number of edits between two words (optimal string alignment).
@@ -446,8 +446,8 @@ mod tests {
 
     #[test]
     fn a_byte_of_a_word_can_be_shown() {
-        let table: [(&str, &[u8], Option<usize>, (u32, u32)); 6] = [
-            ("a bcd", b"bcd", Some(1), (3, 4)),
+        let table = [
+            ("a bcd", &b"bcd"[..], Some(1), (3, 4)),
             ("a bcd", b"bcd", None, (2, 5)),
             ("a bcd", b"bcd", Some(9), (5, 6)),
             ("a \"b c\"", b"b c", Some(1), (4, 5)),
