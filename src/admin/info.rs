@@ -190,7 +190,9 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     let listening = if view.stopping {
         0
     } else {
-        (view.config.listeners.len() + view.config.global.stats_sockets.len()) as u32
+        let proxies = view.config.proxies.iter().filter(|proxy| !proxy.disabled);
+        let own: usize = proxies.map(|proxy| proxy.listeners.len()).sum();
+        (own + view.config.global.stats_sockets.len()) as u32
     };
     set(
         Fact::Tasks,

@@ -4,6 +4,8 @@
 //! `admin`. A command reads through [`View`] and renders its answer; it changes nothing itself but
 //! returns a [`Command`], which the engine applies between two commands.
 
+pub use crate::balance::server::{Admin, Mode, Op, write_status};
+
 use crate::balance::server::Server;
 use crate::base::clock::Now;
 use crate::config::model::{AccessLevel, Config, ProxyId, ServerId};

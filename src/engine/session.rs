@@ -283,16 +283,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Sends what is left of an answer of our own.
     pub(crate) fn send_answer(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        let sent = session.response.sent;
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,
         };
-        match flush(
+        let flushed = flush(
             &mut self.net,
             &mut self.pool,
             &mut to,
             &mut session.response,
-        ) {
+        );
+        if session.response.sent > sent {
+            client.active_ms = self.now.ms;
+        }
+        match flushed {
             Sent::All => {
                 client.phase = Phase::Finish;
                 Flow::Again
@@ -490,7 +495,11 @@ pub(crate) fn source_of(body: Body) -> Source {
     }
 }
 
+/// The means are of what a server answered: a request that none did says nothing of them.
 fn add_times(stats: &mut super::stats::Counters, txn: &Txn) {
+    if txn.timer_connect() < 0 || (txn.http && txn.timer_response() < 0) {
+        return;
+    }
     stats.qtime.add(txn.timer_queue());
     stats.ctime.add(txn.timer_connect());
     stats.rtime.add(txn.timer_response());
