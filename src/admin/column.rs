@@ -50,13 +50,13 @@ columns! {
     Chkdown "chkdown" "MCP" "Times it went down";
     Lastchg "lastchg" "MAP" "Seconds since it last went up or down";
     Downtime "downtime" "MCP" "Seconds spent down in all";
-    Qlimit "qlimit" "CLS" "Most requests that may wait for the server (maxqueue)";
+    Qlimit "qlimit" "CGS" "Most requests that may wait for the server (maxqueue)";
     Pid "pid" "KGP" "Number of the worker, always 1";
     Iid "iid" "KGS" "Number of the proxy";
     Sid "sid" "KGS" "Number of the server in its proxy";
-    Throttle "throttle" "MGP" "Percentage of the weight in use while the server warms up";
+    Throttle "throttle" "MaP" "Percentage of the weight in use while the server warms up";
     Lbtot "lbtot" "MCP" "Times balancing chose the server";
-    Tracked "tracked" "CGS" "Server whose checks are shared";
+    Tracked "tracked" "CNS" "Server whose checks are shared";
     Type "type" "CGS" "0 frontend, 1 backend, 2 server, 3 listener";
     Rate "rate" "MRP" "Sessions in the last second";
     RateLim "rate_lim" "CLP" "Most sessions allowed in a second";
@@ -99,7 +99,7 @@ columns! {
     AgentFall "agent_fall" "CGS" "Agent failures in a row that take the server down";
     AgentHealth "agent_health" "CGS" "Where the agent check's counter stands";
     Addr "addr" "CGS" "Address and port of the server";
-    Cookie "cookie" "CGS" "Cookie of the server or of the backend";
+    Cookie "cookie" "CNS" "Cookie of the server or of the backend";
     Mode "mode" "CGS" "Mode of the proxy";
     Algo "algo" "CGS" "Balancing algorithm";
     ConnRate "conn_rate" "MRP" "Connections in the last second";

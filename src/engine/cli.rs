@@ -2,9 +2,10 @@
 //!
 //! One line is one or several commands parted by `;`. Without `prompt` the connection closes after
 //! the commands of what came in one go have been answered, as HAProxy's does; with it, each answer
-//! is followed by `> `. A line runs only when nothing of earlier answers is still unsent, so that
-//! a slow reader costs the answers to one line and no more. Changes are applied between two
-//! commands.
+//! is followed by `> `. A command runs only when nothing of earlier answers is still unsent, so
+//! that a slow reader costs one answer and no more. Changes are applied between two commands.
+
+use std::collections::VecDeque;
 
 use super::accept::ListenerKind;
 use super::service::{Caller, Outcome, Service, SeverityOutput};
@@ -26,6 +27,8 @@ pub struct Cli {
     listener: u32,
     caller: Caller,
     input: Vec<u8>,
+    /// The commands of the line that is being answered.
+    commands: VecDeque<Vec<u8>>,
     output: Vec<u8>,
     sent: usize,
     /// Commands whose line ended in `<<`: they run when the empty line that ends their payload has
@@ -75,6 +78,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             listener,
             caller,
             input: Vec::new(),
+            commands: VecDeque::new(),
             output: Vec::new(),
             sent: 0,
             pending: None,
@@ -128,6 +132,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             if cli.quit {
                 return self.close_cli(key);
             }
+            if let Some(command) = cli.commands.pop_front() {
+                self.run_command(key, &command);
+                continue;
+            }
             if let Some(end) = cli.input.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = cli.input.drain(..=end).collect();
                 let line = line.strip_suffix(b"\n").unwrap_or(&line);
@@ -180,45 +188,40 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         match (&cli.pending, before_payload(line)) {
             (Some(_), _) if line.is_empty() => {
                 let commands = cli.pending.take().unwrap_or_default();
-                return self.run_line(key, &commands);
+                return cli.commands.extend(split_commands(&commands));
             }
             (Some(_), _) => {}
             (None, Some(commands)) => cli.pending = Some(commands.to_vec()),
-            (None, None) => return self.run_line(key, line),
+            (None, None) => return cli.commands.extend(split_commands(line)),
         }
         if cli.caller.interactive {
             cli.output.extend_from_slice(b"+ ");
         }
     }
 
-    /// Runs the commands of one line, each seeing what the ones before it changed.
-    fn run_line(&mut self, key: Key<Cli>, line: &[u8]) {
-        for command in split_commands(line) {
-            let Some(cli) = self.clis.get_mut(key) else {
-                return;
-            };
-            let mut caller = cli.caller.clone();
-            let mut output = std::mem::take(&mut cli.output);
-            let outcome = {
-                let view = super::view!(self);
-                self.service.run(&command, &mut caller, &view, &mut output)
-            };
-            if let Outcome::Apply(command) = outcome {
-                self.apply(command);
-            }
-            let Some(cli) = self.clis.get_mut(key) else {
-                return;
-            };
-            cli.caller = caller;
-            cli.output = output;
-            if outcome == Outcome::Quit {
-                cli.quit = true;
-                return;
-            }
-            if cli.caller.interactive {
-                cli.output.extend_from_slice(b"> ");
-            }
-            cli.answered = true;
+    /// Runs one command, which sees what those before it changed.
+    fn run_command(&mut self, key: Key<Cli>, command: &[u8]) {
+        let Some(cli) = self.clis.get_mut(key) else {
+            return;
+        };
+        let mut caller = cli.caller.clone();
+        let mut output = std::mem::take(&mut cli.output);
+        let outcome = {
+            let view = super::view!(self);
+            self.service.run(command, &mut caller, &view, &mut output)
+        };
+        if let Outcome::Apply(command) = outcome {
+            self.apply(command);
+        }
+        let Some(cli) = self.clis.get_mut(key) else {
+            return;
+        };
+        cli.caller = caller;
+        cli.output = output;
+        cli.quit = outcome == Outcome::Quit;
+        cli.answered = true;
+        if cli.caller.interactive && !cli.quit {
+            cli.output.extend_from_slice(b"> ");
         }
     }
 

@@ -67,7 +67,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         same("sessions left", self.sessions.len(), 0)?;
         same("buffers left", self.pool.lent(), 0)?;
         same("waiters left", self.waiters.len(), 0)?;
-        same("runtime connections left", self.clis.len(), 0)?;
         let used = self.upstreams.iter().filter(|(_, u)| u.user.is_some());
         same("server connections in use", used.count(), 0)?;
         let served: u32 = self.servers.iter().map(|server| server.served).sum();

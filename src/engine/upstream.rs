@@ -551,6 +551,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let stats = &mut self.server_stats[server.0 as usize];
         stats.stot += 1;
         stats.rate.add(self.now.ms, 1);
+        stats.lastsess = Some(self.now.ms);
         let pause = RETRY_PAUSE_MS.min(proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS));
         session.retry_at_ms = match errno {
             Some(_) => self.now.ms + u64::from(pause),

@@ -67,10 +67,17 @@ impl Site {
         }
     }
 
+    /// A connection to a socket, which may be made a moment after the listeners.
+    fn connect(&self, socket: &str) -> UnixStream {
+        let path = self.proxy.dir().join(socket);
+        let stream = until("the socket answers", || UnixStream::connect(&path).ok());
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
     /// Sends bytes to a socket, as they are, and reads to the end.
     fn raw(&self, socket: &str, bytes: &str) -> String {
-        let mut stream = UnixStream::connect(self.proxy.dir().join(socket)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = self.connect(socket);
         stream.write_all(bytes.as_bytes()).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = String::new();
@@ -237,8 +244,7 @@ fn prompt_and_quit() {
         assert_eq!(site.raw("admin.sock", bytes), answer, "{bytes:?}");
     }
     // One at a time, the connection stays.
-    let mut stream = UnixStream::connect(site.proxy.dir().join("admin.sock")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = site.connect("admin.sock");
     for (line, answer) in [("prompt\n", "\n> "), ("get weight app/s1\n", weight)] {
         stream.write_all(line.as_bytes()).unwrap();
         let mut bytes = vec![0; answer.len()];
@@ -746,8 +752,7 @@ fn set_timeout_cli() {
         ("set timeout cli 1h", ""),
     ]);
     // The connection ends by itself, though `stats timeout` is long.
-    let mut stream = UnixStream::connect(site.proxy.dir().join("admin.sock")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE / 2)).unwrap();
+    let mut stream = site.connect("admin.sock");
     stream.write_all(b"prompt;set timeout cli 100ms\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
