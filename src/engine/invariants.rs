@@ -1,10 +1,10 @@
 //! What must hold between two turns, whatever happened in them.
 //!
-//! The records point at each other, and counters repeat what the records say;
-//! [`Engine::check_invariants`] walks all of it and names the first disagreement. It is for tests: the
-//! simulator calls it after every turn, so that a fault is caught in the turn that makes it and not
-//! when its consequence shows. It must never change anything, and production never calls it, because
-//! it looks at every record.
+//! The records point at each other, and counters repeat what the records say.
+//! [`Engine::check_invariants`] walks all of it and names the first disagreement. It is for tests:
+//! the simulator calls it after every turn, so that a fault is caught in the turn that makes it and
+//! not when its consequence shows. It must never change anything, and production never calls it,
+//! because it looks at every record.
 //!
 //! Rejected: `debug_assert!` at each place of change. Those know one record at a time; what goes
 //! wrong here goes wrong between two.
