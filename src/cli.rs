@@ -49,7 +49,7 @@ pub struct Options {
     pub debug: bool,
     /// `-db` (and `-d`): stay in the foreground whatever the configuration says.
     pub foreground: bool,
-    /// `-q`: no messages; `Some(false)` is a later `-V`, which also overrides `quiet` in `global`.
+    /// `-q`: no messages; `Some(false)` is `-V`, which wins over `-q` and over `quiet` in `global`.
     pub quiet: Option<bool>,
     /// `-dW`: warnings are errors.
     pub zero_warning: bool,
@@ -57,8 +57,6 @@ pub struct Options {
     pub diagnostic: bool,
     /// `-dM[BYTE]`: fill lent memory with this byte.
     pub poison: Option<u8>,
-    /// `-dS`: never use splice(2).
-    pub no_splice: bool,
     /// `-dr`: a server name that does not resolve is no error.
     pub ignore_resolution: bool,
     /// `-n`: the limit of connections of the process, over `maxconn` in `global`.
@@ -186,7 +184,9 @@ pub const OPTIONS: &[CliOption] = &[
         },
     ),
     flag("-db", "stays in the foreground", |o| o.foreground = true),
-    flag("-q", "quiet: no messages", |o| o.quiet = Some(true)),
+    flag("-q", "quiet: no messages", |o| {
+        o.quiet.get_or_insert(true);
+    }),
     flag("-V", "verbose: undoes -q and 'quiet'", |o| {
         o.quiet = Some(false)
     }),
@@ -246,7 +246,7 @@ pub const OPTIONS: &[CliOption] = &[
     flag("-dD", "also tells what merely looks suspicious", |o| {
         o.diagnostic = true
     }),
-    flag("-dS", "never uses splice", |o| o.no_splice = true),
+    flag("-dS", "accepted: oneloop does not use splice", |_| ()),
     flag("-dr", "ignores server names that do not resolve", |o| {
         o.ignore_resolution = true
     }),
@@ -435,6 +435,8 @@ mod tests {
         assert_eq!(read("-v").unwrap().task, Task::Version);
         assert_eq!(read("-vv").unwrap().task, Task::BuildFacts);
         assert_eq!(read("-q -V -f a").unwrap().quiet, Some(false));
+        assert_eq!(read("-V -q -f a").unwrap().quiet, Some(false));
+        assert_eq!(read("-q -f a").unwrap().quiet, Some(true));
         assert_eq!(read("-dM0x41 -f a").unwrap().poison, Some(0x41));
         assert_eq!(read("-dM0 -f a").unwrap().poison, Some(0));
         assert_eq!(read("-n x -f a").unwrap().maxconn, None);

@@ -6,7 +6,7 @@ use oneloop::admin::command::Commands;
 use oneloop::cli::{self, CliError, Options, Task};
 use oneloop::config::model::Config;
 use oneloop::config::{LoadOptions, Loaded, Source, load};
-use oneloop::config::{blocks, host::Host as _, lexer::Variables};
+use oneloop::config::{blocks, host::Host as _, keywords, lexer::Variables};
 use oneloop::engine::service::Limits;
 use oneloop::engine::{Engine, Exit, Subject, journal};
 use oneloop::net::os::Os;
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
     };
     if let Some(quiet) = options.quiet {
         message::set_quiet(quiet);
+    }
+    if options.debug {
+        message::show_debug();
     }
     match &options.task {
         Task::Version => {
@@ -97,6 +100,10 @@ fn with_configuration(options: &Options) -> ExitCode {
     let Some(sources) = read_sources(&options.files) else {
         return ExitCode::FAILURE;
     };
+    if sources.is_empty() {
+        // Directories without a file: as if none had been named.
+        return refuse_command_line(&CliError::Usage(None));
+    }
     let loaded = load(
         &sources,
         &System,
@@ -107,22 +114,27 @@ fn with_configuration(options: &Options) -> ExitCode {
             daemon: options.daemon,
             quiet: options.quiet.unwrap_or(false),
             pid_file: options.pidfile.clone(),
+            local_peer: options.localpeer.clone(),
+            ignore_resolution: options.ignore_resolution,
         },
     );
-    if options.quiet != Some(false) && loaded.config.as_ref().is_some_and(|c| c.global.quiet) {
-        message::set_quiet(true);
-    }
+    let quiet = options.quiet.unwrap_or(loaded.quiet);
+    message::set_quiet(quiet);
     message::print(&loaded.diagnostics, options.diagnostic);
     let listens = loaded.listens();
     let Loaded {
         config,
         diagnostics,
+        ..
     } = loaded;
     let Some(config) = config else {
         return ExitCode::FAILURE;
     };
+    if options.list_keywords {
+        print!("{}", keywords::list());
+    }
     if options.task == Task::Check {
-        if options.quiet != Some(true) && !config.global.quiet {
+        if !quiet {
             say_verdict(diagnostics.warnings() > 0, listens);
         }
         return if listens {
@@ -233,7 +245,10 @@ fn serve(config: &Config, options: &Options) -> ExitCode {
             .unwrap_or_else(|| System.hostname()),
     };
     started.ready.ready(&mut net);
-    let engine = Engine::new(config, net, Commands::new(), limits, now);
+    let mut engine = Engine::new(config, net, Commands::new(), limits, now);
+    if let Some(byte) = options.poison {
+        engine.fill_buffers(byte);
+    }
     run(engine)
 }
 

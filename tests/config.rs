@@ -542,14 +542,19 @@ fn what_a_section_cannot_use_is_ignored_with_a_warning() {
             "option httplog",
             "W parsing [F:2] : backend 'b' : 'option httplog' directive is ignored in backends.",
         ),
-        (
-            back,
-            "use_backend x",
-            "W parsing [F:2] : 'use_backend' ignored because backend 'b' has no frontend capability.",
-        ),
     ] {
         let text = format!("{before} {line}\n");
         assert_eq!(messages(&load_text(&text)), [expected], "{line}");
+    }
+    // Ignored, and still its target has to exist.
+    for line in ["use_backend", "default_backend"] {
+        let text = format!("{back} {line} x\n");
+        let told = messages(&load_text(&text));
+        assert!(told[0].contains(&format!("'{line}' ignored because")));
+        assert_eq!(
+            told[1],
+            format!("A Proxy 'b': unable to find required {line}: 'x'.")
+        );
     }
 }
 
@@ -950,4 +955,35 @@ fn no_text_makes_it_panic() {
             loaded.diagnostics.render(one);
         }
     }
+}
+
+#[test]
+fn the_command_line_names_the_peer_and_forgives_names() {
+    let text = "global\n localpeer y\n.notice \"$HAPROXY_LOCALPEER\"\n\
+                backend b\n timeout connect 1s\n timeout server 1s\n server s nowhere:80\n";
+    let options = LoadOptions {
+        local_peer: Some("x".to_owned()),
+        ignore_resolution: true,
+        ..LoadOptions::default()
+    };
+    let loaded = load_with(text, &options);
+    let told: Vec<&str> = loaded
+        .diagnostics
+        .list()
+        .iter()
+        .map(|one| one.message.as_str())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "'localpeer' ignored since it is already set by using the '-L' command line argument.",
+            "'x'.",
+            "'server b/s' : could not resolve address 'nowhere', disabling server.",
+        ]
+    );
+    assert!(loaded.config.unwrap().servers[0].disabled);
+    let loaded = load_text(text);
+    let told = &loaded.diagnostics.list()[0];
+    assert_eq!(told.message, "'y'.");
+    assert!(loaded.config.is_none());
 }

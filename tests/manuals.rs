@@ -452,6 +452,69 @@ fn differences_that_tests_declare_are_told() {
     assert!(count > 0);
 }
 
+/// The map has every folder of the code and every file of the engine, and no others.
+#[test]
+fn the_map_is_complete() {
+    let text = read("docs/architecture.md");
+    let named = |from: &str, to: &str| -> BTreeSet<String> {
+        let part = text.split(from).nth(1).expect(from);
+        let part = part.split(to).next().expect(to);
+        part.lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next())
+            .flat_map(|cell| cell.split(", "))
+            .map(|name| name.trim_matches('`').to_owned())
+            .collect()
+    };
+    let there = |folder: &str, file: bool| -> BTreeSet<String> {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file() == file)
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into())
+            .collect()
+    };
+    let folders = named("## The folders", "### `config`");
+    assert_eq!(folders, there("src", false));
+    let engine = named("### `engine`", "### `net`");
+    assert_eq!(engine, there("src/engine", true));
+}
+
+/// What stands behind `*Test:*` in the list of differences is a test, a case, a row or a path.
+#[test]
+fn tests_that_documents_name_exist() {
+    let mut paths = Vec::new();
+    let endings = [".rs", ".suite", ".cfg"];
+    files(&root().join("src"), &endings, &mut paths);
+    files(&root().join("tests"), &endings, &mut paths);
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for path in paths {
+        if path.extension().is_some_and(|ending| ending == "cfg") {
+            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into()));
+        }
+        for line in fs::read_to_string(&path).unwrap_or_default().lines() {
+            let line = line.trim_start();
+            // A test function, a case of a suite, a row of a table.
+            let test = line
+                .strip_prefix("fn ")
+                .and_then(|rest| rest.split('(').next());
+            let case = line.strip_prefix("== case ");
+            let row = line.split_once(": ").map(|(name, _)| name);
+            names.extend(test.or(case).or(row).map(str::to_owned));
+        }
+    }
+    let text = read("docs/differences.md");
+    let mut count = 0;
+    for part in text.split("*Test:*").skip(1) {
+        let part = part.split("\n\n").next().unwrap_or_default();
+        for name in part.split('`').skip(1).step_by(2) {
+            let known = names.contains(name) || root().join(name).exists();
+            assert!(known, "docs/differences.md: no test '{name}'");
+            count += 1;
+        }
+    }
+    assert!(count > 30);
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut documents = vec![root().join("README.md"), root().join("CHANGELOG.md")];

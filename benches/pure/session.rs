@@ -117,6 +117,10 @@ impl Wire {
 }
 
 impl Net for Wire {
+    fn idle_percent(&self) -> u8 {
+        100
+    }
+
     fn wait(&mut self, _: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         self.turns += 1;
         ready.append(&mut self.edges);

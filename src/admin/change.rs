@@ -1,15 +1,15 @@
-//! Commands that change servers, frontends and counters: what their words mean, and how each refusal
-//! is worded.
+//! Commands that change servers, frontends and counters: what their words mean, and how each
+//! refusal is worded.
 //!
-//! Nothing is changed here: each command becomes a `Command` that the engine applies before it reads
-//! the next one. Words are HAProxy's; an address, an agent or TLS cannot be set yet, and says so.
+//! Nothing is changed here: each command becomes a `Command` that the engine applies before it
+//! reads the next one. Words are HAProxy's; an address, an agent or TLS cannot be set, and the
+//! answer says so.
 
 use super::command::{Call, Severity, refuse_as_missing};
 use super::servers;
-use crate::balance::server::{Mode, Op};
 use crate::config::model::{AccessLevel, Proxy, Server};
 use crate::engine::checks::Wish;
-use crate::engine::service::{Command, Outcome};
+use crate::engine::service::{Command, Mode, Op, Outcome};
 
 const SERVER_USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | \
     agent-port | agent-send | check-addr | check-port | fqdn | health | ssl | state | weight";
@@ -173,7 +173,10 @@ pub(super) fn disable_frontend(call: &mut Call<'_, '_>) -> Outcome {
     };
     let stats = call.view.proxy_stats.get(proxy.id.0 as usize);
     if proxy.disabled || stats.is_none_or(|stats| stats.stopped) {
-        call.refuse("Frontend was previously shut down, cannot disable.")
+        call.message(
+            Severity::Notice,
+            "Frontend was previously shut down, cannot disable.",
+        )
     } else if stats.is_some_and(|stats| stats.paused) {
         call.message(Severity::Notice, "All sockets are already disabled.")
     } else {
@@ -188,7 +191,10 @@ pub(super) fn enable_frontend(call: &mut Call<'_, '_>) -> Outcome {
     };
     let stats = call.view.proxy_stats.get(proxy.id.0 as usize);
     if proxy.disabled || stats.is_none_or(|stats| stats.stopped) {
-        call.refuse("Frontend was previously shut down, cannot enable.")
+        call.message(
+            Severity::Notice,
+            "Frontend was previously shut down, cannot enable.",
+        )
     } else if stats.is_some_and(|stats| !stats.paused) {
         call.message(Severity::Notice, "All sockets are already enabled.")
     } else {

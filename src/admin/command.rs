@@ -70,8 +70,8 @@ impl Call<'_, '_> {
         self.message(Severity::Error, text)
     }
 
-    /// As [`Call::refuse`], without the line's end: a few of HAProxy's sentences lack it, so that no
-    /// empty line follows them.
+    /// As [`Call::refuse`], without the line's end: a few of HAProxy's sentences lack it, so that
+    /// no empty line follows them.
     pub(super) fn refuse_unended(&mut self, text: &str) -> Outcome {
         self.mark(Severity::Error);
         self.out.extend_from_slice(text.as_bytes());

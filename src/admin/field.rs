@@ -108,7 +108,9 @@ impl Value<'_> {
             Self::U64(number) => write!(out, "{number}"),
             Self::S32(number) => write!(out, "{number}"),
             Self::Micros(number) => {
-                write!(out, "{}.{:06}", number / 1_000_000, number % 1_000_000)
+                let text = format!("{}.{:06}", number / 1_000_000, number % 1_000_000);
+                let text = text.trim_end_matches('0').trim_end_matches('.');
+                write!(out, "{text}")
             }
             Self::Text(text) => write!(out, "{text}"),
         });
@@ -249,6 +251,18 @@ mod tests {
                 "10.278482",
                 "flt:10.278482",
                 r#"{"type":"flt","value":10.278482}"#,
+            ),
+            (
+                Value::Micros(20_500_000),
+                "20.5",
+                "flt:20.5",
+                r#"{"type":"flt","value":20.5}"#,
+            ),
+            (
+                Value::Micros(20_000_000),
+                "20",
+                "flt:20",
+                r#"{"type":"flt","value":20}"#,
             ),
             (
                 Value::from("a,\"b\""),

@@ -56,10 +56,9 @@ fn near<'a>(commands: &'a [Entry], words: &[&str]) -> Vec<&'a Entry> {
         .iter()
         .filter(|entry| {
             let mut names = entry.name.split(' ');
-            let agree = words
+            words
                 .iter()
-                .all(|word| names.next().is_none_or(|n| n == *word));
-            agree
+                .all(|word| names.next().is_none_or(|n| n == *word))
         })
         .collect();
     if !begun.is_empty() {

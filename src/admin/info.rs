@@ -190,13 +190,16 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     let listening = if view.stopping {
         0
     } else {
-        (view.config.listeners.len() + view.config.global.stats_sockets.len()) as u32
+        let proxies = view.config.proxies.iter().filter(|proxy| !proxy.disabled);
+        let own: usize = proxies.map(|proxy| proxy.listeners.len()).sum();
+        (own + view.config.global.stats_sockets.len()) as u32
     };
     set(
         Fact::Tasks,
         Value::U32(process.connections + probes + view.runtime_connections),
     );
-    set(Fact::IdlePct, Value::U32(100));
+    set(Fact::IdlePct, Value::U32(view.idle_percent.into()));
+    set(Fact::RunQueue, Value::U32(view.run_queue));
     set(Fact::Node, Value::from(limits.node.as_str()));
     let description = view.config.global.description.as_deref();
     set(

@@ -1,5 +1,5 @@
-//! What the runtime socket tells of servers and backends: `show servers state`, `show servers conn`,
-//! `show backend`, `get weight`.
+//! What the runtime socket tells of servers and backends: `show servers state`, `show servers
+//! conn`, `show backend`; and how it finds the server that a command names.
 //!
 //! The lines are those of a server state file (management.txt 9.3), so the columns keep HAProxy's
 //! order and its way of saying "none" (`-` and 0); agent columns repeat the check's, as its do.
@@ -7,8 +7,8 @@
 use std::io::Write as _;
 
 use crate::base::addr::Endpoint;
-use crate::config::model::{Proxy, Server};
-use crate::engine::service::View;
+use crate::config::model::{Mode, Proxy, Server};
+use crate::engine::service::{Admin, View};
 
 /// How long idle server connections are kept at least, ms, as `show servers conn` prints it
 /// (`pool-purge-delay`'s default).
@@ -68,14 +68,20 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
             probe.state.value(),
             probe.state.number(probe.is_running()),
         ),
-        None => (1, 0, record.health.value, 0),
+        None => {
+            // A check that there is not is paused all the same while `disabled` holds.
+            let disabled = Admin::CONFIG_MAINT.with(Admin::FORCED_MAINT).bits();
+            let paused = record.admin.bits() & disabled == disabled;
+            (1, 0, record.health.value, u8::from(paused) << 3)
+        }
     };
     let (address, port) = address_and_port(&server.endpoint);
     let check = server.check.as_ref();
     let check_port = check.and_then(|check| check.own_port).unwrap_or(0);
-    let check_address = check
-        .filter(|check| check.own_address)
-        .map_or("-".to_owned(), |check| address_and_port(&check.endpoint).0);
+    let check_address = check.filter(|check| check.own_address).map_or_else(
+        || "-".to_owned(),
+        |check| address_and_port(&check.endpoint).0,
+    );
     // The model does not say whether a number was given; one that differs from its place was.
     let place = server.id.0 - backend.servers.start + 1;
     drop(writeln!(
@@ -112,10 +118,8 @@ pub fn connections(
         for server in view.config.servers_of(backend) {
             let index = server.id.0 as usize;
             let idle = view.idle.get(index).copied().unwrap_or_default();
-            let (used, most) = view
-                .server_stats
-                .get(index)
-                .map_or((0, 0), |counters| (counters.scur, counters.smax));
+            let used = used_connections(backend, index, view);
+            let most = most_connections(index, view);
             let (address, port) = address_and_port(&server.endpoint);
             drop(writeln!(
                 out,
@@ -126,6 +130,21 @@ pub fn connections(
         }
     }
     Ok(())
+}
+
+/// The connections in use of a server, by its index. Those of TCP sessions do not count, because
+/// nobody else may ever use them.
+pub(super) fn used_connections(proxy: &Proxy, server: usize, view: &View<'_>) -> u32 {
+    let used = view.server_stats.get(server).map_or(0, |c| c.scur);
+    if proxy.mode == Mode::Http { used } else { 0 }
+}
+
+/// The most connections that a server had at once, by its index; a check's counts, too.
+pub(super) fn most_connections(server: usize, view: &View<'_>) -> u32 {
+    let probe = view.probes.get(server).and_then(Option::as_ref);
+    let checked = probe.is_some_and(|probe| probe.report.status.has_run());
+    let most = view.server_stats.get(server).map_or(0, |c| c.smax);
+    most.max(u32::from(checked))
 }
 
 /// Appends the answer to `show backend` but for its empty line.

@@ -9,10 +9,10 @@ use std::io::Write as _;
 
 use super::column::{COLUMNS, Column, LAST_COMMON};
 use super::field::{Field, Form, Value, write_json_tail};
-use crate::balance::pick::Algorithm;
-use crate::balance::server::{Admin, Op, write_status};
-use crate::config::model::{AccessLevel, Mode, Proxy, Server};
-use crate::engine::service::View;
+use super::servers;
+use crate::base::addr::Endpoint;
+use crate::config::model::{AccessLevel, Algorithm, Mode, Proxy, Server};
+use crate::engine::service::{Admin, Op, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
 /// What kind of thing a row is about.
@@ -225,7 +225,7 @@ fn each_row<'a>(
     proxy: &'a Proxy,
     mut give: impl FnMut(Row<'a>),
 ) {
-    if proxy.is_frontend && request.wants(Kind::Frontend) && request.server <= 0 {
+    if proxy.is_frontend && request.wants(Kind::Frontend) {
         give(frontend(proxy, view));
     }
     if !proxy.is_backend {
@@ -243,7 +243,7 @@ fn each_row<'a>(
             give(server_row(proxy, server, view, request.level));
         }
     }
-    if request.wants(Kind::Backend) && request.server <= 0 {
+    if request.wants(Kind::Backend) {
         give(backend(proxy, view, request.level));
     }
 }
@@ -412,12 +412,12 @@ fn frontend<'a>(proxy: &'a Proxy, view: &View<'a>) -> Row<'a> {
     if http {
         row.set(Column::Intercepted, counters.intercepted);
         let open = u64::from(counters.scur);
+        // Requests whose answer has not begun; 1xx answers are not the last word.
+        let answered = counters.hrsp.iter().skip(1).sum();
+        let streams = counters.req_tot.saturating_sub(answered);
+        let (requests, connections) = (counters.req_tot, counters.conn_tot);
         let (bin, bout) = (counters.bin, counters.bout);
-        let connections = counters.conn_tot;
-        http1(
-            &mut row,
-            [open, open, connections, counters.req_tot, bin, bout],
-        );
+        http1(&mut row, [open, streams, connections, requests, bin, bout]);
     } else {
         http1(&mut row, [0; 6]);
     }
@@ -513,14 +513,21 @@ fn server_row<'a>(
         }
     }
     if level > AccessLevel::User {
-        row.set(Column::Addr, server.endpoint.address().to_string());
+        let address = match &server.endpoint {
+            Endpoint::Inet(address) => address.to_string(),
+            Endpoint::Unix(_) | Endpoint::Abstract(_) => "unix".to_owned(),
+        };
+        row.set(Column::Addr, address);
     }
     let idle = view.idle.get(index).copied().unwrap_or_default();
     row.set(Column::SrvIcur, idle);
     row.set(Column::IdleConnCur, idle);
     row.set(Column::SafeConnCur, 0u32);
-    row.set(Column::UsedConnCur, counters.scur);
-    row.set(Column::NeedConnEst, counters.smax);
+    row.set(
+        Column::UsedConnCur,
+        servers::used_connections(proxy, index, view),
+    );
+    row.set(Column::NeedConnEst, servers::most_connections(index, view));
     row
 }
 

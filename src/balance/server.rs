@@ -227,6 +227,11 @@ impl Change {
             drain_kept: false,
         }
     }
+
+    /// Something changed that nobody sees while drain remains: that is what is told.
+    pub const fn drain_kept() -> Self {
+        Self::notice(News::DrainKept)
+    }
 }
 
 impl Server {

@@ -136,6 +136,8 @@ pub struct Pool {
     free: Vec<Buffer>,
     /// The fewest free buffers since the last `trim`: that many were not needed.
     spare: usize,
+    /// What a lent buffer is filled with (`-dM`).
+    filler: Option<u8>,
 }
 
 /// Free buffers that `trim` always leaves, so that a quiet server does not allocate for each
@@ -153,7 +155,14 @@ impl Pool {
             lent_max: 0,
             free: Vec::new(),
             spare: 0,
+            filler: None,
         }
+    }
+
+    /// From now on each buffer is filled with this byte when it is lent, so that whoever shows
+    /// what nobody received is found out (`-dM`).
+    pub const fn fill_with(&mut self, byte: u8) {
+        self.filler = Some(byte);
     }
 
     /// An empty buffer, or `None` when all that may be lent are out.
@@ -161,11 +170,14 @@ impl Pool {
         if self.lent >= self.limit {
             return None;
         }
-        let buffer = self.free.pop().unwrap_or_else(|| Buffer::new(self.size));
+        let mut buffer = self.free.pop().unwrap_or_else(|| Buffer::new(self.size));
         self.spare = self.spare.min(self.free.len());
         self.lent += 1;
         self.lent_max = self.lent_max.max(self.lent);
         debug_assert!(buffer.is_empty());
+        if let Some(byte) = self.filler {
+            buffer.bytes.fill(byte);
+        }
         Some(buffer)
     }
 
@@ -212,6 +224,17 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lent_buffers_are_filled_when_asked_for() {
+        let mut pool = Pool::new(4, usize::MAX);
+        pool.fill_with(0x50);
+        let mut buffer = pool.lend().unwrap();
+        assert_eq!(buffer.writable(), b"PPPP");
+        buffer.extend(b"abcd");
+        pool.give_back(buffer);
+        assert_eq!(pool.lend().unwrap().writable(), b"PPPP");
+    }
 
     #[test]
     fn fills_consumes_and_compacts() {

@@ -224,7 +224,13 @@ impl Parser<'_> {
             self.refuse(line, 2, message);
             return;
         }
-        let Some(specs) = self.addresses(line, 2, "'stats socket' : ") else {
+        // HAProxy says twice where it is.
+        let place = self.place_of(line);
+        let before = format!(
+            "parsing [{}:{}] : 'stats socket' : ",
+            place.file, place.line
+        );
+        let Some(specs) = self.addresses(line, 2, &before) else {
             return;
         };
         let Some(options) = self.bind_options(line, 3, &Owner::Stats) else {
@@ -239,7 +245,7 @@ impl Parser<'_> {
                     let word = line.word(2);
                     let message = match &spec.host {
                         units::Host::Name(name) => {
-                            format!("'stats socket' : invalid address: '{name}' in '{word}'")
+                            format!("{before}invalid address: '{name}' in '{word}'")
                         }
                         _ => format!("'stats socket' : '{word}' is not implemented by oneloop."),
                     };
@@ -297,6 +303,40 @@ impl Parser<'_> {
         Some(options)
     }
 
+    /// `process PROCESSES[/THREADS]`, which HAProxy is about to give up.
+    fn bind_process(&mut self, line: &Line, at: usize, owner: &Owner) -> Option<()> {
+        let word = line.word(at + 1);
+        let (processes, threads) = match word.split_once('/') {
+            Some((processes, threads)) => (processes, Some(threads)),
+            None => (&*word, None),
+        };
+        let bad = |part: &str| asks_for_threads(part).is_none();
+        let there_is_one = matches!(processes, "all" | "odd" | "even" | "1" | "1-1");
+        let text = match threads.filter(|part| bad(part)) {
+            _ if bad(processes) => Some(format!("'{processes}' is not a valid number/range.")),
+            _ if !there_is_one => Some(format!(
+                "'{processes}' is not a valid number/range. It supports numbers from 1 to 1."
+            )),
+            Some(threads) => Some(format!("'{threads}' is not a valid number/range.")),
+            None => None,
+        };
+        if let Some(text) = text {
+            let text = format!("'process' : {text}");
+            self.refuse(line, at + 1, owner.message(&text));
+            return None;
+        }
+        let instead = threads.map_or_else(String::new, |threads| {
+            format!(" Please use 'thread {threads}' instead.")
+        });
+        let text = format!(
+            "'process {word}' on 'bind' lines is deprecated and will be removed in 2.7.{instead}"
+        );
+        self.found.warning(line.at(at + 1), owner.message(&text));
+        let more = threads.and_then(asks_for_threads).unwrap_or(false);
+        self.warn_of_threads(line, at, "process", more);
+        Some(())
+    }
+
     /// The option at word `at` and its argument.
     fn bind_option(
         &mut self,
@@ -315,6 +355,11 @@ impl Parser<'_> {
             }
             "id" => {
                 self.bind_text(line, at, owner, "expects an integer argument")?;
+                if units::integer(&word).is_none() {
+                    let text = format!("'id' : expects an integer argument, found '{word}'");
+                    self.refuse(line, at + 1, owner.message(&text));
+                    return None;
+                }
                 options.number =
                     Some(self.bind_number(line, at, owner, 1, "custom id has to be > 0")?);
             }
@@ -333,10 +378,21 @@ impl Parser<'_> {
             "user" | "uid" | "group" | "gid" | "mode" => {
                 self.bind_ownership(line, at, name, owner, options)?;
             }
-            "process" | "thread" | "shards" => {
+            "process" => {
+                self.bind_text(line, at, owner, "missing value")?;
+                self.bind_process(line, at, owner)?;
+            }
+            "thread" | "shards" => {
                 self.bind_text(line, at, owner, "missing value")?;
                 let Some(more) = asks_for_threads(&word) else {
-                    let text = format!("'{name}' : invalid value '{word}'");
+                    let text = if name == "shards" {
+                        let number = units::integer(&word).unwrap_or(0);
+                        format!(
+                            "'shards' : invalid value {number}, allowed range is 1..64 or 'by-thread'"
+                        )
+                    } else {
+                        format!("'{name}' : invalid value '{word}'")
+                    };
                     self.refuse(line, at + 1, owner.message(&text));
                     return None;
                 };

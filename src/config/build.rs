@@ -40,7 +40,9 @@ const LOG_TAG: &str = "haproxy";
 
 impl Parser<'_> {
     /// The servers of all proxies, in order, their names resolved.
-    pub(super) fn resolve_servers(&mut self) -> Vec<Vec<Server>> {
+    ///
+    /// `ignore`: one that does not resolve is disabled instead of refused.
+    pub(super) fn resolve_servers(&mut self, ignore: bool) -> Vec<Vec<Server>> {
         let mut all = Vec::new();
         let mut failed = false;
         let mut next = 0;
@@ -52,20 +54,28 @@ impl Parser<'_> {
                 let (id, number) = (ServerId(next), draft.number.unwrap_or_else(|| free.take()));
                 next += 1;
                 match self.resolve_server(at, draft, id, number) {
-                    Some(server) => servers.push(server),
-                    None => {
-                        failed = true;
+                    (server, true) => servers.push(server),
+                    (server, false) => {
                         let name = match &draft.address.host {
                             Host::Name(name) => name.as_str(),
                             _ => "",
                         };
                         let message = format!(
-                            "'server {}/{}' : could not resolve address '{name}'.",
+                            "'server {}/{}' : could not resolve address '{name}'",
                             proxy.name, draft.name
                         );
-                        self.found
-                            .alert(draft.address_at.clone(), message)
-                            .lead(Lead::Place);
+                        let place = draft.address_at.clone();
+                        let one = if ignore {
+                            self.found.warning(place, message + ", disabling server.")
+                        } else {
+                            failed = true;
+                            self.found.alert(place, message + ".")
+                        };
+                        one.lead(Lead::Place);
+                        servers.push(Server {
+                            disabled: true,
+                            ..server
+                        });
                     }
                 }
             }
@@ -79,13 +89,14 @@ impl Parser<'_> {
         all
     }
 
+    /// A server, and whether its address is known.
     fn resolve_server(
         &self,
         at: usize,
         draft: &ServerDraft,
         id: ServerId,
         number: u32,
-    ) -> Option<Server> {
+    ) -> (Server, bool) {
         let settings = &draft.settings;
         let is_inet = !matches!(draft.address.host, Host::Unix(_) | Host::Abstract(_));
         let (port, port_offset) = match draft.address.port {
@@ -98,13 +109,11 @@ impl Parser<'_> {
             .proxies
             .get(at)
             .is_some_and(|proxy| proxy.settings.disabled);
-        let endpoint = match super::lines::endpoint(&draft.address, Some(port), self.host) {
-            Ok(endpoint) => endpoint,
-            // A proxy that never runs need not find its servers.
-            Err(_) if disabled => {
-                Endpoint::Inet(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
-            }
-            Err(_) => return None,
+        // A proxy that never runs need not find its servers.
+        let nowhere = || Endpoint::Inet(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
+        let (endpoint, known) = match endpoint(&draft.address, Some(port), self.host) {
+            Ok(endpoint) => (endpoint, true),
+            Err(_) => (nowhere(), disabled),
         };
         let hostname = match &draft.address.host {
             Host::Name(name) => Some(name.clone()),
@@ -120,7 +129,7 @@ impl Parser<'_> {
             own_address: settings.check_address.is_some(),
             own_port: settings.check_port,
         });
-        Some(Server {
+        let server = Server {
             id,
             proxy: id_of(at),
             number,
@@ -135,7 +144,8 @@ impl Parser<'_> {
             maxconn: settings.maxconn,
             maxqueue: settings.maxqueue,
             check,
-        })
+        };
+        (server, known)
     }
 
     /// Where a server's check connects to.

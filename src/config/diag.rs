@@ -40,6 +40,36 @@ pub struct Place {
     pub span: Option<Span>,
 }
 
+impl Place {
+    /// Narrows the span of a word to its byte `at`, if the word stands in the source as it was
+    /// read: plain, or in one pair of quotes without escapes.
+    #[must_use]
+    pub fn pointing_at(mut self, word: &[u8], at: Option<usize>) -> Self {
+        let (Some(at), Some(span)) = (at, self.span) else {
+            return self;
+        };
+        let written = self.source.get(span.start as usize..span.end as usize);
+        let inner = written.and_then(|written| match written {
+            [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => Some(inner),
+            _ => None,
+        });
+        let before = if written == Some(word) {
+            0
+        } else if inner == Some(word) {
+            1
+        } else {
+            return self;
+        };
+        let at = u32::try_from(at.min(word.len())).unwrap_or(0);
+        let start = span.start + before + at;
+        self.span = Some(Span {
+            start,
+            end: start + 1,
+        });
+        self
+    }
+}
+
 /// How much a message matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Severity {
@@ -321,10 +351,17 @@ fn show_source(place: &Place, out: &mut String) {
     }
 }
 
+/// The fewest letters that a word and a suggestion begin with when they share nothing else.
+const PREFIX_MIN: usize = 4;
+
 /// The name nearest to `word`, if one is near enough to be what was meant: at most one edit in
 /// three letters, where an edit is an insertion, a deletion, a change or a swap of neighbours. Of
-/// equally near ones the first with the same first letter wins, then the first.
+/// equally near ones the first with the same first letter wins, then the first. If none is that
+/// near, the shortest that `word` begins or that begins `word`, dashes left out.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let bare = |text: &str| text.replace(['-', '_'], "");
+    let wanted = bare(word);
+    let mut begun: Option<(usize, &'a str)> = None;
     let limit = (word.chars().count() / 3).max(1);
     let mut best: Option<((usize, bool), &'a str)> = None;
     for name in names {
@@ -336,8 +373,18 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         {
             best = Some((rank, name));
         }
+        let other = bare(name);
+        let shared = wanted.len().min(other.len());
+        let more = wanted.len().abs_diff(other.len());
+        if shared >= PREFIX_MIN
+            && (wanted.starts_with(&other) || other.starts_with(&wanted))
+            && begun.is_none_or(|(least, _)| more < least)
+        {
+            begun = Some((more, name));
+        }
     }
-    best.map(|(_, name)| name)
+    let best = best.map(|(_, name)| name);
+    best.or_else(|| begun.map(|(_, name)| name))
 }
 
 /// The number of edits between two words (optimal string alignment).
@@ -398,6 +445,31 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_of_a_word_can_be_shown() {
+        let table = [
+            ("a bcd", &b"bcd"[..], Some(1), (3, 4)),
+            ("a bcd", b"bcd", None, (2, 5)),
+            ("a bcd", b"bcd", Some(9), (5, 6)),
+            ("a \"b c\"", b"b c", Some(1), (4, 5)),
+            ("a 'b c'", b"b c", Some(1), (4, 5)),
+            ("a \"b\\\"\"", b"b\"", Some(1), (2, 7)),
+        ];
+        for (source, word, at, (start, end)) in table {
+            let place = Place {
+                file: FileId(0),
+                line: 1,
+                source: source.as_bytes().into(),
+                span: Some(Span {
+                    start: 2,
+                    end: u32::try_from(source.len()).unwrap(),
+                }),
+            };
+            let span = place.pointing_at(word, at).span;
+            assert_eq!(span, Some(Span { start, end }), "{source}");
+        }
+    }
+
+    #[test]
     fn long_lines_are_cut_round_the_span() {
         let text = render(
             &format!("{} bad {}", "x".repeat(300), "y".repeat(300)),
@@ -431,6 +503,9 @@ mod tests {
             ("", None),
             ("b", None),
             ("balanec", Some("balance")),
+            ("defaultbackend-x", Some("default_backend")),
+            ("forward", Some("forwardfor")),
+            ("logs", Some("log")),
         ];
         for (word, name) in table {
             assert_eq!(nearest(word, names), name, "{word}");

@@ -42,7 +42,14 @@ const BUFFER_MIN: i64 = 1000;
 const BUFFER_MAX: i64 = 256 << 20;
 
 /// Runs `setenv`, `presetenv`, `unsetenv` and `resetenv`; leaves other lines alone.
-pub(super) fn change_environment(line: &Line, variables: &mut Variables, found: &mut Diagnostics) {
+///
+/// `localpeer_is_set`: `-L` has named the local peer, and a `localpeer` line changes nothing.
+pub(super) fn change_environment(
+    line: &Line,
+    localpeer_is_set: bool,
+    variables: &mut Variables,
+    found: &mut Diagnostics,
+) {
     let keyword = line.word(0);
     let mut refuse = |index: usize, message: String| {
         found
@@ -86,7 +93,11 @@ pub(super) fn change_environment(line: &Line, variables: &mut Variables, found: 
                 variables.unset(&word.text);
             }
         }
-        "localpeer" if !line.bytes(1).is_empty() => {
+        "localpeer" if localpeer_is_set && line.words.len() == 2 => {
+            let message = "'localpeer' ignored since it is already set by using the '-L' command line argument.";
+            found.warning(line.at(0), message);
+        }
+        "localpeer" if !line.bytes(1).is_empty() && !localpeer_is_set => {
             variables.set(b"HAPROXY_LOCALPEER", line.bytes(1));
         }
         "resetenv" => {
@@ -479,6 +490,12 @@ impl Parser<'_> {
         let expects = format!("'{name}' expects an integer argument.");
         match name {
             "tune.bufsize" => {
+                let is_size = |word: &str| units::integer(word).is_some_and(|size| size > 0);
+                if line.words.len() == 2 && !is_size(&line.word(1)) {
+                    let message = "'tune.bufsize' expects a positive integer argument.";
+                    self.refuse(line, 1, message);
+                    return;
+                }
                 let size = self.number_line(line, &expects, BUFFER_MIN..=BUFFER_MAX);
                 if let Some(size) = size.and_then(|size| u32::try_from(size).ok()) {
                     self.global.buffer_size = Some(size);
@@ -630,8 +647,16 @@ impl Parser<'_> {
             bad.map(|(index, _)| index + 2)
         };
         if let Some(at) = at {
-            let word = line.word(at).into_owned();
-            let message = format!("cpu-map : '{word}' is not a valid number/range.");
+            let whole = line.word(at).into_owned();
+            let wrong = |part: &&str| !is_set(part);
+            let (word, what) = if at == 1 {
+                let part = threads.split('/').find(wrong).unwrap_or(threads);
+                (part, "valid number/range")
+            } else {
+                let part = whole.split(',').find(wrong).unwrap_or(&whole);
+                (part, "CPU range")
+            };
+            let message = format!("cpu-map : '{word}' is not a {what}.");
             self.refuse(line, at, message);
         }
         at.is_none()

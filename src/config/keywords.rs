@@ -256,6 +256,12 @@ pub fn admit(scope: Scope<'_>, line: &Line, found: &mut Diagnostics) -> Option<A
             return None;
         }
         Status::Obsolete(text) => {
+            if scope.section == Section::Global && word == "grace" {
+                // The same word: there it is a delay before a soft stop.
+                let text = "'grace' in 'global' section is not implemented by oneloop.";
+                found.alert(bare.at(0), text);
+                return None;
+            }
             let text = text.replace('*', &word).replace("ADDRESS", &bare.word(1));
             let one = found.alert(bare.at(0), text);
             if word == "grace" {
@@ -334,6 +340,8 @@ fn taken(scope: Scope<'_>, row: &Keyword, line: &Line, found: &mut Diagnostics) 
             let one = found.alert(line.at(0), text);
             if name.starts_with("server") {
                 one.lead(Lead::Place);
+            } else if matches!(name, "description" | "id") {
+                one.lead(Lead::ParsingTight);
             }
             one
         }

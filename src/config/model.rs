@@ -1,6 +1,5 @@
 //! The immutable configuration: plain data, ids instead of names.
 //!
-//! `resolve` builds one `Config`; nothing changes it afterwards. What runs (counters, server states,
 //! weights) lives in the engine, indexed by the same ids. A proxy may be a frontend, a backend or
 //! both (`listen`), as in HAProxy; ids follow the order of declaration, so that `show stat` and
 //! `show servers state` print in the order of the file.
@@ -228,7 +227,8 @@ pub enum Reuse {
 pub enum Redispatch {
     /// Never leave the server.
     Off,
-    /// On the last retry (`-1`, the plain form), or on every N-th (`N`), or N before the last (`-N`).
+    /// On the last retry (`-1`, the plain form), or on every N-th (`N`), or N before the last
+    /// (`-N`).
     Every(i32),
 }
 
@@ -407,7 +407,8 @@ pub struct Server {
     pub place: Place,
     /// Where it is.
     pub endpoint: Endpoint,
-    /// The port is the client's destination port plus this, when the address had `+N`, `-N` or none.
+    /// The port is the client's destination port plus this, when the address had `+N`, `-N` or
+    /// none.
     pub port_offset: Option<i32>,
     /// The host name, when the address was one.
     pub hostname: Option<String>,

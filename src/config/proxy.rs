@@ -469,7 +469,7 @@ impl Parser<'_> {
             if self.only_as(line, 1, "balance roundrobin") {
                 self.settings().algorithm = Algorithm::RoundRobin;
             }
-        } else if NAMES.contains(&plain) || plain == "hdr" {
+        } else if NAMES.contains(&plain) || (plain == "hdr" && word != "hdr") {
             let message = format!("'balance {word}' is not implemented by oneloop.");
             self.refuse(line, 1, message);
         } else {

@@ -44,7 +44,7 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
     }
     let mut servers = Vec::new();
     if parser.found.alerts() == 0 {
-        servers = parser.resolve_servers();
+        servers = parser.resolve_servers(options.ignore_resolution);
     }
     let failed = parser.found.close();
     let strict = options.zero_warning || parser.global.zero_warning;
@@ -53,10 +53,12 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
         parser.found.alert_bare(message);
     }
     let good = parser.found.alerts() == 0;
+    let quiet = parser.global.quiet;
     let config = good.then(|| build(&mut parser, options, resolved, servers));
     Loaded {
         config,
         diagnostics: parser.found,
+        quiet,
     }
 }
 
@@ -182,6 +184,12 @@ impl Parser<'_> {
         let Some(proxy) = self.proxies.get_mut(at) else {
             return Vec::new();
         };
+        for (name, place) in std::mem::take(&mut proxy.unused_switches) {
+            self.find_backend(at, name.as_bytes(), &place, "use_backend");
+        }
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return Vec::new();
+        };
         let drafts = std::mem::take(&mut proxy.switches);
         drafts
             .into_iter()
@@ -210,9 +218,8 @@ impl Parser<'_> {
                         String::from_utf8_lossy(&draft.target),
                         problem.message
                     );
-                    self.found
-                        .alert(draft.at, message)
-                        .lead(Lead::ParsingCapital);
+                    let place = draft.at.pointing_at(&draft.target, problem.at);
+                    self.found.alert(place, message).lead(Lead::ParsingCapital);
                     return None;
                 }
             }
@@ -257,8 +264,13 @@ impl Parser<'_> {
             Err(problem) => {
                 let message = format!("failed to parse log-format : {}", problem.message);
                 let place = said_at(&choice).cloned();
-                self.found
+                let place = place.map(|place| place.pointing_at(&text, problem.at));
+                let one = self
+                    .found
                     .push(Severity::Alert, Lead::ParsingCapital, place, message);
+                if let Some(name) = &problem.suggestion {
+                    one.note(format!("did you mean '{name}' maybe ?"));
+                }
                 None
             }
         }

@@ -164,20 +164,8 @@ fn report(
     from: usize,
     problem: &Problem,
 ) {
-    let mut place: Place = line.at(from + problem.word);
-    if let (Some(at), Some(span), Some(word)) = (
-        problem.at,
-        place.span.as_mut(),
-        line.words.get(from + problem.word),
-    ) {
-        // Only a word without quotes and escapes has its bytes where they were written.
-        let width = span.end.saturating_sub(span.start);
-        if usize::try_from(width).is_ok_and(|width| width == word.text.len()) {
-            let at = u32::try_from(at).unwrap_or(0).min(width);
-            span.start += at;
-            span.end = span.start + 1;
-        }
-    }
+    let index = from + problem.word;
+    let place = line.at(index).pointing_at(line.bytes(index), problem.at);
     let lead = match problem.lead {
         compile::Lead::Spaced => Lead::Parsing,
         compile::Lead::Tight => Lead::ParsingTight,

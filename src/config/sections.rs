@@ -48,6 +48,10 @@ pub struct LoadOptions {
     pub quiet: bool,
     /// `-p`: takes precedence over `pidfile`.
     pub pid_file: Option<String>,
+    /// `-L`: takes precedence over `localpeer`.
+    pub local_peer: Option<String>,
+    /// `-dr`: a server whose name does not resolve is disabled, with a warning.
+    pub ignore_resolution: bool,
 }
 
 /// What came of reading the files.
@@ -57,11 +61,13 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// All that there is to say, in order, the closing lines included.
     pub diagnostics: Diagnostics,
+    /// `quiet` was said, in a configuration with errors too.
+    pub quiet: bool,
 }
 
 /// Reads configuration files, in order, as one configuration.
 pub fn load(sources: &[Source], host: &dyn Host, options: &LoadOptions) -> Loaded {
-    let survey = Survey::take(sources, host);
+    let survey = Survey::take(sources, host, options);
     let mut parser = Parser::new(host, options, &survey);
     for file in &survey.files {
         parser.read_file(file, &survey);
@@ -109,23 +115,29 @@ struct Survey {
     found: Diagnostics,
     variables: Variables,
     names: Names,
+    /// The command line named the local peer: a line that does is told to be ignored.
+    local_peer_is_set: bool,
 }
 
 impl Survey {
-    fn take(sources: &[Source], host: &dyn Host) -> Self {
+    fn take(sources: &[Source], host: &dyn Host, options: &LoadOptions) -> Self {
         let mut survey = Self {
             files: Vec::new(),
             found: Diagnostics::default(),
             variables: Variables::new(host.environment()),
             names: Names::default(),
+            local_peer_is_set: false,
         };
+        survey.local_peer_is_set = options.local_peer.is_some();
+        let local_peer = options.local_peer.clone();
+        let local_peer = local_peer.unwrap_or_else(|| host.hostname());
         let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         survey
             .variables
             .set(b"HAPROXY_CFGFILES", names.join(";").as_bytes());
         survey
             .variables
-            .set(b"HAPROXY_LOCALPEER", host.hostname().as_bytes());
+            .set(b"HAPROXY_LOCALPEER", local_peer.as_bytes());
         let mut servers: Vec<(u32, Vec<u8>)> = Vec::new();
         let mut proxies = 0;
         for source in sources {
@@ -160,6 +172,7 @@ impl Survey {
                     Some(Section::Global) => {
                         super::global::change_environment(
                             &line,
+                            self.local_peer_is_set,
                             &mut self.variables,
                             &mut self.found,
                         );
@@ -318,20 +331,27 @@ impl<'a> Parser<'a> {
                     match admitted {
                         Some(admitted) if section == Section::Global => self.global_line(&admitted),
                         Some(admitted) => self.proxy_line(&admitted),
-                        None => self.note_unused_default(line),
+                        None => self.note_unused_target(line),
                     }
                 }
             },
         }
     }
 
-    /// Keeps the `default_backend` of a backend for its checks: that it was ignored has been told.
-    fn note_unused_default(&mut self, line: &Line) {
-        let named = line.bytes(0) == b"default_backend" && !line.bytes(1).is_empty();
-        if let (true, Some(proxy)) = (named, self.proxy())
-            && proxy.section == Section::Backend
-        {
-            proxy.unused_default = Some((line.word(1).into_owned(), line.at(1)));
+    /// Keeps the targets that a backend names, for its checks: that its line was ignored has been
+    /// told.
+    fn note_unused_target(&mut self, line: &Line) {
+        let target = line.word(1).into_owned();
+        let place = line.at(1);
+        let is_name = !target.is_empty() && !target.contains('%');
+        let Some(proxy) = self.proxy() else { return };
+        if !is_name || proxy.section != Section::Backend {
+            return;
+        }
+        match line.bytes(0) {
+            b"default_backend" => proxy.unused_default = Some((target, place)),
+            b"use_backend" => proxy.unused_switches.push((target, place)),
+            _ => {}
         }
     }
 
@@ -434,8 +454,7 @@ impl<'a> Parser<'a> {
         }
         let base = match line.bytes(2) {
             b"" => self.defaults.len().checked_sub(1),
-            b"from" if !line.bytes(3).is_empty() => {
-                self.only(line, 3);
+            b"from" if line.words.len() == 4 && !line.bytes(3).is_empty() => {
                 let kind = kind_of(section);
                 self.find_defaults(line, 3, kind, &name)
             }
@@ -445,7 +464,7 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 let message = "please use the 'bind' keyword for listening addresses.";
-                self.found.alert(line.at(2), message).abort();
+                self.refuse(line, 2, message);
                 None
             }
         };
@@ -471,6 +490,7 @@ impl<'a> Parser<'a> {
             response: Vec::new(),
             switches: Vec::new(),
             unused_default: None,
+            unused_switches: Vec::new(),
             layer_six: super::draft::LayerSix::default(),
             bind_lines: 0,
         });

@@ -12,6 +12,9 @@ use super::lines::bad_character;
 use super::sections::Parser;
 use super::units::{self, Allow, TimeUnit};
 
+/// What messages call the server of a `default-server` line.
+const DEFAULT_SERVER: &str = "default-server";
+
 /// The heaviest weight.
 const WEIGHT_MAX: i64 = 256;
 
@@ -146,6 +149,11 @@ impl Parser<'_> {
             "rise" => settings.rise = self.server_count(line, at, before)?,
             "fall" => settings.fall = self.server_count(line, at, before)?,
             "weight" => {
+                let name = if name.is_empty() {
+                    DEFAULT_SERVER
+                } else {
+                    name
+                };
                 let bad =
                     |got: &str| format!("weight of server {name} is not within 0 and 256 ({got}).");
                 let range = 0..=WEIGHT_MAX;
@@ -217,7 +225,16 @@ impl Parser<'_> {
     fn server_time(&mut self, line: &Line, at: usize, name: &str, before: &str) -> Option<u32> {
         let option = line.word(at);
         let word = line.word(at + 1);
-        self.warn_of_tail(line, at + 1);
+        let name = if name.is_empty() {
+            DEFAULT_SERVER
+        } else {
+            name
+        };
+        if let Some(text) = units::time_tail(&word) {
+            self.found
+                .warning(line.at(at + 1), format!("{before}{text}"))
+                .lead(Lead::Place);
+        }
         let text = if word.is_empty() {
             format!("'{option}' expects a delay as argument.")
         } else {

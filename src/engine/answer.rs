@@ -233,6 +233,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return Flow::Close(Termination::new(Cause::Internal, Stage::Request));
         }
         client.phase = Phase::Answer;
+        // The client's time to take it begins here, whoever's time ran out before.
+        client.active_ms = self.now.ms;
         let backend = session.backend;
         self.proxy_stats[frontend.0 as usize]
             .front

@@ -302,6 +302,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Wish::Weight(weight) => {
                 record.weight = weight;
                 self.refresh_weight(server);
+                if before.any(Admin::DRAIN) && !before.any(Admin::MAINT) {
+                    self.tell_change(server, Change::drain_kept(), Cause::Untold);
+                } else {
+                    self.review_backend(server);
+                }
                 return;
             }
             Wish::Health(op) => {
@@ -311,9 +316,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     Op::Starting | Op::Running => record.come_up(now),
                 };
                 let up = op != Op::Stopped;
+                let health = &mut record.health;
+                health.value = if up { health.full() } else { 0 };
                 if let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) {
                     probe.state.force(up);
-                    self.servers[server.0 as usize].health.value = probe.state.value();
+                    health.value = probe.state.value();
                 }
                 if let Some(change) = change {
                     self.tell_change(server, change, Cause::Cli);
@@ -343,8 +350,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.wheel.disarm(probe.timer);
         } else if before && !after {
             probe.state.resume();
-            probe.due_ms = now;
-            self.wheel.promise(probe.timer, now);
+            // As if checks had gone on: HAProxy's keep their rhythm, and look again in its time.
+            let interval = probe.state.settings().inter_ms.max(1);
+            let missed = (now + 1).saturating_sub(probe.due_ms).div_ceil(interval);
+            probe.due_ms += missed * interval;
+            self.wheel.promise(probe.timer, probe.due_ms);
         } else {
             return;
         }
@@ -406,9 +416,19 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if !alive {
             self.close_idle_of(server);
         }
+        self.review_backend(server);
+    }
+
+    /// Notes whether the backend of a server has a usable one left, and tells when it has none.
+    fn review_backend(&mut self, server: ServerId) {
+        let config = self.config;
+        let now = self.now;
+        let proxy = config.proxy(config.server(server).proxy);
+        let own = &self.servers[proxy.servers.start as usize..proxy.servers.end as usize];
+        let none_left = !own.iter().any(Server::usable);
         let stats = &mut self.proxy_stats[proxy.id.0 as usize];
         let was_down = stats.is_down;
-        stats.is_down = active + backup == 0;
+        stats.is_down = none_left;
         if stats.is_down && !was_down {
             stats.last_change_ms = now.ms;
             stats.times_down += 1;

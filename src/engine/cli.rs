@@ -2,8 +2,10 @@
 //!
 //! One line is one or several commands parted by `;`. Without `prompt` the connection closes after
 //! the commands of what came in one go have been answered, as HAProxy's does; with it, each answer
-//! is followed by `> `. A command runs only when nothing of earlier answers is still unsent, so that a
-//! slow reader costs one answer and no more. Changes are applied between two commands.
+//! is followed by `> `. A command runs only when nothing of earlier answers is still unsent, so
+//! that a slow reader costs one answer and no more. Changes are applied between two commands.
+
+use std::collections::VecDeque;
 
 use super::accept::ListenerKind;
 use super::service::{Caller, Outcome, Service, SeverityOutput};
@@ -25,8 +27,13 @@ pub struct Cli {
     listener: u32,
     caller: Caller,
     input: Vec<u8>,
+    /// The commands of the line that is being answered.
+    commands: VecDeque<Vec<u8>>,
     output: Vec<u8>,
     sent: usize,
+    /// Commands whose line ended in `<<`: they run when the empty line that ends their payload has
+    /// come.
+    pending: Option<Vec<u8>>,
     /// The client has ended its side.
     ended: bool,
     /// A whole line has been answered: without `prompt` that was all.
@@ -71,8 +78,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             listener,
             caller,
             input: Vec::new(),
+            commands: VecDeque::new(),
             output: Vec::new(),
             sent: 0,
+            pending: None,
             ended: false,
             answered: false,
             quit: false,
@@ -123,15 +132,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             if cli.quit {
                 return self.close_cli(key);
             }
+            if let Some(command) = cli.commands.pop_front() {
+                self.run_command(key, &command);
+                continue;
+            }
             if let Some(end) = cli.input.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = cli.input.drain(..=end).collect();
-                self.run_line(key, line.strip_suffix(b"\n").unwrap_or(&line));
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                self.take_line(key, line.strip_suffix(b"\r").unwrap_or(line));
                 continue;
             }
             let Some(cli) = self.clis.get_mut(key) else {
                 return;
             };
-            if cli.answered && !cli.caller.interactive {
+            if cli.answered && !cli.caller.interactive && cli.pending.is_none() {
                 return self.close_cli(key);
             }
             if cli.ended || cli.input.len() > INPUT_MAX {
@@ -165,34 +179,49 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// Runs the commands of one line, each seeing what the ones before it changed.
-    fn run_line(&mut self, key: Key<Cli>, line: &[u8]) {
-        for command in split_commands(line) {
-            let Some(cli) = self.clis.get_mut(key) else {
-                return;
-            };
-            let mut caller = cli.caller.clone();
-            let mut output = std::mem::take(&mut cli.output);
-            let outcome = {
-                let view = super::view!(self);
-                self.service.run(&command, &mut caller, &view, &mut output)
-            };
-            if let Outcome::Apply(command) = outcome {
-                self.apply(command);
+    /// A whole line: commands to run, or a line of payload. No command takes a payload yet, but its
+    /// lines must not be taken for commands.
+    fn take_line(&mut self, key: Key<Cli>, line: &[u8]) {
+        let Some(cli) = self.clis.get_mut(key) else {
+            return;
+        };
+        match (&cli.pending, before_payload(line)) {
+            (Some(_), _) if line.is_empty() => {
+                let commands = cli.pending.take().unwrap_or_default();
+                return cli.commands.extend(split_commands(&commands));
             }
-            let Some(cli) = self.clis.get_mut(key) else {
-                return;
-            };
-            cli.caller = caller;
-            cli.output = output;
-            if outcome == Outcome::Quit {
-                cli.quit = true;
-                return;
-            }
-            if cli.caller.interactive {
-                cli.output.extend_from_slice(b"> ");
-            }
-            cli.answered = true;
+            (Some(_), _) => {}
+            (None, Some(commands)) => cli.pending = Some(commands.to_vec()),
+            (None, None) => return cli.commands.extend(split_commands(line)),
+        }
+        if cli.caller.interactive {
+            cli.output.extend_from_slice(b"+ ");
+        }
+    }
+
+    /// Runs one command, which sees what those before it changed.
+    fn run_command(&mut self, key: Key<Cli>, command: &[u8]) {
+        let Some(cli) = self.clis.get_mut(key) else {
+            return;
+        };
+        let mut caller = cli.caller.clone();
+        let mut output = std::mem::take(&mut cli.output);
+        let outcome = {
+            let view = super::view!(self);
+            self.service.run(command, &mut caller, &view, &mut output)
+        };
+        if let Outcome::Apply(command) = outcome {
+            self.apply(command);
+        }
+        let Some(cli) = self.clis.get_mut(key) else {
+            return;
+        };
+        cli.caller = caller;
+        cli.output = output;
+        cli.quit = outcome == Outcome::Quit;
+        cli.answered = true;
+        if cli.caller.interactive && !cli.quit {
+            cli.output.extend_from_slice(b"> ");
         }
     }
 
@@ -237,9 +266,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 }
 
+/// What stands before a `<<` that ends a line, when it is a word of its own.
+fn before_payload(line: &[u8]) -> Option<&[u8]> {
+    let before = line.trim_ascii_end().strip_suffix(b"<<")?;
+    let alone = before.last().is_none_or(u8::is_ascii_whitespace);
+    alone.then_some(before)
+}
+
 /// The commands of a line, parted by `;` (a backslash before it makes it an ordinary byte).
 fn split_commands(line: &[u8]) -> Vec<Vec<u8>> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut commands = vec![Vec::new()];
     let mut bytes = line.iter().copied().peekable();
     while let Some(byte) = bytes.next() {

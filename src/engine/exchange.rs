@@ -40,7 +40,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 else {
                     return Flow::Close(Termination::SERVER_IN_DATA);
                 };
-                let before = session.response.moved;
+                let (before, sent) = (session.response.moved, session.response.sent);
                 let pumped = pump(
                     &mut self.net,
                     &mut self.pool,
@@ -53,9 +53,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     &mut session.response,
                 );
                 let moved = session.response.moved - before;
-                if moved > 0 {
+                session.txn.bytes_read += moved;
+                if moved > 0 || session.response.sent > sent {
                     client.active_ms = self.now.ms;
-                    session.txn.bytes_read += moved;
                 }
                 match pumped {
                     Pumped::Done => answer_ended(session),
@@ -77,16 +77,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         // The answer has come whole; what is left of it goes out, whatever the request still does.
         open!(self, key => client, session, else Flow::Gone);
+        let sent = session.response.sent;
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,
         };
-        match flush(
+        let flushed = flush(
             &mut self.net,
             &mut self.pool,
             &mut to,
             &mut session.response,
-        ) {
+        );
+        if session.response.sent > sent {
+            client.active_ms = self.now.ms;
+        }
+        match flushed {
             Sent::All => {
                 // A request that is still on its way goes on, as long as the server takes it.
                 let open = session.exchange.request() == RequestState::Body;
@@ -108,12 +113,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     fn relay_request(&mut self, key: Key<Client>) -> Option<Flow> {
         open!(self, key => client, session, else Some(Flow::Gone));
         if session.request.is_finished() {
+            // Its last byte may have left as the last of a turn.
+            if session.exchange.request() == RequestState::Body {
+                session.exchange.on_request_end();
+            }
             return None;
         }
         let Some(upstream) = session.upstream.and_then(|key| self.upstreams.get_mut(key)) else {
             return Some(Flow::Close(Termination::SERVER_IN_HEADERS));
         };
-        let before = session.request.moved;
+        let (before, sent) = (session.request.moved, session.request.sent);
         let pumped = pump(
             &mut self.net,
             &mut self.pool,
@@ -126,6 +135,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             &mut session.request,
         );
         let moved = session.request.moved - before;
+        if session.request.sent > sent {
+            client.active_ms = self.now.ms;
+        }
         if moved > 0 {
             client.active_ms = self.now.ms;
             session.txn.bytes_uploaded += moved;
@@ -533,6 +545,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         let net = &mut self.net;
         let (up_before, down_before) = (session.request.moved, session.response.moved);
+        let left_before = session.request.sent + session.response.sent;
         let up = pump(
             net,
             &mut self.pool,
@@ -559,7 +572,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.request.moved - up_before,
             session.response.moved - down_before,
         );
-        if sent + received > 0 {
+        if sent + received > 0 || session.request.sent + session.response.sent > left_before {
             client.active_ms = self.now.ms;
             session.txn.bytes_uploaded += sent;
             session.txn.bytes_read += received;
@@ -573,8 +586,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             net.shutdown_write(&client.socket);
         }
         // In TCP mode each side's end is passed on; a server that ends an upgraded connection ends
-        // it whole, as HAProxy does.
-        if session.response.shut && (session.request.shut || session.txn.http) {
+        // it whole, as HAProxy does, once what the client had sent by then is through.
+        let through = up == Pumped::Starved && session.request.is_flushed();
+        let ended = session.response.shut && session.txn.http && through;
+        if ended || (session.response.shut && session.request.shut) {
             client.phase = Phase::Finish;
             return Flow::Again;
         }

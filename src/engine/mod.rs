@@ -134,6 +134,8 @@ macro_rules! view {
             process: &$engine.process,
             limits: &$engine.limits,
             now: $engine.now,
+            idle_percent: $crate::net::Net::idle_percent(&$engine.net),
+            run_queue: $engine.run_list.len() as u32,
             stopping: $engine.stopping,
         }
     };
@@ -274,9 +276,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
+    /// Fills each buffer with this byte before it is used (`-dM`).
+    pub fn fill_buffers(&mut self, byte: u8) {
+        self.pool.fill_with(byte);
+    }
+
     /// One turn of the loop; `None` while the process lives.
     pub fn turn(&mut self) -> Option<Exit> {
-        let until = if self.run_list.is_empty() {
+        let until = if self.run_list.is_empty() && self.freed.is_empty() {
             self.wheel.next()
         } else {
             Some(0)
@@ -561,26 +568,28 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
+    /// `clear counters`: the maxima, or with `all` everything but what is there now.
     fn clear_counters(&mut self, all: bool) {
         let clear = |counters: &mut Counters| {
             if all {
-                *counters = Counters {
-                    scur: counters.scur,
-                    smax: counters.scur,
-                    ..Counters::default()
-                };
-            } else {
-                counters.smax = counters.scur;
-                counters.qmax = 0;
-                counters.rate.max = 0;
-                counters.conn_rate.max = 0;
-                counters.req_rate.max = 0;
+                counters.forget();
             }
+            counters.forget_maxima();
         };
         for stats in &mut self.proxy_stats {
             clear(&mut stats.front);
             clear(&mut stats.back);
         }
         self.server_stats.iter_mut().for_each(clear);
+        self.process.connection_rate.max = 0;
+        self.process.session_rate.max = 0;
+        if all {
+            for server in &mut self.servers {
+                server.downs = 0;
+            }
+            for probe in self.probes.iter_mut().flatten() {
+                probe.failures = 0;
+            }
+        }
     }
 }

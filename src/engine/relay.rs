@@ -52,6 +52,8 @@ pub struct Pipe {
     pub shut: bool,
     /// Body bytes understood so far.
     pub moved: u64,
+    /// Bytes that left so far, heads and chunk lines included.
+    pub sent: u64,
     /// Bytes of trailers passed on, as the log counts them: names and values.
     pub trailers: u64,
 }
@@ -210,6 +212,7 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
                     to.ready.clear(Readiness::WRITABLE);
                 }
                 let mut left = n;
+                pipe.sent += n as u64;
                 while let Some(mut buffer) = pipe.output[0].take() {
                     let used = left.min(buffer.len());
                     buffer.consume(used);
@@ -263,6 +266,7 @@ pub fn deliver<N: Net>(
             to.ready.clear(Readiness::WRITABLE);
         }
     }
+    pipe.sent += sent as u64;
     let head_left = head.get(sent.min(head.len())..).unwrap_or_default();
     body.consume(sent.saturating_sub(head.len()));
     let fits = pipe.queue(head_left, pool);

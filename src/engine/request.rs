@@ -190,11 +190,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Ok(framing) => framing,
             Err(refusal) => return self.refuse(key, refusal, buffer),
         };
+        let line_max = (config.global.log_line_max as usize).saturating_sub(1);
         let head = &self.bench.head;
         session.exchange.on_request_head(head, &framing);
         session
             .txn
-            .set_request_line(head.logged_line(buffer.readable()));
+            .set_request_line(head.logged_line(buffer.readable()), line_max);
         session.txn.marks.request_ended = now.ms as i64;
         session.txn.bytes_uploaded = counted_head(head, buffer.readable());
         client.requests += 1;

@@ -4,6 +4,8 @@
 //! `admin`. A command reads through [`View`] and renders its answer; it changes nothing itself but
 //! returns a [`Command`], which the engine applies between two commands.
 
+pub use crate::balance::server::{Admin, Mode, Op, write_status};
+
 use crate::balance::server::Server;
 use crate::base::clock::Now;
 use crate::config::model::{AccessLevel, Config, ProxyId, ServerId};
@@ -67,6 +69,10 @@ pub struct View<'a> {
     pub limits: &'a Limits,
     /// The turn's date.
     pub now: Now,
+    /// The share of the last second that the loop slept, percent.
+    pub idle_percent: u8,
+    /// Sessions that go on at the end of this turn.
+    pub run_queue: u32,
     /// A soft stop is under way.
     pub stopping: bool,
 }

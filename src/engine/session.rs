@@ -283,16 +283,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Sends what is left of an answer of our own.
     pub(crate) fn send_answer(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        let sent = session.response.sent;
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,
         };
-        match flush(
+        let flushed = flush(
             &mut self.net,
             &mut self.pool,
             &mut to,
             &mut session.response,
-        ) {
+        );
+        if session.response.sent > sent {
+            client.active_ms = self.now.ms;
+        }
+        match flushed {
             Sent::All => {
                 client.phase = Phase::Finish;
                 Flow::Again
@@ -313,7 +318,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Ending::CloseBoth
         };
         let reusable = matches!(ending, Ending::KeepBoth | Ending::CloseClient);
-        let unread = session.txn.http && session.exchange.request() != RequestState::Done;
+        // The rest of a body, or requests behind this one: closing on them would be a reset.
+        let unread = session.txn.http
+            && (session.exchange.request() != RequestState::Done
+                || session.request.input.is_some()
+                || client.ready.has(Readiness::READABLE));
         let frontend = client.frontend;
         self.end_session(key, reusable);
         let Some(client) = self.clients.get_mut(key) else {
@@ -420,8 +429,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let http = session.txn.http;
         // A server that answered before the request had left must not be reused: what is unsent
         // belongs to this request.
-        let reusable =
-            reusable && session.response.input.is_none() && session.request.is_flushed();
+        let reusable = reusable && session.response.input.is_none() && session.request.is_flushed();
         let server = session.server;
         if let Some(backend) = session.backend {
             let stats = &mut self.proxy_stats[backend.0 as usize].back;
@@ -491,7 +499,11 @@ pub(crate) fn source_of(body: Body) -> Source {
     }
 }
 
+/// The means are of what a server answered: a request that none did says nothing of them.
 fn add_times(stats: &mut super::stats::Counters, txn: &Txn) {
+    if txn.timer_connect() < 0 || (txn.http && txn.timer_response() < 0) {
+        return;
+    }
     stats.qtime.add(txn.timer_queue());
     stats.ctime.add(txn.timer_connect());
     stats.rtime.add(txn.timer_response());

@@ -169,6 +169,34 @@ impl Counters {
         self.scur = self.scur.saturating_sub(1);
     }
 
+    /// Sets every counter to 0: what is there now and the rates stay.
+    pub fn forget(&mut self) {
+        *self = Self {
+            scur: self.scur,
+            rate: self.rate,
+            conn_rate: self.conn_rate,
+            req_rate: self.req_rate,
+            ..Self::default()
+        };
+    }
+
+    /// Sets the maxima to 0; those of sessions, too, whatever there is now.
+    pub fn forget_maxima(&mut self) {
+        self.smax = 0;
+        self.qmax = 0;
+        for rate in [&mut self.rate, &mut self.conn_rate, &mut self.req_rate] {
+            rate.max = 0;
+        }
+        for times in [
+            &mut self.qtime,
+            &mut self.ctime,
+            &mut self.rtime,
+            &mut self.ttime,
+        ] {
+            times.max = 0;
+        }
+    }
+
     /// Counts an answer by its status.
     pub fn answer(&mut self, status: u16) {
         let class = match status / 100 {
@@ -242,6 +270,27 @@ mod tests {
         assert_eq!(rate.read(11_500), 5);
         assert_eq!(rate.read(12_000), 0);
         assert_eq!(rate.max, 10);
+    }
+
+    #[test]
+    fn what_is_cleared_and_what_stays() {
+        let mut counters = Counters::default();
+        counters.enter(10_000);
+        counters.answer(200);
+        counters.ttime.add(7);
+        let mut all = counters;
+        counters.forget_maxima();
+        assert_eq!(
+            (counters.smax, counters.rate.max, counters.ttime.max),
+            (0, 0, 0)
+        );
+        assert_eq!((counters.stot, counters.ttime.mean()), (1, 7));
+        all.forget();
+        assert_eq!(
+            (all.scur, all.stot, all.hrsp[1], all.ttime.mean()),
+            (1, 0, 0, 0)
+        );
+        assert_eq!(all.rate.read(10_000), 1);
     }
 
     #[test]

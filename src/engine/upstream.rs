@@ -144,9 +144,12 @@ pub(crate) fn proxy_record(
 /// True when a frontend's requests may come to this backend by a name known at load.
 fn leads_to(front: &Proxy, backend: ProxyId) -> bool {
     use crate::config::model::SwitchTarget;
-    let by_rule = |switch: &crate::config::model::Switch| matches!(switch.target, SwitchTarget::Backend(id) if id == backend);
+    let names_it =
+        |target: &SwitchTarget| matches!(target, SwitchTarget::Backend(id) if *id == backend);
     let by_default = front.default_backend.unwrap_or(front.id) == backend;
-    front.is_frontend && !front.disabled && (by_default || front.switches.iter().any(by_rule))
+    front.is_frontend
+        && !front.disabled
+        && (by_default || front.switches.iter().any(|switch| names_it(&switch.target)))
 }
 
 /// What looking for a server came to.
@@ -430,6 +433,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
         };
         let endpoint = endpoint.as_ref().unwrap_or(&described.endpoint);
+        self.server_stats[server.0 as usize].connect += 1;
+        self.proxy_stats[described.proxy.0 as usize].back.connect += 1;
         let socket = match self.net.connect(endpoint, ConnectOptions::default()) {
             Ok(socket) => socket,
             Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
@@ -491,7 +496,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             record.ready.add(Readiness::WRITABLE);
         }
         record.uses += 1;
-        let server = record.server;
         client.active_ms = self.now.ms;
         let http = session.txn.http;
         client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
@@ -499,10 +503,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let early = self.config.proxy(client.frontend).log_options.log_asap;
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.backend_source = self.net.local_address(&record.socket);
-        }
-        self.server_stats[server.0 as usize].connect += 1;
-        if let Some(backend) = session.backend {
-            self.proxy_stats[backend.0 as usize].back.connect += 1;
         }
         if !http && early {
             self.log_early(key);
@@ -547,6 +547,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 _ => Flow::Again,
             };
         }
+        // HAProxy counts each attempt as a session of the server.
+        let stats = &mut self.server_stats[server.0 as usize];
+        stats.stot += 1;
+        stats.rate.add(self.now.ms, 1);
+        stats.lastsess = Some(self.now.ms);
         let pause = RETRY_PAUSE_MS.min(proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS));
         session.retry_at_ms = match errno {
             Some(_) => self.now.ms + u64::from(pause),

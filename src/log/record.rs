@@ -19,20 +19,6 @@ use crate::log::termination::{Cause, RequestCookie, ResponseCookie, Termination}
 pub const NO_ID: u32 = u32::MAX;
 /// A mark that was not reached.
 pub const NO_MARK: i64 = -1;
-/// How much of the request line is kept (`tune.http.logurilen`, 1024 with its end mark).
-pub const REQUEST_LINE_MAX: usize = 1023;
-
-/// The format of `option httplog`.
-pub const HTTP_LOG_FORMAT: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r";
-/// The format of `option httplog clf`.
-pub const CLF_LOG_FORMAT: &str = "%{+Q}o %{-Q}ci - - [%trg] %r %ST %B \"\" \"\" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl";
-/// The format of `option tcplog`.
-pub const TCP_LOG_FORMAT: &str =
-    "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq";
-/// What is logged, when a connection comes in, by an HTTP frontend without any format.
-pub const CONNECT_HTTP_FORMAT: &str = "Connect from %ci:%cp to %fi:%fp (%f/HTTP)";
-/// What is logged, when a connection comes in, by a TCP frontend without any format.
-pub const CONNECT_TCP_FORMAT: &str = "Connect from %ci:%cp to %fi:%fp (%f/TCP)";
 
 /// What stands where a server's name does when it was not one of the backend's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -208,8 +194,8 @@ pub struct Txn {
     pub request_cookie: RequestCookie,
     /// The fourth letter of `%tsc`.
     pub response_cookie: ResponseCookie,
-    /// The request line as received, without its end, cut to `REQUEST_LINE_MAX`; empty for a
-    /// request that could not be read (`<BADREQ>`).
+    /// The request line as received, without its end, cut to `tune.http.logurilen` less one; empty
+    /// for a request that could not be read (`<BADREQ>`).
     pub request_line: Vec<u8>,
     /// `capture request header`, in order of declaration.
     pub request_captures: Captures,
@@ -275,10 +261,10 @@ impl Txn {
     }
 
     /// Keeps the request line (without CR and LF), cut to what the log shows.
-    pub fn set_request_line(&mut self, line: &[u8]) {
+    pub fn set_request_line(&mut self, line: &[u8], max: usize) {
         self.request_line.clear();
         self.request_line
-            .extend_from_slice(&line[..line.len().min(REQUEST_LINE_MAX)]);
+            .extend_from_slice(line.get(..max).unwrap_or(line));
     }
 
     /// `Th`: handshakes, in ms.
@@ -470,8 +456,8 @@ mod tests {
     fn reset_keeps_storage_and_next_request_the_connection() {
         let mut txn = Txn::new();
         (txn.frontend, txn.backend, txn.status, txn.http) = (3, 4, 200, true);
-        txn.set_request_line(&[b'a'; 3000]);
-        assert_eq!(txn.request_line.len(), REQUEST_LINE_MAX);
+        txn.set_request_line(&[b'a'; 3000], 1023);
+        assert_eq!(txn.request_line.len(), 1023);
         txn.request_captures.reset(2);
         txn.request_captures.set(1, b"0123456789", 4);
         txn.request_captures.set(7, b"no such slot", 4);

@@ -162,6 +162,9 @@ pub trait Net {
     /// time comes from. A signal ends the sleep.
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now;
 
+    /// The share of the last full second that was spent asleep, percent (`Idle_pct`).
+    fn idle_percent(&self) -> u8;
+
     /// Takes one connection off a listener, non-blocking, with `TCP_NODELAY` where it applies.
     ///
     /// # Errors

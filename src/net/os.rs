@@ -71,6 +71,42 @@ pub struct Os {
     /// Signals that came and were not asked for yet.
     pending: VecDeque<Signal>,
     zone: Zone,
+    sleep: Sleep,
+}
+
+/// How much of each second is spent asleep, in microseconds.
+#[derive(Debug)]
+struct Sleep {
+    since_us: u64,
+    asleep_us: u64,
+    percent: u8,
+}
+
+impl Default for Sleep {
+    fn default() -> Self {
+        Self {
+            since_us: clock_us(),
+            asleep_us: 0,
+            percent: 100,
+        }
+    }
+}
+
+impl Sleep {
+    const WINDOW_US: u64 = 1_000_000;
+
+    /// A sleep has ended. What began in an earlier window counts to its end.
+    fn add(&mut self, from_us: u64, to_us: u64) {
+        self.asleep_us += to_us.saturating_sub(from_us);
+        let whole = to_us.saturating_sub(self.since_us);
+        if whole >= Self::WINDOW_US {
+            self.percent = u8::try_from(self.asleep_us * 100 / whole)
+                .unwrap_or(100)
+                .min(100);
+            self.since_us = to_us;
+            self.asleep_us = 0;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -119,6 +155,7 @@ impl Os {
             signals: parts.signals,
             pending: VecDeque::with_capacity(SIGNALS_MAX),
             zone: Zone::default(),
+            sleep: Sleep::default(),
         })
     }
 
@@ -172,10 +209,11 @@ impl Net for Os {
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         // The clock is cut to whole milliseconds, so the difference is rounded up: a sleep never
         // ends before its moment, and the loop never spins through a last fraction.
-        let timeout_ms =
-            until_ms.map(|until| until.saturating_sub(clock_ms(libc::CLOCK_MONOTONIC)));
+        let asleep_us = clock_us();
+        let timeout_ms = until_ms.map(|until| until.saturating_sub(asleep_us / 1000));
         let first = ready.len();
         self.poller.wait(timeout_ms, ready);
+        self.sleep.add(asleep_us, clock_us());
         if let Some(at) = ready[first..]
             .iter()
             .position(|(handle, _)| *handle == SIGNAL_HANDLE)
@@ -184,6 +222,10 @@ impl Net for Os {
             self.read_signals();
         }
         self.now()
+    }
+
+    fn idle_percent(&self) -> u8 {
+        self.sleep.percent
     }
 
     fn accept(&mut self, listener: u32) -> Result<(Socket, Peer), Stop> {
@@ -412,13 +454,22 @@ pub fn utc_offset_s(seconds: i64) -> i32 {
 
 /// A clock in milliseconds, cut.
 fn clock_ms(clock: libc::clockid_t) -> u64 {
+    clock_us_of(clock) / 1000
+}
+
+/// The monotonic clock, in microseconds.
+fn clock_us() -> u64 {
+    clock_us_of(libc::CLOCK_MONOTONIC)
+}
+
+fn clock_us_of(clock: libc::clockid_t) -> u64 {
     let mut at = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the pointer is valid for the call; both clocks exist on every Linux.
     unsafe { libc::clock_gettime(clock, &raw mut at) };
-    at.tv_sec as u64 * 1000 + at.tv_nsec as u64 / 1_000_000
+    at.tv_sec as u64 * 1_000_000 + at.tv_nsec as u64 / 1000
 }
 
 /// Makes a listener refuse and stay bound; false for a socket that cannot (unix). Connecting it to

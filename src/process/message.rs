@@ -31,6 +31,7 @@ pub const DIAG: &str = "oneloop::diag";
 static WALL_S: AtomicU64 = AtomicU64::new(0);
 static UTC_OFFSET_S: AtomicI32 = AtomicI32::new(0);
 static QUIET: AtomicBool = AtomicBool::new(false);
+static DEBUG: AtomicBool = AtomicBool::new(false);
 static VERSION_SAID: AtomicBool = AtomicBool::new(false);
 
 /// Makes this file the process' logger. A second call changes nothing.
@@ -55,6 +56,12 @@ pub fn notice(text: &str) {
 /// `-q` and `quiet` (true) or `-V` (false): whether anything shows at all.
 pub fn set_quiet(quiet: bool) {
     QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// `-d`: debug lines show as with `RUST_LOG=oneloop=debug`.
+pub fn show_debug() {
+    DEBUG.store(true, Ordering::Relaxed);
+    ::log::set_max_level(::log::max_level().max(LevelFilter::Debug));
 }
 
 /// The time of the loop's turn. Until it is first set, messages read the clock themselves.
@@ -107,7 +114,11 @@ impl Messages {
 
 /// What no filter may hide.
 fn always(level: Level, target: &str) -> bool {
-    level <= Level::Warn || target == NOTICE || target == DIAG
+    let ours = target == "oneloop" || target.starts_with("oneloop::");
+    level <= Level::Warn
+        || target == NOTICE
+        || target == DIAG
+        || (level <= Level::Debug && ours && DEBUG.load(Ordering::Relaxed))
 }
 
 impl Log for Messages {
@@ -303,6 +314,10 @@ mod tests {
                 .collect();
             assert_eq!(last, shown, "RUST_LOG={extra}");
         }
+        DEBUG.store(true, Ordering::Relaxed);
+        let lines = said("", &records);
+        DEBUG.store(false, Ordering::Relaxed);
+        assert_eq!(lines.len(), 5, "all but the trace line: {lines:?}");
         set_quiet(true);
         let lines = said("trace", &records);
         set_quiet(false);

@@ -37,27 +37,27 @@ fn timers_are_measured() {
     client.send("GET /slow HTTP/1.1\r\n");
     let clock = UdpSocket::bind((own_address(), 0)).unwrap();
     clock
-        .set_read_timeout(Some(std::time::Duration::from_millis(100)))
+        .set_read_timeout(Some(std::time::Duration::from_millis(400)))
         .unwrap();
-    assert!(clock.recv(&mut [0]).is_err(), "a clock of 100 ms");
+    assert!(clock.recv(&mut [0]).is_err(), "a clock of 400 ms");
     client.send("Host: h\r\n\r\n");
     assert_eq!(client.answer().status(), 200);
     let line = rig.log.request("GET /slow HTTP/1.1");
     let [tr, tw, tc, tr2, ta] = line.timers;
     assert!(
-        (95..5000).contains(&tr),
+        (200..15_000).contains(&tr),
         "TR, from the first byte to the last of the head: {tr}"
     );
     assert!(
-        (0..5000).contains(&tw) && (0..5000).contains(&tc),
+        (0..15_000).contains(&tw) && (0..15_000).contains(&tc),
         "{:?}",
         line.timers
     );
     assert!(
-        (145..5000).contains(&tr2),
+        (145..15_000).contains(&tr2),
         "Tr, until the server's answer: {tr2}"
     );
-    assert!(ta >= 245, "Ta, all of it: {ta}");
+    assert!(ta >= 345, "Ta, all of it: {ta}");
 }
 
 #[test]
@@ -67,13 +67,13 @@ fn the_idle_time_before_a_request_is_not_counted() {
     client.ask("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
     let clock = UdpSocket::bind((own_address(), 0)).unwrap();
     clock
-        .set_read_timeout(Some(std::time::Duration::from_millis(300)))
+        .set_read_timeout(Some(std::time::Duration::from_millis(1000)))
         .unwrap();
-    assert!(clock.recv(&mut [0]).is_err(), "a clock of 300 ms");
+    assert!(clock.recv(&mut [0]).is_err(), "a clock of a second");
     client.ask("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
     let line = rig.log.request("GET /2 HTTP/1.1");
     assert!(
-        line.timers[0] < 300 && line.timers[4] < 300,
+        line.timers[0] < 900 && line.timers[4] < 900,
         "{:?}",
         line.timers
     );

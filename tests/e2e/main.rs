@@ -20,6 +20,7 @@ mod support;
 
 mod checks;
 mod command_line;
+mod commands;
 mod edges;
 mod failure;
 mod forwarding;

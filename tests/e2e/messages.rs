@@ -1,7 +1,7 @@
 //! Messages: bodies of every framing in both directions, heads as they arrive on the other side.
 
 use crate::support::client::lowered_head;
-use crate::support::origin::Origin;
+use crate::support::origin::{Origin, Request};
 use crate::support::{Flavour, flavour};
 use crate::{OK, Rig, answering};
 
@@ -96,6 +96,47 @@ fn chunked_bodies_pass_both_ways_byte_by_byte() {
     client.finish();
 }
 
+/// The end of a body may fall together with the end of what the proxy does in one go.
+#[test]
+fn a_body_of_any_number_of_whole_blocks_ends() {
+    let origin = Origin::scripted(|wire| {
+        while let Some(head) = wire.head() {
+            let request = Request {
+                head,
+                body: Vec::new(),
+                connection: wire.connection,
+            };
+            wire.file(&request);
+            let body = wire.body(&request.head);
+            let len = body.len();
+            wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n"));
+            wire.send(body);
+        }
+    });
+    let rig = Rig::new(origin, "", "");
+    let mut client = rig.client();
+    for blocks in (1..=18).chain([8; 10]) {
+        let body = noise(blocks * 16_384);
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ));
+        // The head is through: what comes now is nothing but blocks.
+        rig.origin.requests.take("the head", |_| true);
+        client.send(&body);
+        assert!(
+            client.answer().body == body,
+            "{blocks} blocks came back different"
+        );
+        assert_eq!(
+            rig.log.request("POST / HTTP/1.1").state,
+            "----",
+            "{blocks} blocks"
+        );
+    }
+    client.finish();
+}
+
 #[test]
 fn chunk_extensions_end_at_the_proxy_and_trailers_go_on() {
     let rig = Rig::new(
@@ -106,7 +147,7 @@ fn chunk_extensions_end_at_the_proxy_and_trailers_go_on() {
                 wire_body.push_str(&wire.line());
             }
             let body = wire_body.into_bytes();
-            wire.file(&crate::support::origin::Request {
+            wire.file(&Request {
                 head,
                 body,
                 connection: 0,

@@ -1,9 +1,8 @@
 //! The runtime socket: commands, their answers to the byte, levels, several commands on a line.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 
-use crate::support::{Flavour, PATIENCE, flavour};
+use crate::support::{Flavour, flavour};
 use crate::{OK, Rig, answering, common};
 
 /// Two servers in a backend, and the sockets of all three levels.
@@ -42,8 +41,7 @@ fn column(rig: &Rig, server: &str, name: &str) -> String {
 
 /// Sends raw bytes to a socket of the test's directory, ends, and reads the whole answer.
 fn raw(rig: &Rig, socket: &str, bytes: &str) -> String {
-    let mut stream = UnixStream::connect(rig.proxy.dir().join(socket)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = rig.proxy.runtime(socket);
     stream.write_all(bytes.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -345,8 +343,7 @@ fn several_commands_on_a_line_are_answered_in_order() {
 #[test]
 fn a_command_needs_its_newline() {
     let rig = site();
-    let mut stream = UnixStream::connect(rig.proxy.dir().join("admin.sock")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = rig.proxy.runtime("admin.sock");
     stream.write_all(b"show info").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answer = String::new();

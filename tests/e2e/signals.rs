@@ -125,5 +125,7 @@ fn a_client_that_resets_does_no_harm() {
         // Closing with bytes unread resets the connection.
         drop(client);
     }
-    assert_eq!(rig.get("/after").0.status(), 200);
+    // Not `get`, whose log line may be lost: a full log socket never holds the proxy up.
+    let answer = rig.ask("GET /after HTTP/1.1\r\nHost: h");
+    assert_eq!(answer.status(), 200);
 }

@@ -1,23 +1,23 @@
 //! Whether what became of every request is what may become of it.
 
 use crate::model::{Client, Model, Outcome};
-use crate::net::Faults;
-use crate::scenario::{Mishap, Plan, Quirk};
+use crate::scenario::{Framing, Mishap, Plan, Quirk};
+use crate::state::Faults;
 
 /// What of a run excuses what.
 #[derive(Clone, Copy, Debug)]
-pub struct Excuses {
-    pub clean: bool,
-    pub tcp: bool,
-    pub idle_close: bool,
-    pub stopped: bool,
-    pub servers_flip: bool,
-    pub wishes: bool,
-    pub faults: Faults,
+pub(crate) struct Excuses {
+    pub(crate) clean: bool,
+    pub(crate) tcp: bool,
+    pub(crate) idle_close: bool,
+    pub(crate) stopped: bool,
+    pub(crate) servers_flip: bool,
+    pub(crate) wishes: bool,
+    pub(crate) faults: Faults,
 }
 
 /// Holds every outcome against its plan; says the first that may not be.
-pub fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
+pub(crate) fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
     for (index, client) in model.clients.iter().enumerate() {
         let mut kept = true;
         for (at, outcome) in client.outcomes.iter().copied().enumerate() {
@@ -32,7 +32,8 @@ pub fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
             }
             // Whatever ended otherwise may have ended the connection for those behind it.
             kept &= outcome == Outcome::Answered;
-            let through = outcome == Outcome::Answered && (plan.upgrade || excuses.tcp);
+            let tunnel = (plan.upgrade || excuses.tcp) && !client.script.runtime;
+            let through = outcome == Outcome::Answered && tunnel;
             let up = plan.up.unwrap_or_default();
             if excuses.clean && through && model.upped[id as usize] != up {
                 let got = model.upped[id as usize];
@@ -71,7 +72,11 @@ fn allowed(
     // A connection that broke before it was used looks like one that could not be made.
     let broken = faults.server_reset > 0;
     match outcome {
-        Outcome::Answered => plan.mishap == Mishap::None,
+        Outcome::Answered if client.script.runtime => true,
+        Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
+        Outcome::Answered => {
+            plan.mishap == Mishap::None && (client.script.tcp || plan.ruled().is_none())
+        }
         Outcome::Left => client.script.quirk != Quirk::None,
         Outcome::Own(400) => matches!(quirk, Quirk::EndsInHead | Quirk::Garbage),
         Outcome::Own(408) => quirk == Quirk::StallsInHead,
@@ -110,7 +115,7 @@ fn allowed(
 }
 
 /// Holds the log lines against what was answered.
-pub fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), String> {
+pub(crate) fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), String> {
     let mut counted = 0;
     let mut by_id: Vec<Option<String>> = vec![None; model.plans.len()];
     for line in lines {
@@ -132,7 +137,7 @@ pub fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), Strin
         }
     }
     let mut unlogged = 0;
-    for client in &model.clients {
+    for client in model.clients.iter().filter(|client| !client.script.runtime) {
         for (at, outcome) in client.outcomes.iter().enumerate() {
             let id = client.script.ids[at] as usize;
             let Some(before) = &by_id[id] else {
@@ -153,7 +158,11 @@ pub fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), Strin
             let right = match outcome {
                 Outcome::Answered => {
                     let plan = &model.plans[id];
-                    let normal = letters == "----" || plan.upgrade;
+                    // An answer that ends with its connection may have come whole and still be
+                    // cut; a client that has its answer may leave in the middle of its body.
+                    let open = plan.framing == Framing::UntilClose && model.faults.server_reset > 0;
+                    let left = plan.early && letters == "CD--";
+                    let normal = letters == "----" || plan.upgrade || open || left;
                     normal && status == plan.status.to_string()
                 }
                 Outcome::Own(own) => status == own.to_string() && letters != "----",

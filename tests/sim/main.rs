@@ -10,11 +10,12 @@ mod model;
 mod net;
 mod rng;
 mod scenario;
+mod state;
 mod wire;
 
 use judge::Excuses;
 use model::Model;
-use net::{Fake, Far, Mutation};
+use net::Fake;
 use oneloop::config::host;
 use oneloop::config::model::{Config, ServerId};
 use oneloop::config::{LoadOptions, Source, load};
@@ -23,6 +24,7 @@ use oneloop::engine::service::{Caller, Command, Limits, Outcome, Service, View};
 use oneloop::engine::{Engine, Exit};
 use rng::Rng;
 use scenario::Scenario;
+use state::{Event, Far, Mutation};
 
 /// A run of any seed is over long before.
 const TURNS_MAX: u32 = 200_000;
@@ -31,15 +33,21 @@ const SEEDS_DEFAULT: u64 = 300;
 /// Seeds that once failed, with what they found.
 const REGRESSIONS: &str = include_str!("regressions");
 
-struct NoService;
+/// The runtime socket's only command: `say ID N` answers with N bytes of a pattern.
+struct Says;
 
-impl Service for NoService {
-    fn run(&mut self, _: &[u8], _: &mut Caller, _: &View<'_>, _: &mut Vec<u8>) -> Outcome {
+impl Service for Says {
+    fn run(&mut self, command: &[u8], _: &mut Caller, _: &View<'_>, out: &mut Vec<u8>) -> Outcome {
+        let text = String::from_utf8_lossy(command);
+        let mut words = text.split(' ').skip(1).map(str::parse);
+        if let (Some(Ok(id)), Some(Ok(length))) = (words.next(), words.next()) {
+            out.extend(wire::body(id, false, length));
+        }
         Outcome::Done
     }
 }
 
-type Simulated<'c> = Engine<'c, Fake, NoService>;
+type Simulated<'c> = Engine<'c, Fake, Says>;
 
 fn configuration(text: &str) -> Config {
     let source = Source {
@@ -71,7 +79,8 @@ fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<(), String> {
     }
     let endpoints = config.servers.iter().map(|s| s.endpoint.clone()).collect();
     let model = Model::new(scenario);
-    let mut fake = Fake::new(seed, model, endpoints, config.listeners.len());
+    let doors = config.listeners.len() + config.global.stats_sockets.len();
+    let mut fake = Fake::new(seed, model, endpoints, doors);
     fake.core.mutation = mutation;
     fake.core.trace = trace;
     let now = fake.now();
@@ -81,7 +90,7 @@ fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<(), String> {
         maxconn: config.global.maxconn.unwrap_or(100),
         ..Limits::default()
     };
-    let mut engine = Engine::new(&config, fake, NoService, limits, now);
+    let mut engine = Engine::new(&config, fake, Says, limits, now);
     let result = live(&mut engine, seed, &excuses);
     if result.is_err() {
         if trace {
@@ -131,7 +140,7 @@ fn live(engine: &mut Simulated<'_>, seed: u64, excuses: &Excuses) -> Result<(), 
         if idle == 0 && !stopping {
             stopping = true;
             let signal = oneloop::net::Signal::SoftStop;
-            fake.core.at(0, net::Event::Signal(signal));
+            fake.core.at(0, Event::Signal(signal));
             engine.check_drained()?;
         }
     }

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::net::{Core, Event, Far, Faults};
 use crate::scenario::{Mishap, Plan, Quirk, Scenario, Script};
+use crate::state::{Core, Event, Far, Faults};
 use crate::wire::{Head, Reader, Stage, body};
 
 /// What became of a request, as its client saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     NotSent,
     /// Sent, and not answered yet.
     Open,
@@ -28,13 +28,13 @@ pub enum Outcome {
     Left,
 }
 
-pub struct Client {
-    pub script: Script,
-    pub sock: Option<usize>,
-    pub sent: usize,
-    pub answered: usize,
-    pub outcomes: Vec<Outcome>,
-    pub over: bool,
+pub(crate) struct Client {
+    pub(crate) script: Script,
+    pub(crate) sock: Option<usize>,
+    pub(crate) sent: usize,
+    pub(crate) answered: usize,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) over: bool,
     /// An answer said that the connection would close.
     no_more: bool,
     buffer: Vec<u8>,
@@ -43,7 +43,7 @@ pub struct Client {
 }
 
 /// One connection at a server.
-pub struct Conn {
+pub(crate) struct Conn {
     server: usize,
     buffer: Vec<u8>,
     body: Option<Reader>,
@@ -54,24 +54,24 @@ pub struct Conn {
     ended: bool,
 }
 
-pub struct Model {
-    pub faults: Faults,
-    pub plans: Vec<Plan>,
-    pub clients: Vec<Client>,
-    pub conns: BTreeMap<usize, Conn>,
+pub(crate) struct Model {
+    pub(crate) faults: Faults,
+    pub(crate) plans: Vec<Plan>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) conns: BTreeMap<usize, Conn>,
     /// How often each request reached a server.
-    pub seen: Vec<u32>,
+    pub(crate) seen: Vec<u32>,
     /// How much of what went up a tunnel has come out of it.
-    pub upped: Vec<u64>,
-    pub idle_close: bool,
-    pub servers_flip: bool,
-    pub may_repeat: bool,
-    pub stop_at: Option<u64>,
-    pub tcp: bool,
+    pub(crate) upped: Vec<u64>,
+    pub(crate) idle_close: bool,
+    pub(crate) servers_flip: bool,
+    pub(crate) may_repeat: bool,
+    pub(crate) stop_at: Option<u64>,
+    pub(crate) tcp: bool,
 }
 
 impl Model {
-    pub fn new(scenario: Scenario) -> Self {
+    pub(crate) fn new(scenario: Scenario) -> Self {
         let faults = scenario.faults;
         let mishaps = scenario.plans.iter().any(|p| p.mishap != Mishap::None);
         let clients = scenario.scripts.into_iter().map(|script| Client {
@@ -101,7 +101,7 @@ impl Model {
         }
     }
 
-    pub fn begin(&mut self, core: &mut Core) {
+    pub(crate) fn begin(&self, core: &mut Core) {
         for (index, client) in self.clients.iter().enumerate() {
             core.at(client.script.starts_at, Event::Open(index));
         }
@@ -118,26 +118,26 @@ impl Model {
         }
     }
 
-    pub fn all_over(&self) -> bool {
+    pub(crate) fn all_over(&self) -> bool {
         self.clients.iter().all(|client| client.over)
     }
 
-    pub fn door_of(&self, client: usize) -> usize {
+    pub(crate) fn door_of(&self, client: usize) -> usize {
         self.clients[client].script.door
     }
 
-    pub fn on_refused(&mut self, core: &mut Core, client: usize) {
+    pub(crate) fn on_refused(&mut self, core: &Core, client: usize) {
         core.say(|| format!("client {client} refused"));
         self.clients[client].over = true;
     }
 
-    pub fn on_open(&mut self, core: &mut Core, client: usize, sock: usize) {
+    pub(crate) fn on_open(&mut self, core: &mut Core, client: usize, sock: usize) {
         self.clients[client].sock = Some(sock);
         self.client_acts(core, client);
     }
 
     /// A client sends what it may send.
-    pub fn client_acts(&mut self, core: &mut Core, index: usize) {
+    pub(crate) fn client_acts(&mut self, core: &mut Core, index: usize) {
         let client = &mut self.clients[index];
         let Some(sock) = client.sock else { return };
         while !client.over
@@ -152,7 +152,7 @@ impl Model {
             client.outcomes[at] = Outcome::Open;
             let plan = &self.plans[id as usize];
             core.say(|| format!("client {index} sends {} {id}", plan.method));
-            if client.script.tcp {
+            if client.script.tcp || client.script.runtime {
                 return start_tcp(core, client, plan, sock);
             }
             send_request(core, client, plan, sock, last);
@@ -160,7 +160,7 @@ impl Model {
     }
 
     /// Bytes that the engine sent have come.
-    pub fn on_bytes(&mut self, core: &mut Core, sock: usize, bytes: &[u8]) {
+    pub(crate) fn on_bytes(&mut self, core: &mut Core, sock: usize, bytes: &[u8]) {
         let result = match core.socks[sock].far {
             Far::Client(index) => self.client_reads(core, index, bytes),
             Far::Server(_) => self.server_reads(core, sock, bytes),
@@ -227,11 +227,11 @@ impl Model {
             return Ok(());
         }
         let Some(named) = head.get("x-id") else {
-            if !matches!(status, 400 | 408 | 502 | 503 | 504) {
+            if !matches!(status, 400 | 408 | 502 | 503 | 504) && plan.ruled() != Some(status) {
                 return Err(format!("answer without a number: {head:?}"));
             }
             let mut stage = head.framing(Stage::UntilClose)?;
-            if plan.method == "HEAD" && status >= 500 {
+            if plan.method == "HEAD" && !matches!(status, 400 | 408) {
                 stage = Stage::Over;
             }
             let mut reader = Reader::new(stage, id, false);
@@ -355,7 +355,7 @@ impl Model {
         let Some(conn) = self.conns.get_mut(&sock) else {
             return Ok(());
         };
-        if conn.busy || core.now < core.socks[sock].last_at {
+        if conn.busy || core.now < core.socks[sock].data_at {
             return Err(format!("a second request on its way: {}", head.line));
         }
         let id = head
@@ -385,7 +385,8 @@ impl Model {
         }
         self.seen[id as usize] += 1;
         let seen = self.seen[id as usize];
-        if seen > 1 && (!self.may_repeat || (plan.up.is_some() && !plan.upgrade)) {
+        let repeatable = plan.method != "POST" && (plan.up.unwrap_or(0) == 0 || plan.upgrade);
+        if seen > 1 && !(self.may_repeat && repeatable) {
             return Err(format!("request {id} came {seen} times"));
         }
         conn.busy = true;
@@ -433,7 +434,7 @@ impl Model {
     }
 
     /// The time has come for a server's answer.
-    pub fn server_acts(&mut self, core: &mut Core, sock: usize) {
+    pub(crate) fn server_acts(&mut self, core: &mut Core, sock: usize) {
         let Some(conn) = self.conns.get_mut(&sock) else {
             return;
         };
@@ -451,7 +452,7 @@ impl Model {
                 if plan.server_closes || plan.framing == crate::scenario::Framing::UntilClose {
                     let delay = core.rng.pick(&[0, 0, 3]);
                     core.far_fin(sock, delay, true);
-                } else if self.idle_close && core.rng.permille(300) {
+                } else if self.idle_close && !plan.early && core.rng.permille(300) {
                     let delay = core.rng.between(0, 40);
                     core.far_fin(sock, delay, true);
                 }
@@ -473,7 +474,7 @@ impl Model {
         }
     }
 
-    pub fn on_connected(&mut self, core: &mut Core, sock: usize) {
+    pub(crate) fn on_connected(&mut self, core: &Core, sock: usize) {
         if let Far::Server(server) = core.socks[sock].far {
             let conn = Conn {
                 server,
@@ -490,7 +491,7 @@ impl Model {
     }
 
     /// The engine has ended its side, or (`whole`) closed.
-    pub fn on_end(&mut self, core: &mut Core, sock: usize, whole: bool) {
+    pub(crate) fn on_end(&mut self, core: &mut Core, sock: usize, whole: bool) {
         match core.socks[sock].far {
             Far::Client(index) => {
                 self.client_ended(core, index, true);
@@ -512,7 +513,7 @@ impl Model {
     }
 
     /// The connection has broken.
-    pub fn on_gone(&mut self, core: &mut Core, sock: usize) {
+    pub(crate) fn on_gone(&mut self, core: &mut Core, sock: usize) {
         match core.socks[sock].far {
             Far::Client(index) => self.client_ended(core, index, false),
             Far::Server(_) | Far::Probe(_) => {
@@ -558,6 +559,9 @@ impl Model {
 fn start_tcp(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize) {
     let mut bytes = format!("T {}\n", plan.id).into_bytes();
     bytes.extend(body(plan.id, true, plan.up.unwrap_or_default()));
+    if client.script.runtime {
+        bytes = format!("say {} {}\n", plan.id, plan.down).into_bytes();
+    }
     client.tunnel = Some(Reader::new(Stage::UntilClose, plan.id, false));
     core.transmit(sock, &bytes);
     match client.script.quirk {
@@ -569,6 +573,8 @@ fn start_tcp(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize) {
             core.socks[sock].stalled = true;
             leave(client);
         }
+        // A runtime connection that has ended its side may be closed unanswered.
+        _ if client.script.runtime => {}
         _ if client.script.half_close || plan.down == 0 => core.far_fin(sock, 0, false),
         _ => {}
     }
@@ -577,7 +583,8 @@ fn start_tcp(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize) {
 fn start_server_tunnel(core: &mut Core, conn: &mut Conn, plan: &Plan, sock: usize) {
     conn.tunnel = Some(Reader::new(Stage::UntilClose, plan.id, true));
     core.transmit(sock, &body(plan.id, false, plan.down));
-    if core.rng.permille(300) {
+    // A server that ends an upgraded connection ends it whole; in TCP mode it ends its half.
+    if !plan.upgrade && core.rng.permille(300) {
         core.far_fin(sock, 1, false);
     }
 }

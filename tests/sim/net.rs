@@ -9,7 +9,7 @@
 //! is a lost wakeup, and a failure. Using a closed socket, closing one twice, watching one twice and
 //! receiving where nothing was announced are failures too.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use oneloop::base::addr::{Address, Endpoint};
 use oneloop::base::arena::Handle;
@@ -19,332 +19,27 @@ use oneloop::net::{
 };
 
 use crate::model::Model;
-use crate::rng::Rng;
-
-pub const START_MS: u64 = 1_000_000;
-const WALL_MS: u64 = 1_700_000_000_000;
-pub const ECONNRESET: i32 = 104;
-const EPIPE: i32 = 32;
-const ECONNREFUSED: i32 = 111;
-const EMFILE: i32 = 24;
-const ECONNABORTED: i32 = 103;
-const ENOSPC: i32 = 28;
-
-/// Who is at the other end of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Far {
-    Client(usize),
-    Server(usize),
-    Probe(usize),
-}
-
-/// Whose a socket is just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    Backlog,
-    Engine,
-    Closed,
-}
-
-/// One connection, seen from the engine's side.
-pub struct Sock {
-    pub far: Far,
-    pub owner: Owner,
-    handle: Option<Handle>,
-    connected: bool,
-    connect_error: i32,
-    /// Sent by the far end, not yet received by the engine.
-    inbound: VecDeque<u8>,
-    /// How much of it can be received already.
-    visible: usize,
-    in_held: bool,
-    fin: bool,
-    reset: bool,
-    /// Sent by the engine, not yet taken by the far end.
-    outbound: VecDeque<u8>,
-    window: usize,
-    out_held: bool,
-    blocked: bool,
-    out_fin: bool,
-    draining: bool,
-    /// The far end reads no more for now.
-    pub stalled: bool,
-    /// It has closed; what the engine sends is answered by a reset.
-    pub far_closed: bool,
-    changed: u8,
-    /// The engine has been told that it may receive, and has not been told otherwise since.
-    told: bool,
-    told_end: bool,
-    /// The wait that told it last: its edge may be acted on after a receive.
-    told_in: u64,
-    pub last_at: u64,
-}
-
-/// What happens at some moment.
-pub enum Event {
-    Arrive(usize, Vec<u8>),
-    Fin(usize),
-    Reset(usize),
-    Release(usize),
-    Room(usize),
-    Connected(usize, i32),
-    Drain(usize),
-    Open(usize),
-    ClientAct(usize),
-    ServerAct(usize),
-    Signal(Signal),
-    ServerUp(usize, bool),
-}
-
-/// Which unkindnesses this run knows. All shares are per mille.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Faults {
-    pub short_recv: u64,
-    pub short_send: u64,
-    pub false_ready: u64,
-    pub only_changed: u64,
-    pub stale: u64,
-    pub emfile: u64,
-    pub abandoned: u64,
-    pub watch_fails: u64,
-    pub refuse_at_once: u64,
-    pub refuse_late: u64,
-    pub connect_silent: u64,
-    pub log_full: u64,
-    pub log_fails: u64,
-    pub server_reset: u64,
-    pub client_reset: u64,
-    pub small_windows: bool,
-}
-
-/// A planted fault of the fake itself, to prove that the sweep would notice one of the engine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mutation {
-    None,
-    /// Some edges never come.
-    DropEdge,
-    /// A byte changes on its way.
-    CorruptByte,
-    /// A byte is received twice.
-    RepeatByte,
-    /// Log messages vanish.
-    LoseLog,
-}
-
-#[derive(Default)]
-struct Door {
-    closed: bool,
-    paused: bool,
-    waiting: VecDeque<usize>,
-    edge: bool,
-}
-
-/// What is common to the fake and to the model behind it.
-pub struct Core {
-    pub now: u64,
-    pub rng: Rng,
-    pub faults: Faults,
-    pub mutation: Mutation,
-    pub socks: Vec<Sock>,
-    events: BTreeMap<(u64, u64), Event>,
-    sequence: u64,
-    pub problems: Vec<String>,
-    pub trace: bool,
-    pub wasted: u64,
-    waits: u64,
-    progress: u64,
-    doors: Vec<Door>,
-    pub server_up: Vec<bool>,
-    pub logs: Vec<Vec<u8>>,
-}
-
-impl Core {
-    pub fn say(&self, what: impl FnOnce() -> String) {
-        if self.trace {
-            println!("{:>8} {}", self.now - START_MS, what());
-        }
-    }
-
-    pub fn problem(&mut self, what: String) {
-        self.say(|| format!("PROBLEM {what}"));
-        self.problems.push(what);
-    }
-
-    pub fn at(&mut self, delay: u64, event: Event) {
-        let key = (self.now + delay, self.sequence);
-        self.sequence += 1;
-        self.events.insert(key, event);
-    }
-
-    /// Schedules what comes over a socket, never before what was sent earlier.
-    fn in_order(&mut self, sock: usize, delay: u64, event: Event) {
-        let at = (self.now + delay).max(self.socks[sock].last_at);
-        self.socks[sock].last_at = at;
-        self.at(at - self.now, event);
-    }
-
-    /// The far end sends bytes, cut at seeded places.
-    pub fn transmit(&mut self, sock: usize, bytes: &[u8]) {
-        let pieces = self.rng.pick(&[1, 1, 2, 3, 8]);
-        let mut rest = bytes;
-        for left in (0..pieces).rev() {
-            let cut = if left == 0 {
-                rest.len()
-            } else {
-                self.rng.below(rest.len() as u64 + 1) as usize
-            };
-            let (now, later) = rest.split_at(cut);
-            rest = later;
-            if !now.is_empty() {
-                let delay = self.rng.pick(&[0, 0, 0, 1, 3]);
-                self.in_order(sock, delay, Event::Arrive(sock, now.to_vec()));
-            }
-        }
-        let share = match self.socks[sock].far {
-            Far::Client(_) => self.faults.client_reset,
-            _ => self.faults.server_reset,
-        };
-        if self.rng.permille(share) {
-            self.far_reset(sock, 1);
-        }
-    }
-
-    /// The far end ends its side; `whole` says that it also stops reading.
-    pub fn far_fin(&mut self, sock: usize, delay: u64, whole: bool) {
-        self.in_order(sock, delay, Event::Fin(sock));
-        if whole {
-            self.socks[sock].far_closed = true;
-        }
-    }
-
-    pub fn far_reset(&mut self, sock: usize, delay: u64) {
-        self.in_order(sock, delay, Event::Reset(sock));
-    }
-
-    fn open(&mut self, far: Far, owner: Owner, connected: bool) -> usize {
-        let window = if self.faults.small_windows {
-            self.rng.between(1, 600) as usize
-        } else {
-            self.rng.between(2_000, 70_000) as usize
-        };
-        self.socks.push(Sock {
-            far,
-            owner,
-            handle: None,
-            connected,
-            connect_error: 0,
-            inbound: VecDeque::new(),
-            visible: 0,
-            in_held: false,
-            fin: false,
-            reset: false,
-            outbound: VecDeque::new(),
-            window,
-            out_held: false,
-            blocked: false,
-            out_fin: false,
-            draining: false,
-            stalled: false,
-            far_closed: false,
-            changed: 0,
-            // A fresh connection may be tried at once.
-            told: owner == Owner::Backlog,
-            told_end: false,
-            told_in: 0,
-            last_at: 0,
-        });
-        self.socks.len() - 1
-    }
-
-    /// Sockets that the engine has not closed.
-    pub fn open_sockets(&self, of: impl Fn(Far) -> bool) -> usize {
-        let mine = |s: &&Sock| s.owner == Owner::Engine && of(s.far);
-        self.socks.iter().filter(mine).count()
-    }
-
-    fn change(&mut self, sock: usize, bits: Readiness) {
-        self.socks[sock].changed |= bits.0;
-    }
-
-    /// The state that an edge would tell now.
-    fn level(&self, sock: usize) -> u8 {
-        let s = &self.socks[sock];
-        let mut bits = Readiness::default();
-        if !s.connected {
-            return 0;
-        }
-        if s.reset || s.connect_error != 0 {
-            return 15;
-        }
-        let ended = s.fin && s.visible == s.inbound.len() && !s.in_held;
-        if s.visible > 0 || ended {
-            bits.add(Readiness::READABLE);
-        }
-        if ended {
-            bits.add(Readiness::READ_CLOSED);
-        }
-        let room = s.window.saturating_sub(s.outbound.len());
-        if !s.out_held && room * 3 >= s.window {
-            bits.add(Readiness::WRITABLE);
-        }
-        bits.0
-    }
-
-    /// The engine has learnt that nothing is there; an edge of this wait it may hear after that.
-    fn untell(&mut self, sock: usize) {
-        let s = &mut self.socks[sock];
-        s.told = s.told_in == self.waits;
-    }
-
-    /// A door that listens and has somebody waiting.
-    fn door_ready(&self, index: usize) -> bool {
-        let door = &self.doors[index];
-        !door.closed && !door.paused && !door.waiting.is_empty()
-    }
-
-    fn start_drain(&mut self, sock: usize) {
-        let s = &self.socks[sock];
-        if s.draining || s.stalled || (s.outbound.is_empty() && !s.out_fin) {
-            return;
-        }
-        self.socks[sock].draining = true;
-        let delay = self.rng.pick(&[0, 0, 1, 2]);
-        self.at(delay, Event::Drain(sock));
-    }
-}
+use crate::state::{
+    Core, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENOSPC, EPIPE, Event, Far, Mutation,
+    Owner, Sock, WALL_MS,
+};
 
 /// The whole fake: the system, and the clients and servers behind it.
-pub struct Fake {
-    pub core: Core,
-    pub model: Model,
+pub(crate) struct Fake {
+    pub(crate) core: Core,
+    pub(crate) model: Model,
     endpoints: Vec<Endpoint>,
     signals: VecDeque<Signal>,
     stale: Vec<Handle>,
     nudge: Option<u64>,
     nudged_at: u64,
-    pub stuck: bool,
+    pub(crate) stuck: bool,
 }
 
 impl Fake {
-    pub fn new(seed: u64, mut model: Model, endpoints: Vec<Endpoint>, doors: usize) -> Self {
+    pub(crate) fn new(seed: u64, model: Model, endpoints: Vec<Endpoint>, doors: usize) -> Self {
         let servers = endpoints.len();
-        let mut core = Core {
-            now: START_MS,
-            rng: Rng::new(seed ^ 0xA5A5),
-            faults: model.faults,
-            mutation: Mutation::None,
-            socks: Vec::new(),
-            events: BTreeMap::new(),
-            sequence: 0,
-            problems: Vec::new(),
-            trace: false,
-            wasted: 0,
-            waits: 1,
-            progress: 0,
-            doors: (0..doors).map(|_| Door::default()).collect(),
-            server_up: vec![true; servers],
-            logs: Vec::new(),
-        };
+        let mut core = Core::new(seed, model.faults, servers, doors);
         model.begin(&mut core);
         Self {
             core,
@@ -358,7 +53,7 @@ impl Fake {
         }
     }
 
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now {
             ms: self.core.now,
             wall_ms: WALL_MS + self.core.now,
@@ -434,6 +129,10 @@ impl Fake {
                 }
             }
             Event::Drain(sock) => drain(core, model, sock),
+            Event::Unstall(sock) => {
+                core.socks[sock].stalled = false;
+                core.start_drain(sock);
+            }
             Event::Open(client) => {
                 let door = model.door_of(client);
                 if core.doors[door].closed {
@@ -456,7 +155,7 @@ impl Fake {
     }
 
     /// Lets everything that is under way come to its end, once the engine has gone.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while let Some((key, event)) = self.core.events.pop_first() {
             self.core.now = self.core.now.max(key.0);
             self.happen(event);
@@ -547,7 +246,7 @@ impl Fake {
     }
 
     /// What the engine does next may have another cause than the last nudge.
-    pub fn forget_nudge(&mut self) {
+    pub(crate) fn forget_nudge(&mut self) {
         self.nudge = None;
     }
 
@@ -562,7 +261,7 @@ impl Fake {
 
     fn end(&mut self, socket: Socket, by_reset: bool) {
         let Some(sock) = self.used(&socket) else {
-            socket.into_raw();
+            let _ = socket.into_raw();
             return;
         };
         let _ = socket.into_raw();
@@ -644,6 +343,11 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
             core.change(sock, Readiness::WRITABLE);
         }
         model.on_bytes(core, sock, &bytes);
+        if core.rng.permille(core.faults.slow) && !core.socks[sock].stalled {
+            core.socks[sock].stalled = true;
+            let pause = core.rng.between(10, 1_500);
+            core.at(pause, Event::Unstall(sock));
+        }
     }
     let s = &mut core.socks[sock];
     if s.outbound.is_empty() && s.out_fin {
@@ -656,6 +360,10 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
 }
 
 impl Net for Fake {
+    fn idle_percent(&self) -> u8 {
+        100
+    }
+
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         self.core.waits += 1;
         if let Some(before) = self.nudge.take()
@@ -779,12 +487,17 @@ impl Net for Fake {
         let Some(sock) = self.used(socket) else {
             return Err(Stop::Failed(9));
         };
+        // Runtime connections are read to the last; only the request path counts its calls.
+        let exact = match self.core.socks[sock].far {
+            Far::Client(index) => !self.model.clients[index].script.runtime,
+            _ => true,
+        };
         let core = &mut self.core;
         if into.is_empty() {
             core.problem(format!("#{sock} receive into nothing"));
         }
         let s = &core.socks[sock];
-        if !s.told && !s.told_end {
+        if exact && !s.told && !s.told_end {
             core.problem(format!("#{sock} receive without readiness"));
         }
         let faults = core.faults;

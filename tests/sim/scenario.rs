@@ -1,12 +1,12 @@
 //! What one seed stands for: a configuration, unkindnesses, and what everybody will say.
 
-use crate::net::Faults;
 use crate::rng::Rng;
+use crate::state::Faults;
 use crate::wire::{body, chunked};
 
 /// How an answer's body ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Framing {
+pub(crate) enum Framing {
     Length,
     Chunked,
     UntilClose,
@@ -15,7 +15,7 @@ pub enum Framing {
 
 /// What goes wrong with an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mishap {
+pub(crate) enum Mishap {
     None,
     /// The server closes without a byte.
     CloseUnanswered,
@@ -31,33 +31,43 @@ pub enum Mishap {
 
 /// One request and its answer, as all ends of a run know it.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    pub id: u64,
-    pub method: &'static str,
-    pub minor: u8,
-    pub prefix: &'static str,
-    pub close: bool,
-    pub up: Option<u64>,
-    pub up_chunk: Option<usize>,
-    pub expect: bool,
-    pub status: u16,
-    pub framing: Framing,
-    pub down: u64,
-    pub down_chunk: usize,
-    pub decorated: bool,
-    pub interim: u64,
+pub(crate) struct Plan {
+    pub(crate) id: u64,
+    pub(crate) method: &'static str,
+    pub(crate) minor: u8,
+    pub(crate) prefix: &'static str,
+    pub(crate) close: bool,
+    pub(crate) up: Option<u64>,
+    pub(crate) up_chunk: Option<usize>,
+    pub(crate) expect: bool,
+    pub(crate) status: u16,
+    pub(crate) framing: Framing,
+    pub(crate) down: u64,
+    pub(crate) down_chunk: usize,
+    pub(crate) decorated: bool,
+    pub(crate) interim: u64,
     /// The answer says that the server will close.
-    pub server_closes: bool,
+    pub(crate) server_closes: bool,
     /// The server answers when the head has come, not waiting for the body.
-    pub early: bool,
-    pub mishap: Mishap,
+    pub(crate) early: bool,
+    pub(crate) mishap: Mishap,
     /// The answer turns the connection into a tunnel.
-    pub upgrade: bool,
+    pub(crate) upgrade: bool,
 }
 
 impl Plan {
+    /// The status that a rule of the frontend answers with, if one does.
+    pub(crate) fn ruled(&self) -> Option<u16> {
+        match self.prefix {
+            "/deny" => Some(403),
+            "/return" => Some(200),
+            "/redirect" => Some(302),
+            _ => None,
+        }
+    }
+
     /// The request as the client sends it: the head, then the body.
-    pub fn request(&self) -> Vec<u8> {
+    pub(crate) fn request(&self) -> Vec<u8> {
         let mut out = format!(
             "{} {}/r/{} HTTP/1.{}\r\nHost: sim\r\nX-Id: {}\r\n",
             self.method, self.prefix, self.id, self.minor, self.id
@@ -91,7 +101,7 @@ impl Plan {
     }
 
     /// The answer as the server sends it.
-    pub fn answer(&self) -> Vec<u8> {
+    pub(crate) fn answer(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for _ in 0..self.interim {
             out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\nLink: </s>\r\n\r\n");
@@ -128,7 +138,7 @@ impl Plan {
 
 /// What is odd about a client, at its last request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Quirk {
+pub(crate) enum Quirk {
     None,
     /// Half a head and then nothing.
     StallsInHead,
@@ -145,35 +155,37 @@ pub enum Quirk {
 }
 
 /// What one client will do.
-pub struct Script {
-    pub door: usize,
-    pub starts_at: u64,
-    pub ids: Vec<u64>,
+pub(crate) struct Script {
+    pub(crate) door: usize,
+    pub(crate) starts_at: u64,
+    pub(crate) ids: Vec<u64>,
     /// Requests that may be on their way at once.
-    pub depth: usize,
-    pub half_close: bool,
-    pub quirk: Quirk,
-    pub tcp: bool,
+    pub(crate) depth: usize,
+    pub(crate) half_close: bool,
+    pub(crate) quirk: Quirk,
+    pub(crate) tcp: bool,
+    /// It talks to the runtime socket.
+    pub(crate) runtime: bool,
     /// What it does when all is answered: 0 closes, 1 breaks, 2 waits for the engine.
-    pub last: u64,
+    pub(crate) last: u64,
 }
 
 /// One seed.
-pub struct Scenario {
-    pub text: String,
-    pub faults: Faults,
-    pub clean: bool,
-    pub tcp: bool,
-    pub idle_close: bool,
-    pub stop_at: Option<u64>,
-    pub servers_flip: bool,
-    pub wishes: bool,
-    pub plans: Vec<Plan>,
-    pub scripts: Vec<Script>,
+pub(crate) struct Scenario {
+    pub(crate) text: String,
+    pub(crate) faults: Faults,
+    pub(crate) clean: bool,
+    pub(crate) tcp: bool,
+    pub(crate) idle_close: bool,
+    pub(crate) stop_at: Option<u64>,
+    pub(crate) servers_flip: bool,
+    pub(crate) wishes: bool,
+    pub(crate) plans: Vec<Plan>,
+    pub(crate) scripts: Vec<Script>,
 }
 
 impl Scenario {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let clean = rng.permille(350);
         let tcp = rng.permille(180);
@@ -207,6 +219,8 @@ impl Scenario {
             true => 1,
             false => rng.pick(&[1, 2, 3, 8]),
         };
+        let runtime = rng.permille(60);
+        let count = if runtime { 1 } else { count };
         let mut ids = Vec::new();
         for at in 0..count {
             let id = self.plans.len() as u64;
@@ -227,7 +241,7 @@ impl Scenario {
                     plan.framing = Framing::Length;
                 }
             }
-            if self.tcp {
+            if self.tcp || runtime {
                 plan.mishap = Mishap::None;
                 plan.up.get_or_insert(0);
             }
@@ -245,13 +259,14 @@ impl Scenario {
             false => Quirk::None,
         };
         self.scripts.push(Script {
-            door: rng.below(2) as usize,
+            door: if runtime { 2 } else { rng.below(2) as usize },
             starts_at: rng.below(60),
             ids,
             depth: rng.pick(&[1, 1, 2, 8]),
             half_close: rng.permille(100),
             quirk,
             tcp: self.tcp,
+            runtime,
             last: rng.below(3),
         });
     }
@@ -282,7 +297,18 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         } else {
             1
         },
-        prefix: rng.pick(&["", "", "/app1", "/app2"]),
+        prefix: rng.pick(&[
+            "",
+            "",
+            "",
+            "/app1",
+            "/app1",
+            "/app2",
+            "/app2",
+            "/deny",
+            "/return",
+            "/redirect",
+        ]),
         close: last && rng.permille(200) && !upgrade,
         up: (carries || upgrade).then(|| size(rng)),
         up_chunk: (carries && rng.permille(400)).then(|| rng.between(1, 5_000) as usize),
@@ -306,12 +332,16 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         mishap: Mishap::None,
         upgrade,
     }
-    .fixed()
+    .fixed(last)
 }
 
 impl Plan {
     /// Makes a plan say one thing only.
-    fn fixed(mut self) -> Self {
+    fn fixed(mut self, last: bool) -> Self {
+        // Its answer ends the connection, and what a client sends behind it resets that.
+        if self.prefix == "/redirect" && self.up.is_some() && !last {
+            self.prefix = "";
+        }
         if self.minor == 0 {
             self.up_chunk = None;
             self.expect = false;
@@ -339,6 +369,7 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
         only_changed: some(rng, &[0, 300]),
         stale: some(rng, &[0, 100]),
         emfile: some(rng, &[0, 0, 100]),
+        slow: some(rng, &[0, 0, 0, 30]),
         small_windows: rng.permille(200),
         log_full: some(rng, &[0, 0, 200]),
         log_fails: some(rng, &[0, 0, 100]),
@@ -358,6 +389,7 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
 
 fn configuration(rng: &mut Rng, tcp: bool, http_close: bool, checks: bool) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
+    text += "  stats socket /sim.sock level admin\n";
     text += &format!("  maxconn {}\n", rng.pick(&[2, 20, 100]));
     if rng.permille(300) {
         text += "  tune.bufsize 2048\n  tune.maxrewrite 1024\n";
@@ -389,6 +421,10 @@ fn configuration(rng: &mut Rng, tcp: bool, http_close: bool, checks: bool) -> St
         if !tcp {
             text += "  acl app1 path_beg /app1\n  use_backend b1 if app1\n";
             text += "  use_backend b2 if { path_beg /app2 }\n";
+            text += "  http-request deny if { path_beg /deny }\n";
+            text += "  http-request redirect location /new if { path_beg /redirect }\n";
+            text += "  http-request return status 200 content-type text/plain string \"all well\"";
+            text += " if { path_beg /return }\n";
         }
         text += "  default_backend b0\n";
     }

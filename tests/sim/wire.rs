@@ -4,7 +4,7 @@
 //! of one cannot hide behind the same mistake of the other.
 
 /// Byte `at` of the body that request `id` carries (`up`) or is answered with.
-pub fn pattern(id: u64, up: bool, at: u64) -> u8 {
+pub(crate) fn pattern(id: u64, up: bool, at: u64) -> u8 {
     let mixed = id
         .wrapping_mul(0x9E37_79B9)
         .wrapping_add(at.wrapping_mul(31))
@@ -13,12 +13,12 @@ pub fn pattern(id: u64, up: bool, at: u64) -> u8 {
     (mixed ^ (mixed >> 13)) as u8
 }
 
-pub fn body(id: u64, up: bool, len: u64) -> Vec<u8> {
+pub(crate) fn body(id: u64, up: bool, len: u64) -> Vec<u8> {
     (0..len).map(|at| pattern(id, up, at)).collect()
 }
 
 /// Cuts a body into chunks of the given sizes in turn, with extensions and trailers now and then.
-pub fn chunked(bytes: &[u8], size: usize, decorated: bool) -> Vec<u8> {
+pub(crate) fn chunked(bytes: &[u8], size: usize, decorated: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for chunk in bytes.chunks(size.max(1)) {
         let extension = if decorated { ";a=b" } else { "" };
@@ -37,16 +37,16 @@ pub fn chunked(bytes: &[u8], size: usize, decorated: bool) -> Vec<u8> {
 
 /// A head, taken apart.
 #[derive(Debug, Clone)]
-pub struct Head {
-    pub line: String,
-    pub fields: Vec<(String, String)>,
+pub(crate) struct Head {
+    pub(crate) line: String,
+    pub(crate) fields: Vec<(String, String)>,
     /// Its length with the empty line.
-    pub len: usize,
+    pub(crate) len: usize,
 }
 
 impl Head {
     /// The head at the start of `bytes`, if it is whole.
-    pub fn take(bytes: &[u8]) -> Option<Result<Self, String>> {
+    pub(crate) fn take(bytes: &[u8]) -> Option<Result<Self, String>> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
         let Ok(text) = std::str::from_utf8(&bytes[..end]) else {
             return Some(Err(format!("head is no text: {:?}", &bytes[..end.min(80)])));
@@ -64,19 +64,19 @@ impl Head {
         Some(Ok(Self { line, fields, len }))
     }
 
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut found = self.fields.iter().filter(|(known, _)| known == name);
         found.next().map(|(_, value)| value.as_str())
     }
 
     /// The number after `/r/` in the target, or in `x-id`.
-    pub fn id(&self) -> Option<u64> {
+    pub(crate) fn id(&self) -> Option<u64> {
         let target = self.line.split(' ').nth(1)?;
         let (_, number) = target.split_once("/r/")?;
         number.split(['/', '?']).next()?.parse().ok()
     }
 
-    pub fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         let says = |what: &str| {
             let value = self
                 .get("connection")
@@ -87,7 +87,7 @@ impl Head {
         says("close") || (self.line.starts_with("HTTP/1.0") && !says("keep-alive"))
     }
 
-    pub fn framing(&self, otherwise: Stage) -> Result<Stage, String> {
+    pub(crate) fn framing(&self, otherwise: Stage) -> Result<Stage, String> {
         if let Some(coding) = self.get("transfer-encoding") {
             if self.get("content-length").is_some() || coding != "chunked" {
                 return Err(format!("two lengths: {:?}", self.fields));
@@ -106,7 +106,7 @@ impl Head {
 
 /// Where the reading of a body stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     Data(u64),
     Size(Vec<u8>),
     Chunk(u64),
@@ -118,17 +118,17 @@ pub enum Stage {
 
 /// Reads a body and holds every byte of it against its pattern.
 #[derive(Debug, Clone)]
-pub struct Reader {
-    pub stage: Stage,
-    pub id: u64,
-    pub up: bool,
-    pub seen: u64,
+pub(crate) struct Reader {
+    pub(crate) stage: Stage,
+    pub(crate) id: u64,
+    pub(crate) up: bool,
+    pub(crate) seen: u64,
     /// Whose bytes are not checked: an answer of the engine's own.
-    pub unchecked: bool,
+    pub(crate) unchecked: bool,
 }
 
 impl Reader {
-    pub fn new(stage: Stage, id: u64, up: bool) -> Self {
+    pub(crate) fn new(stage: Stage, id: u64, up: bool) -> Self {
         let stage = if stage == Stage::Data(0) {
             Stage::Over
         } else {
@@ -143,7 +143,7 @@ impl Reader {
         }
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
 
@@ -160,7 +160,7 @@ impl Reader {
     }
 
     /// Takes bytes until the body is over; says how many it took.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, String> {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<usize, String> {
         for (at, &byte) in bytes.iter().enumerate() {
             match &mut self.stage {
                 Stage::Over => return Ok(at),

@@ -1,4 +1,4 @@
-//! Raw HTTP/1 over a `TcpStream`: what is sent is what the test wrote, what came is kept to the byte.
+//! Raw HTTP/1 over a `TcpStream`: sent is what the test wrote, what came is kept to the byte.
 //!
 //! Only as much of HTTP is understood here as is needed to know where an answer ends. It is
 //! written apart from `oneloop::http` on purpose: a test that used the parser under test would

@@ -328,13 +328,19 @@ impl Proxy {
         message
     }
 
-    /// Sends a line to the runtime socket `@dir@/admin.sock` and gives the whole answer.
-    pub(crate) fn command(&self, line: &str) -> String {
-        let path = self.dir().join("admin.sock");
-        let mut stream = until("the runtime socket answers", || {
+    /// Connects to a runtime socket of the test's directory.
+    pub(crate) fn runtime(&self, name: &str) -> UnixStream {
+        let path = self.dir().join(name);
+        let stream = until("the runtime socket accepts", || {
             UnixStream::connect(&path).ok()
         });
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Sends a line to the runtime socket `@dir@/admin.sock` and gives the whole answer.
+    pub(crate) fn command(&self, line: &str) -> String {
+        let mut stream = self.runtime("admin.sock");
         writeln!(stream, "{line}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
