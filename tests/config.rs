@@ -542,14 +542,19 @@ fn what_a_section_cannot_use_is_ignored_with_a_warning() {
             "option httplog",
             "W parsing [F:2] : backend 'b' : 'option httplog' directive is ignored in backends.",
         ),
-        (
-            back,
-            "use_backend x",
-            "W parsing [F:2] : 'use_backend' ignored because backend 'b' has no frontend capability.",
-        ),
     ] {
         let text = format!("{before} {line}\n");
         assert_eq!(messages(&load_text(&text)), [expected], "{line}");
+    }
+    // Ignored, and still its target has to exist.
+    for line in ["use_backend", "default_backend"] {
+        let text = format!("{back} {line} x\n");
+        let told = messages(&load_text(&text));
+        assert!(told[0].contains(&format!("'{line}' ignored because")));
+        assert_eq!(
+            told[1],
+            format!("A Proxy 'b': unable to find required {line}: 'x'.")
+        );
     }
 }
 

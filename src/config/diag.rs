@@ -351,10 +351,17 @@ fn show_source(place: &Place, out: &mut String) {
     }
 }
 
+/// The fewest letters that a word and a suggestion begin with when they share nothing else.
+const PREFIX_MIN: usize = 4;
+
 /// The name nearest to `word`, if one is near enough to be what was meant: at most one edit in
 /// three letters, where an edit is an insertion, a deletion, a change or a swap of neighbours. Of
-/// equally near ones the first with the same first letter wins, then the first.
+/// equally near ones the first with the same first letter wins, then the first. If none is that
+/// near, the shortest that `word` begins or that begins `word`, dashes left out.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let bare = |text: &str| text.replace(['-', '_'], "");
+    let wanted = bare(word);
+    let mut begun: Option<(usize, &'a str)> = None;
     let limit = (word.chars().count() / 3).max(1);
     let mut best: Option<((usize, bool), &'a str)> = None;
     for name in names {
@@ -366,8 +373,18 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         {
             best = Some((rank, name));
         }
+        let other = bare(name);
+        let shared = wanted.len().min(other.len());
+        let more = wanted.len().abs_diff(other.len());
+        if shared >= PREFIX_MIN
+            && (wanted.starts_with(&other) || other.starts_with(&wanted))
+            && begun.is_none_or(|(least, _)| more < least)
+        {
+            begun = Some((more, name));
+        }
     }
-    best.map(|(_, name)| name)
+    let best = best.map(|(_, name)| name);
+    best.or_else(|| begun.map(|(_, name)| name))
 }
 
 /// The number of edits between two words (optimal string alignment).
@@ -429,8 +446,8 @@ mod tests {
 
     #[test]
     fn a_byte_of_a_word_can_be_shown() {
-        let table: [(&str, &[u8], Option<usize>, (u32, u32)); 6] = [
-            ("a bcd", b"bcd", Some(1), (3, 4)),
+        let table = [
+            ("a bcd", &b"bcd"[..], Some(1), (3, 4)),
             ("a bcd", b"bcd", None, (2, 5)),
             ("a bcd", b"bcd", Some(9), (5, 6)),
             ("a \"b c\"", b"b c", Some(1), (4, 5)),
@@ -486,6 +503,9 @@ mod tests {
             ("", None),
             ("b", None),
             ("balanec", Some("balance")),
+            ("defaultbackend-x", Some("default_backend")),
+            ("forward", Some("forwardfor")),
+            ("logs", Some("log")),
         ];
         for (word, name) in table {
             assert_eq!(nearest(word, names), name, "{word}");

@@ -233,6 +233,8 @@ pub(super) struct ProxyDraft {
     pub(super) switches: Vec<SwitchDraft>,
     /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
     pub(super) unused_default: Option<(String, diag::Place)>,
+    /// The targets of its `use_backend` lines, likewise.
+    pub(super) unused_switches: Vec<(String, diag::Place)>,
     /// Rules whose condition asks for `REQ_CONTENT`, which HAProxy ignores in HTTP mode.
     pub(super) layer_six: LayerSix,
     /// The line of a missing `bind` is only reported when no `bind` line was refused.

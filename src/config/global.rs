@@ -650,7 +650,7 @@ impl Parser<'_> {
             let whole = line.word(at).into_owned();
             let wrong = |part: &&str| !is_set(part);
             let (word, what) = if at == 1 {
-                let part = threads.split('/').find(wrong).unwrap_or(&threads);
+                let part = threads.split('/').find(wrong).unwrap_or(threads);
                 (part, "valid number/range")
             } else {
                 let part = whole.split(',').find(wrong).unwrap_or(&whole);

@@ -340,6 +340,8 @@ fn taken(scope: Scope<'_>, row: &Keyword, line: &Line, found: &mut Diagnostics) 
             let one = found.alert(line.at(0), text);
             if name.starts_with("server") {
                 one.lead(Lead::Place);
+            } else if matches!(name, "description" | "id") {
+                one.lead(Lead::ParsingTight);
             }
             one
         }

@@ -184,6 +184,12 @@ impl Parser<'_> {
         let Some(proxy) = self.proxies.get_mut(at) else {
             return Vec::new();
         };
+        for (name, place) in std::mem::take(&mut proxy.unused_switches) {
+            self.find_backend(at, name.as_bytes(), &place, "use_backend");
+        }
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return Vec::new();
+        };
         let drafts = std::mem::take(&mut proxy.switches);
         drafts
             .into_iter()

@@ -331,20 +331,27 @@ impl<'a> Parser<'a> {
                     match admitted {
                         Some(admitted) if section == Section::Global => self.global_line(&admitted),
                         Some(admitted) => self.proxy_line(&admitted),
-                        None => self.note_unused_default(line),
+                        None => self.note_unused_target(line),
                     }
                 }
             },
         }
     }
 
-    /// Keeps the `default_backend` of a backend for its checks: that it was ignored has been told.
-    fn note_unused_default(&mut self, line: &Line) {
-        let named = line.bytes(0) == b"default_backend" && !line.bytes(1).is_empty();
-        if let (true, Some(proxy)) = (named, self.proxy())
-            && proxy.section == Section::Backend
-        {
-            proxy.unused_default = Some((line.word(1).into_owned(), line.at(1)));
+    /// Keeps the targets that a backend names, for its checks: that its line was ignored has been
+    /// told.
+    fn note_unused_target(&mut self, line: &Line) {
+        let target = line.word(1).into_owned();
+        let place = line.at(1);
+        let is_name = !target.is_empty() && !target.contains('%');
+        let Some(proxy) = self.proxy() else { return };
+        if !is_name || proxy.section != Section::Backend {
+            return;
+        }
+        match line.bytes(0) {
+            b"default_backend" => proxy.unused_default = Some((target, place)),
+            b"use_backend" => proxy.unused_switches.push((target, place)),
+            _ => {}
         }
     }
 
@@ -447,8 +454,7 @@ impl<'a> Parser<'a> {
         }
         let base = match line.bytes(2) {
             b"" => self.defaults.len().checked_sub(1),
-            b"from" if !line.bytes(3).is_empty() => {
-                self.only(line, 3);
+            b"from" if line.words.len() == 4 && !line.bytes(3).is_empty() => {
                 let kind = kind_of(section);
                 self.find_defaults(line, 3, kind, &name)
             }
@@ -458,7 +464,7 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 let message = "please use the 'bind' keyword for listening addresses.";
-                self.found.alert(line.at(2), message).abort();
+                self.refuse(line, 2, message);
                 None
             }
         };
@@ -484,6 +490,7 @@ impl<'a> Parser<'a> {
             response: Vec::new(),
             switches: Vec::new(),
             unused_default: None,
+            unused_switches: Vec::new(),
             layer_six: super::draft::LayerSix::default(),
             bind_lines: 0,
         });

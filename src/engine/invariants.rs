@@ -1,10 +1,10 @@
 //! What must hold between two turns, whatever happened in them.
 //!
-//! The records point at each other, and counters repeat what the records say;
-//! [`Engine::check_invariants`] walks all of it and names the first disagreement. It is for tests: the
-//! simulator calls it after every turn, so that a fault is caught in the turn that makes it and not
-//! when its consequence shows. It must never change anything, and production never calls it, because
-//! it looks at every record.
+//! The records point at each other, and counters repeat what the records say.
+//! [`Engine::check_invariants`] walks all of it and names the first disagreement. It is for tests:
+//! the simulator calls it after every turn, so that a fault is caught in the turn that makes it and
+//! not when its consequence shows. It must never change anything, and production never calls it,
+//! because it looks at every record.
 //!
 //! Rejected: `debug_assert!` at each place of change. Those know one record at a time; what goes
 //! wrong here goes wrong between two.
@@ -67,7 +67,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         same("sessions left", self.sessions.len(), 0)?;
         same("buffers left", self.pool.lent(), 0)?;
         same("waiters left", self.waiters.len(), 0)?;
-        same("runtime connections left", self.clis.len(), 0)?;
         let used = self.upstreams.iter().filter(|(_, u)| u.user.is_some());
         same("server connections in use", used.count(), 0)?;
         let served: u32 = self.servers.iter().map(|server| server.served).sum();

@@ -318,7 +318,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Ending::CloseBoth
         };
         let reusable = matches!(ending, Ending::KeepBoth | Ending::CloseClient);
-        let unread = session.txn.http && session.exchange.request() != RequestState::Done;
+        // The rest of a body, or requests behind this one: closing on them would be a reset.
+        let unread = session.txn.http
+            && (session.exchange.request() != RequestState::Done
+                || session.request.input.is_some()
+                || client.ready.has(Readiness::READABLE));
         let frontend = client.frontend;
         self.end_session(key, reusable);
         let Some(client) = self.clients.get_mut(key) else {

@@ -385,7 +385,8 @@ impl Model {
         }
         self.seen[id as usize] += 1;
         let seen = self.seen[id as usize];
-        if seen > 1 && (!self.may_repeat || (plan.up.is_some() && !plan.upgrade)) {
+        let repeatable = plan.method != "POST" && (plan.up.unwrap_or(0) == 0 || plan.upgrade);
+        if seen > 1 && !(self.may_repeat && repeatable) {
             return Err(format!("request {id} came {seen} times"));
         }
         conn.busy = true;

@@ -332,12 +332,16 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         mishap: Mishap::None,
         upgrade,
     }
-    .fixed()
+    .fixed(last)
 }
 
 impl Plan {
     /// Makes a plan say one thing only.
-    fn fixed(mut self) -> Self {
+    fn fixed(mut self, last: bool) -> Self {
+        // Its answer ends the connection, and what a client sends behind it resets that.
+        if self.prefix == "/redirect" && self.up.is_some() && !last {
+            self.prefix = "";
+        }
         if self.minor == 0 {
             self.up_chunk = None;
             self.expect = false;
