@@ -44,12 +44,19 @@ const NARROW: &[(&str, &str, &[&str])] = &[
 
 /// What stands at the top of the repository.
 const TOP_LEVEL: &[&str] = &[
+    ".ci/long",
+    ".ci/run",
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "benches",
+    "docs",
+    "examples",
+    "fuzz",
+    "man",
     "src",
     "tests",
 ];

@@ -92,7 +92,7 @@ fn main() {
             measured(&mut body, times.unwrap_or(workload.times));
         }
         _ => {
-            // Without `--bench` this is `cargo test --benches`: the checks are all that is wanted.
+            // Without `--bench` this is `cargo test --bench pure`: the checks are all that is wanted.
             let timed = words.contains(&"--bench");
             let wanted: Vec<&&str> = words.iter().filter(|word| !word.starts_with('-')).collect();
             if timed {

@@ -449,6 +449,17 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if self.stopping {
             return;
         }
+        // Who the kernel has let in already is served: its queue is reset with the listener.
+        for index in 0..self.listeners.len() as u32 {
+            self.accept(index);
+            while self
+                .run_list
+                .pop_if(|next| *next == Subject::Listener(index))
+                .is_some()
+            {
+                self.accept(index);
+            }
+        }
         self.stopping = true;
         for index in 0..self.listeners.len() {
             self.net.listener(index as u32, ListenerState::Closed);
@@ -473,7 +484,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let idle: Vec<Key<Client>> = self
             .clients
             .iter()
-            .filter(|(_, client)| client.is_idle())
+            .filter(|(_, client)| client.is_idle() && client.requests > 0)
             .map(|(key, _)| key)
             .collect();
         for key in idle {
