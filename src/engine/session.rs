@@ -231,7 +231,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             };
             match flow {
                 Flow::Again => {}
-                Flow::Wait => return self.promise_wake(key),
+                Flow::Wait => {
+                    // A client that had ended its side before this wait began tells it no more.
+                    let client = self.clients.get(key);
+                    if client.is_none_or(|client| self.given_up(client).is_none()) {
+                        return self.promise_wake(key);
+                    }
+                }
                 Flow::Close(why) => return self.close(key, why),
                 Flow::Gone => return,
             }

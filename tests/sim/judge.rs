@@ -10,6 +10,7 @@ pub(crate) struct Excuses {
     pub(crate) clean: bool,
     pub(crate) tcp: bool,
     pub(crate) idle_close: bool,
+    pub(crate) abort_on_close: bool,
     pub(crate) stopped: bool,
     pub(crate) servers_flip: bool,
     pub(crate) wishes: bool,
@@ -62,6 +63,7 @@ fn allowed(
         || faults.client_reset > 0
         || faults.abandoned > 0
         || faults.watch_fails > 0
+        || (excuses.abort_on_close && client.script.half_close)
         || excuses.stopped;
     let unreachable = faults.refuse_at_once > 0
         || faults.refuse_late > 0
@@ -78,7 +80,11 @@ fn allowed(
             plan.mishap == Mishap::None && (client.script.tcp || plan.ruled().is_none())
         }
         Outcome::Left => client.script.quirk != Quirk::None,
-        Outcome::Own(400) => matches!(quirk, Quirk::EndsInHead | Quirk::Garbage),
+        Outcome::Own(400) => {
+            // `option abortonclose`: a client that has ended its side has given up.
+            let ends = client.script.half_close || client.script.quirk == Quirk::EndsInHead;
+            matches!(quirk, Quirk::EndsInHead | Quirk::Garbage) || (excuses.abort_on_close && ends)
+        }
         Outcome::Own(408) => quirk == Quirk::StallsInHead,
         Outcome::Own(502) => {
             broken

@@ -69,6 +69,7 @@ fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<(), String> {
         clean: scenario.clean,
         tcp: scenario.tcp,
         idle_close: scenario.idle_close,
+        abort_on_close: scenario.abort_on_close,
         stopped: scenario.stop_at.is_some(),
         servers_flip: scenario.servers_flip,
         wishes: scenario.wishes,

@@ -345,7 +345,7 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
         model.on_bytes(core, sock, &bytes);
         if core.rng.permille(core.faults.slow) && !core.socks[sock].stalled {
             core.socks[sock].stalled = true;
-            let pause = core.rng.between(10, 1_500);
+            let pause = core.rng.between(10, 300);
             core.at(pause, Event::Unstall(sock));
         }
     }

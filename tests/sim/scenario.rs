@@ -176,6 +176,7 @@ pub(crate) struct Scenario {
     pub(crate) faults: Faults,
     pub(crate) clean: bool,
     pub(crate) tcp: bool,
+    pub(crate) abort_on_close: bool,
     pub(crate) idle_close: bool,
     pub(crate) stop_at: Option<u64>,
     pub(crate) servers_flip: bool,
@@ -195,8 +196,10 @@ impl Scenario {
         let quirks = dirty(&mut rng, 400);
         let servers_flip = dirty(&mut rng, 200);
         let http_close = rng.permille(120);
+        let abort_on_close = dirty(&mut rng, 200);
         let mut scenario = Self {
-            text: configuration(&mut rng, tcp, http_close, servers_flip),
+            text: configuration(&mut rng, tcp, http_close, servers_flip, abort_on_close),
+            abort_on_close,
             faults,
             clean,
             tcp,
@@ -387,13 +390,20 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
     faults
 }
 
-fn configuration(rng: &mut Rng, tcp: bool, http_close: bool, checks: bool) -> String {
+fn configuration(
+    rng: &mut Rng,
+    tcp: bool,
+    http_close: bool,
+    checks: bool,
+    abort_on_close: bool,
+) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
     text += "  stats socket /sim.sock level admin\n";
     text += &format!("  maxconn {}\n", rng.pick(&[2, 20, 100]));
-    if rng.permille(300) {
+    if rng.permille(400) {
         text += "  tune.bufsize 2048\n  tune.maxrewrite 1024\n";
     }
+    text += rng.pick(&["", "  tune.maxaccept 1\n"]);
     text += if tcp {
         "defaults\n  mode tcp\n  option tcplog\n"
     } else {
@@ -414,6 +424,10 @@ fn configuration(rng: &mut Rng, tcp: bool, http_close: bool, checks: bool) -> St
         ]);
     }
     text += rng.pick(&["", "", "  option redispatch\n"]);
+    text += rng.pick(&["", "", "  option logasap\n"]);
+    if abort_on_close {
+        text += "  option abortonclose\n";
+    }
     text += rng.pick(&["", "", "  retries 1\n", "  retries 0\n"]);
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index}\n  bind 127.0.0.1:{port}\n");
