@@ -335,6 +335,7 @@ fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -
         log_tag: said.log_tag.unwrap_or_else(|| LOG_TAG.to_owned()),
         log_hostname: said.log_hostname,
         chroot: said.chroot,
+        limit_asked: said.limit_asked,
         user: said.user,
         group: said.group,
         daemon: said.daemon || options.daemon,

@@ -283,6 +283,7 @@ pub(super) struct GlobalDraft {
     pub(super) pid_file: Option<String>,
     pub(super) maxconn: Option<u32>,
     pub(super) descriptors_max: Option<u32>,
+    pub(super) limit_asked: Option<(String, Place)>,
     pub(super) hard_stop_after: Option<u32>,
     pub(super) spread_checks: u8,
     pub(super) stats_sockets: Vec<StatsSocket>,

@@ -138,6 +138,11 @@ impl Parser<'_> {
                 } else if let Some(number) = self.count_line(line, expects) {
                     // As in HAProxy, 0 means "work it out".
                     self.global.maxconn = (number > 0).then_some(number);
+                    // A `ulimit-n` says it more plainly.
+                    if self.global.descriptors_max.is_none() {
+                        let place = self.place_of(line);
+                        self.global.limit_asked = Some((format!("maxconn {number}"), place));
+                    }
                 }
             }
             "ulimit-n" => {
@@ -146,6 +151,8 @@ impl Parser<'_> {
                     self.already(line);
                 } else if let Some(number) = self.count_line(line, expects) {
                     self.global.descriptors_max = (number > 0).then_some(number);
+                    let place = self.place_of(line);
+                    self.global.limit_asked = Some((format!("ulimit-n {number}"), place));
                 }
             }
             "hard-stop-after" => self.hard_stop_after_line(line),

@@ -61,6 +61,8 @@ pub struct Global {
     pub log_hostname: Option<String>,
     /// `chroot`, with the line that asked for it.
     pub chroot: Option<(String, Place)>,
+    /// The `maxconn` or `ulimit-n` line that asks for descriptors, as written.
+    pub limit_asked: Option<(String, Place)>,
     /// `user` or `uid`: the numeric id, the name as written, and the line.
     pub user: Option<(u32, String, Place)>,
     /// `group` or `gid`.

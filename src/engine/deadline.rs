@@ -131,12 +131,12 @@ fn tunnel(
 ) -> Option<(u64, Limit)> {
     let at = |ms: u32, limit| Some((client.active_ms.saturating_add(u64::from(ms)), limit));
     if session.request.shut
-        && let Some(ms) = back.server_fin.or(back.server)
+        && let Some(ms) = back.server_fin
     {
         return at(ms, Limit::Server);
     }
     if session.response.shut
-        && let Some(ms) = front.client_fin.or(front.client)
+        && let Some(ms) = front.client_fin
     {
         return at(ms, Limit::Client);
     }

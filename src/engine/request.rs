@@ -78,7 +78,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 self.keep_input(key, buffer);
                 Flow::Again
             }
-            Parsed::Refused(refusal) => self.refuse(key, refusal, buffer),
+            Parsed::Refused(refusal) => {
+                self.count_request(key);
+                self.refuse(key, refusal, buffer)
+            }
             Parsed::Complete => {
                 // The answer's head is looked for from its own beginning.
                 session.progress = Progress::default();
@@ -181,6 +184,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.answer_raw(key, refusal.status, Termination::PROXY_IN_REQUEST)
     }
 
+    /// A frontend counts every request, readable or not.
+    fn count_request(&mut self, key: Key<Client>) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let stats = &mut self.proxy_stats[client.frontend.0 as usize].front;
+        stats.req_tot += 1;
+        stats.req_rate.add(self.now.ms, 1);
+    }
+
     /// A whole head has come: rules, routing, and off to a server.
     pub(crate) fn on_request(&mut self, key: Key<Client>, buffer: Buffer) -> Flow {
         let config = self.config;
@@ -188,7 +201,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         open!(self, key => client, session, else Flow::Gone);
         let framing = match framing::request(&self.bench.head, buffer.readable()) {
             Ok(framing) => framing,
-            Err(refusal) => return self.refuse(key, refusal, buffer),
+            Err(refusal) => {
+                self.count_request(key);
+                return self.refuse(key, refusal, buffer);
+            }
         };
         let line_max = (config.global.log_line_max as usize).saturating_sub(1);
         let head = &self.bench.head;
@@ -202,15 +218,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.process.requests_total += 1;
         session.txn.request_count = self.process.requests_total;
         let proxy = config.proxy(client.frontend);
-        let stats = &mut self.proxy_stats[proxy.id.0 as usize].front;
-        stats.req_tot += 1;
-        stats.req_rate.add(now.ms, 1);
+        self.count_request(key);
         self.bench.edits.clear();
         self.bench.scratch.start_message();
 
         if let Some(uri) = &proxy.monitor_uri
             && self.bench.head.target.of(buffer.readable()) == uri.as_bytes()
         {
+            open!(self, key => _client, session, else Flow::Gone);
             session.logged = true;
             self.skip_request(key, buffer, &framing);
             return self.answer_status(key, 200, Termination::LOCAL);

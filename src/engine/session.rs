@@ -274,12 +274,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         open!(self, key => client, session, else Flow::Gone);
         let why = why.unwrap_or_default();
         let (frontend, backend) = (client.frontend, session.backend);
-        let http = session.txn.http;
+        // Only a request that a server has is answered at all.
+        let answered = session.txn.http && why == Termination::CLIENT_IN_HEADERS;
         self.proxy_stats[frontend.0 as usize].front.cli_abrt += 1;
         if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
         }
-        if http {
+        if answered {
             session.exchange.close_client();
             return self.answer_status(key, 400, why);
         }

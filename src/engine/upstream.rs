@@ -22,7 +22,7 @@ use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
 use crate::config::model::{Config, Proxy, ProxyId, Redispatch, Reuse, ServerId};
 use crate::http::head::Refusal;
-use crate::log::record::Target;
+use crate::log::record::{NO_MARK, Target};
 use crate::log::termination::Termination;
 use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
 
@@ -284,6 +284,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         self.servers[server.0 as usize].served += 1;
         let stats = &mut self.server_stats[server.0 as usize];
+        stats.req_tot += u64::from(session.txn.http);
         stats.enter(now);
         stats.lbtot += 1;
         stats.lastsess = Some(now);
@@ -591,6 +592,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.free_slot(key);
         open!(self, key => _client, session, else false);
         session.server = None;
+        // What was lost on the old one was waiting, not connecting.
+        session.txn.marks.dequeued = NO_MARK;
         match self.assign(key, Some(old)) {
             Assigned::Server => {}
             Assigned::Queued => {

@@ -437,6 +437,7 @@ mod tests {
             pid_file: Some(folder.join("pid").to_str().unwrap().into()),
             maxconn: Some(10),
             descriptors_max: None,
+            limit_asked: None,
             hard_stop_after: None,
             spread_checks: 0,
             stats_sockets: vec![stats],

@@ -117,9 +117,17 @@ pub(super) fn take_limits(
         let hard = limit.rlim_max.max(wanted);
         if !set_limit(libc::RLIMIT_NOFILE, wanted, hard) {
             let now = limit.rlim_cur;
-            missed(format!(
-                "[haproxy.main()] Cannot raise FD limit to {wanted}, limit is {now}."
-            ))?;
+            let mut text =
+                format!("[haproxy.main()] Cannot raise FD limit to {wanted}, limit is {now}.");
+            if let Some((asked, place)) = &config.global.limit_asked {
+                let (file, line) = (&place.file, place.line);
+                text.push_str(&format!(
+                    " '{asked}' of {file}:{line} asked for it; going over the hard limit of {} \
+                     needs the privileges of root.",
+                    limit.rlim_max
+                ));
+            }
+            missed(text)?;
             // As far as it goes.
             set_limit(libc::RLIMIT_NOFILE, limit.rlim_max, limit.rlim_max);
             short = config.global.descriptors_max.is_none();
