@@ -71,3 +71,24 @@ fn usr1_serves_who_waits_to_be_accepted() {
     }
     assert_eq!(proxy.wait(), 0);
 }
+
+/// Idle connections to a server are kept for as many as were ever in use at once, not one for each
+/// client that ever came.
+#[test]
+fn one_client_after_another_does_not_pile_up_server_connections() {
+    let origin = origin();
+    let proxy = Setup::new(CONFIG).with("s", origin.addr).start();
+    for _ in 0..20 {
+        let mut client = Client::connect(proxy.addr("fe"));
+        client.ask("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        assert_eq!(client.rest(), b"");
+    }
+    let stat = proxy.command("show stat");
+    let mut lines = stat.lines();
+    let names = lines.next().unwrap_or_default().split(',');
+    let column = names.into_iter().position(|name| name == "srv_icur");
+    let server = lines.find(|line| line.starts_with("b,s,")).unwrap();
+    let idle = server.split(',').nth(column.unwrap()).unwrap();
+    let idle: u32 = idle.parse().unwrap();
+    assert!(idle <= 3, "{idle} idle connections");
+}

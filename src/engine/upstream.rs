@@ -728,6 +728,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if record.ready.has(Readiness(told))
             || self.stopping
             || !self.servers[server.0 as usize].alive()
+            // More than were ever in use at once are of no use to anybody, and cost the server.
+            || self.idle_counts[server.0 as usize] >= self.server_stats[server.0 as usize].smax
         {
             if let Some(record) = self.upstreams.remove(found) {
                 self.net.close(record.socket);
