@@ -1,9 +1,10 @@
 //! The engine under a seeded fake network: `cargo test --test sim`.
 //!
-//! `SIM_SEEDS=2000` runs that many seeds, `SIM_SEED=17` replays one and prints every operation. After
-//! every turn the engine's invariants are checked; at the end, that every request came to what it may
-//! come to, that every request has its log line, and that nothing is left. That the sweep would notice
-//! is itself tested, with faults planted in the fake.
+//! `SIM_SEEDS=2000` runs that many seeds (from `SIM_FIRST` on, 0 by default); `SIM_SEED=17` replays
+//! one and prints every operation with `-- --nocapture`. After every turn the engine's invariants are
+//! checked; at the end, that every request came to what it may come to, that every request has its
+//! log line, and that nothing is left. That the sweep would notice is itself tested, with faults
+//! planted in the fake.
 
 mod judge;
 mod model;
@@ -12,6 +13,8 @@ mod rng;
 mod scenario;
 mod state;
 mod wire;
+
+use std::sync::Once;
 
 use judge::Excuses;
 use model::Model;
@@ -29,6 +32,7 @@ use state::{Event, Far, Mutation};
 /// A run of any seed is over long before.
 const TURNS_MAX: u32 = 200_000;
 const SEEDS_DEFAULT: u64 = 300;
+const SEED_THREAD: &str = "seed";
 
 /// Seeds that once failed, with what they found.
 const REGRESSIONS: &str = include_str!("regressions");
@@ -153,6 +157,8 @@ fn end(engine: &mut Simulated<'_>, excuses: &Excuses) -> Result<(), String> {
     let requests = engine.view().process.requests_total;
     let fake = engine.net_mut();
     fake.settle();
+    let wasted = fake.core.wasted;
+    fake.core.say(|| format!("{wasted} receives found nothing"));
     let open = fake.core.open_sockets(|_| true);
     if open > 0 {
         return Err(format!("{open} sockets open at the end"));
@@ -164,9 +170,25 @@ fn end(engine: &mut Simulated<'_>, excuses: &Excuses) -> Result<(), String> {
     judge::logs(&fake.model, &fake.core.logs, requests)
 }
 
-/// Runs one seed and makes an error of a panic too.
+/// Keeps quiet about panics of seeds, which are told as errors; others speak as usual.
+fn quiet_seeds() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(SEED_THREAD) {
+                usual(panic);
+            }
+        }));
+    });
+}
+
+/// Runs one seed in a thread of its own and makes an error of a panic too.
 fn guarded(seed: u64, mutation: Mutation) -> Result<(), String> {
-    let ran = std::panic::catch_unwind(|| run(seed, mutation, false));
+    quiet_seeds();
+    let thread = std::thread::Builder::new().name(SEED_THREAD.to_owned());
+    let running = thread.spawn(move || run(seed, mutation, false));
+    let ran = running.map_err(|error| error.to_string())?.join();
     ran.unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().cloned();
         let text = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -219,7 +241,6 @@ fn seeds_that_once_failed_stay_green() {
 /// A sweep that cannot fail proves nothing.
 #[test]
 fn the_sweep_notices_planted_faults() {
-    std::panic::set_hook(Box::new(|_| {}));
     for mutation in [
         Mutation::DropEdge,
         Mutation::CorruptByte,
