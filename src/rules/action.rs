@@ -237,12 +237,14 @@ pub fn compile_redirect_keyword(
     let (answer, at) = compile_redirect(&shifted, Purpose::Request, compiler)
         .map_err(|problem| unshift(problem).within(&before))?;
     let rest = shifted.get(at..).unwrap_or_default();
+    let warned = compiler.warnings.len();
     let condition = (!rest.is_empty())
         .then(|| Condition::compile(rest, Scope::Request, compiler))
         .transpose()
         .map_err(|problem| {
             unshift(problem.shifted(at)).within(format_args!("{before}error in condition: "))
         })?;
+    compiler.shift_warnings(warned, at.saturating_sub(1));
     Ok(RequestRule {
         rule: Rule {
             action: Action::Final(Box::new(answer)),
@@ -269,12 +271,14 @@ fn compile(words: &[&[u8]], side: Side, compiler: &mut Compiler<'_>) -> Result<R
         None | Some(b"") => None,
         Some(b"if" | b"unless") => {
             let rest = words.get(at..).unwrap_or_default();
+            let warned = compiler.warnings.len();
             let condition =
                 Condition::compile(rest, side.scope(), compiler).map_err(|problem| {
                     problem.shifted(at).within(format_args!(
                         "error detected while parsing an '{keyword} {shown}' condition : "
                     ))
                 })?;
+            compiler.shift_warnings(warned, at);
             Some(condition)
         }
         Some(word) => {
@@ -378,6 +382,15 @@ fn arguments<'w, const N: usize>(
     }
 }
 
+/// What stands at `at`, after the arguments, must be a condition. Actions that do not ask have a
+/// different message from `compile`.
+fn no_more(words: &[&[u8]], at: usize, expected: &str) -> Result<(), Problem> {
+    match words.get(at).copied() {
+        None | Some(b"" | b"if" | b"unless") => Ok(()),
+        Some(_) => Err(Problem::new(at, expected)),
+    }
+}
+
 fn regex(text: &[u8], word: usize, before: &str) -> Result<Box<Regex>, Problem> {
     Regex::compile(text, false)
         .map(Box::new)
@@ -422,6 +435,7 @@ fn del_header(words: &[&[u8]]) -> Result<(Action, usize), Problem> {
         return Ok((Action::DelHeader(Names::Exactly(lower())), 2));
     }
     let names = match words.get(3).copied().unwrap_or_default() {
+        b"" => return Err(Problem::new(3, "-m flag expects exactly 1 argument.")),
         b"str" => Names::Exactly(lower()),
         b"beg" => Names::Beg(lower()),
         b"end" => Names::End(lower()),
@@ -455,7 +469,9 @@ fn replace_header(
 }
 
 fn set(words: &[&[u8]], part: Part, compiler: &Compiler<'_>) -> Result<(Action, usize), Problem> {
-    let [value] = arguments(words, "expects exactly 1 argument <format>.")?;
+    let expected = "expects exactly 1 argument <format>.";
+    let [value] = arguments(words, expected)?;
+    no_more(words, 2, expected)?;
     let value =
         Format::compile(value, Purpose::Request, compiler).map_err(|problem| problem.shifted(1))?;
     Ok((Action::Set(part, value), 2))
@@ -468,6 +484,7 @@ fn replace(
 ) -> Result<(Action, usize), Problem> {
     let expected = "expects exactly 2 arguments <match-regex> and <replace-format>.";
     let [pattern, by] = arguments(words, expected)?;
+    no_more(words, 3, expected)?;
     let regex = regex(pattern, 1, "failed to parse the regex : ")?;
     let by =
         Format::compile(by, Purpose::Request, compiler).map_err(|problem| problem.shifted(2))?;

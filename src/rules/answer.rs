@@ -572,14 +572,11 @@ pub(super) fn compile_redirect(
             }
             b"code" => {
                 let text = argument()?;
-                status = match text {
-                    b"301" => 301,
-                    b"302" => 302,
-                    b"303" => 303,
-                    b"307" => 307,
-                    b"308" => 308,
+                // Only the leading digits count; the message shows all of the word.
+                status = match super::fetch::leading_int(text) {
+                    Some(code @ (301..=303 | 307 | 308)) => code as u16,
                     _ => {
-                        let code = super::fetch::leading_int(text).unwrap_or_default();
+                        let code = String::from_utf8_lossy(text);
                         let text = format!(
                             "'code': unsupported HTTP code '{code}' (must be one of 301, 302, 303, 307 or 308)."
                         );

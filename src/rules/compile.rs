@@ -116,6 +116,16 @@ pub struct Compiler<'a> {
     pub buffer_size: u32,
 }
 
+impl Compiler<'_> {
+    /// Moves the warnings after the first `before` by `by` words to the right: they were found in
+    /// words that stand there in the line.
+    pub(super) fn shift_warnings(&mut self, before: usize, by: usize) {
+        for warning in self.warnings.iter_mut().skip(before) {
+            warning.word += by;
+        }
+    }
+}
+
 /// An IPv4 address as `inet_aton` reads it (`10.1` is `10.0.0.1`), or an IPv6 address.
 pub(super) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;

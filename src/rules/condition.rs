@@ -52,8 +52,8 @@ const PREDEFINED: &[(&str, &[&[u8]])] = &[
     ("METH_POST", &[b"method", b"POST"]),
     ("METH_PUT", &[b"method", b"PUT"]),
     ("METH_TRACE", &[b"method", b"TRACE"]),
-    // A request that rules look at has arrived, so there is content.
-    ("REQ_CONTENT", &[b"req.proto_http"]),
+    // A request that rules look at has arrived, so there is content; an answer has none of it.
+    ("REQ_CONTENT", &[b"url", b"-m", b"found"]),
     ("TRUE", &[b"always_true"]),
     ("WAIT_END", &[b"wait_end"]),
 ];
@@ -92,11 +92,14 @@ impl Acl {
             ));
         }
         let test = words.get(1..).unwrap_or_default();
-        Self::test(name, test, compiler).map_err(|problem| {
+        let warned = compiler.warnings.len();
+        let acl = Self::test(name, test, compiler).map_err(|problem| {
             problem.shifted(1).within(format_args!(
                 "error detected while parsing ACL '{shown}' : "
             ))
-        })
+        });
+        compiler.shift_warnings(warned, 1);
+        acl
     }
 
     /// Compiles criterion, flags and patterns. An empty word ends the line.
@@ -350,7 +353,9 @@ fn braces(
         return Err(Problem::new(at, "missing closing '}' in condition."));
     };
     let test = inside.get(..close).unwrap_or_default();
+    let warned = compiler.warnings.len();
     let acl = Acl::test(b"", test, compiler).map_err(|problem| problem.shifted(at + 1))?;
+    compiler.shift_warnings(warned, at + 1);
     Ok((vec![declare(acl, compiler)], at + close + 2))
 }
 

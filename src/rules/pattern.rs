@@ -199,11 +199,13 @@ enum Operator {
     Gt,
     Le,
     Lt,
+    Ne,
 }
 
 impl Patterns {
     /// Compiles the words after the criterion. `implied` is the keyword's own matching, `shown`
-    /// the criterion for messages, `acl` the ACL's name (empty when anonymous).
+    /// the criterion for messages, `acl` the ACL's name (empty when anonymous). Errors count the
+    /// words from the first of `words`, warnings from the criterion before it.
     pub(super) fn compile(
         words: &[&[u8]],
         implied: Option<Matching>,
@@ -223,16 +225,8 @@ impl Patterns {
             methods: Vec::new(),
         };
         let known = matching.is_some();
-        let (first, files, ended) = patterns.flags(words, known, output, &shown, compiler)?;
+        let first = patterns.flags(words, known, output, &shown, compiler)?;
         let values = words.get(first..).unwrap_or_default();
-        let takes_values = !matches!(patterns.matching, Matching::Found | Matching::Bool);
-        if takes_values && values.is_empty() && files == 0 && !ended {
-            compiler.warnings.push(no_pattern(&shown));
-        }
-        if let (false, Some([b'(', ..])) = (ended || files > 0, values.first()) {
-            let value = String::from_utf8_lossy(values.first().copied().unwrap_or_default());
-            compiler.warnings.push(likely_mistake(acl, &shown, &value));
-        }
         let any_case = patterns.any_case(words, first);
         let mut state = Values {
             any_case,
@@ -246,6 +240,16 @@ impl Patterns {
         patterns
             .finish()
             .map_err(|text| Problem::new(first, text))?;
+        // HAProxy looks at the word after the criterion only, and only if the line is good.
+        let takes_values = !matches!(patterns.matching, Matching::Found | Matching::Bool);
+        match words.first() {
+            None if takes_values => compiler.warnings.push(no_pattern(&shown)),
+            Some(value @ [b'(', ..]) => {
+                let value = String::from_utf8_lossy(value);
+                compiler.warnings.push(likely_mistake(acl, &shown, &value));
+            }
+            _ => {}
+        }
         Ok(patterns)
     }
 
@@ -263,8 +267,7 @@ impl Patterns {
         false
     }
 
-    /// Reads flags; gives the index of the first value, how many files were read, and whether
-    /// `--` ended the flags.
+    /// Reads flags; gives the index of the first value.
     fn flags(
         &mut self,
         words: &[&[u8]],
@@ -272,9 +275,9 @@ impl Patterns {
         output: Type,
         shown: &str,
         compiler: &Compiler<'_>,
-    ) -> Result<(usize, usize, bool), Problem> {
+    ) -> Result<usize, Problem> {
         let mut at = 0;
-        let mut files = 0;
+        let mut files = false;
         let mut ended = false;
         let mut map = false;
         let mut state = Values {
@@ -293,7 +296,7 @@ impl Patterns {
                 }
                 b"-m" => {
                     let name = words.get(at + 1).copied().unwrap_or_default();
-                    if files > 0 {
+                    if files {
                         let text = "'-m' must only be specified before patterns and files in parsing ACL expression.";
                         return Err(Problem::new(at, text));
                     }
@@ -314,7 +317,7 @@ impl Patterns {
                     self.check(known, output, shown, at)?;
                     self.file(path, map, &mut state, compiler)
                         .map_err(|problem| problem.shifted(at + 1))?;
-                    files += 1;
+                    files = true;
                     at += 1;
                 }
                 _ => {
@@ -331,7 +334,7 @@ impl Patterns {
             }
         }
         self.check(known, output, shown, at)?;
-        Ok((at.min(words.len()), files, ended))
+        Ok(at.min(words.len()))
     }
 
     /// Whether the matching goes with the type.
@@ -563,7 +566,7 @@ fn likely_mistake(acl: &[u8], shown: &str, value: &str) -> Problem {
     Problem {
         lead: Lead::Bare,
         ..Problem::new(
-            0,
+            1,
             format!(
                 "parsing acl '{acl}' :\n  matching '{shown}' for pattern '{value}' is likely a mistake and probably\n  not what you want. Maybe you need to remove the extraneous space before '('.\n  If you are really sure this is not an error, please insert '--' between the\n  match and the pattern to make this warning message disappear."
             ),
@@ -571,7 +574,11 @@ fn likely_mistake(acl: &[u8], shown: &str, value: &str) -> Problem {
     }
 }
 
-/// A number, a range (`1:5`, `:5`, `1:`) or an operator for what follows.
+/// A number, a range or an operator for what follows.
+///
+/// The ends of a range are parted by `:` or `-`; one of them may be missing, and only the upper
+/// may be negative. So `-5` is not a number but the range `:5`. HAProxy minds no operator before
+/// a range, and takes `ne`, which the manual does not have, for `eq`.
 fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>, String> {
     let operator = match value {
         b"eq" => Some(Operator::Eq),
@@ -579,6 +586,7 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
         b"gt" => Some(Operator::Gt),
         b"le" => Some(Operator::Le),
         b"lt" => Some(Operator::Lt),
+        b"ne" => Some(Operator::Ne),
         _ => None,
     };
     if operator.is_some() {
@@ -586,39 +594,43 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
         return Ok(None);
     }
     let shown = String::from_utf8_lossy(value);
-    let wrong = |text: &str| {
-        if state.operator.is_some() {
-            format!("'{shown}' is neither a number nor a supported operator.")
-        } else {
-            format!("'{shown}' is not a {text}.")
-        }
+    let digits = |text: &str| {
+        let all = text.bytes().all(|byte| byte.is_ascii_digit());
+        all.then(|| text.parse::<i64>().ok()).flatten()
     };
-    let number = |text: &str| text.parse::<i64>().ok();
-    let (low, high) = match shown.split_once(':') {
-        None => {
-            let n = number(&shown).ok_or_else(|| wrong("number"))?;
-            (Some(n), Some(n))
-        }
-        Some((low, high)) => {
-            let bound = |text: &str| match text {
-                "" => Ok(None),
-                _ => number(text)
-                    .map(Some)
-                    .ok_or_else(|| wrong("valid number range")),
-            };
-            (bound(low)?, bound(high)?)
-        }
+    let Some((low, high)) = shown.split_once([':', '-']) else {
+        let Some(n) = digits(&shown) else {
+            return Err(match state.operator {
+                None | Some(Operator::Eq) => format!("'{shown}' is not a number."),
+                _ => format!("'{shown}' is neither a number nor a supported operator."),
+            });
+        };
+        return Ok(Some(match state.operator {
+            None | Some(Operator::Eq | Operator::Ne) => n..=n,
+            Some(Operator::Ge) => n..=i64::MAX,
+            Some(Operator::Gt) => n.saturating_add(1)..=i64::MAX,
+            Some(Operator::Le) => i64::MIN..=n,
+            Some(Operator::Lt) => i64::MIN..=n.saturating_sub(1),
+        }));
     };
-    let single = !shown.contains(':');
-    // An operator opens the end that a single number closes; of a range it moves an end.
-    let (low, high) = match state.operator {
-        None | Some(Operator::Eq) => (low, high),
-        Some(Operator::Ge) => (low, high.filter(|_| !single)),
-        Some(Operator::Gt) => (low.map(|n| n.saturating_add(1)), high.filter(|_| !single)),
-        Some(Operator::Le) => (low.filter(|_| !single), high),
-        Some(Operator::Lt) => (low.filter(|_| !single), high.map(|n| n.saturating_sub(1))),
+    let upper = match high.strip_prefix('-') {
+        Some("") => Some(0),
+        Some(number) => digits(number).map(|n| -n),
+        None => digits(high),
     };
-    Ok(Some(low.unwrap_or(i64::MIN)..=high.unwrap_or(i64::MAX)))
+    let ends = match (low, high) {
+        ("", "") => None,
+        ("", _) => upper.map(|upper| i64::MIN..=upper),
+        (_, "") => digits(low).map(|low| low..=i64::MAX),
+        _ => digits(low)
+            .zip(upper)
+            .filter(|(low, upper)| low <= upper)
+            .map(|(low, upper)| low..=upper),
+    };
+    match ends {
+        Some(ends) => Ok(Some(ends)),
+        None => Err(format!("'{shown}' is not a valid number range.")),
+    }
 }
 
 /// Literal values.

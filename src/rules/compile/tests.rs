@@ -210,6 +210,45 @@ const LINES: &[(&str, &str)] = &[
     ("http-request set-header X 1 if { int(-5) -5 }", " : error detected while parsing an 'http-request set-header' condition : '-5' is not a valid ACL option. Please use '--' before any pattern beginning with a '-'."),
     ("http-request set-header X 1 if { meth(POST) POST }", " : error detected while parsing an 'http-request set-header' condition : matching method must be specified first (using '-m') when using a sample fetch of this type ('meth')."),
     ("http-request set-header X 1 if { }", " : error detected while parsing an 'http-request set-header' condition : missing fetch method in ACL expression ''."),
+    ("acl a dst_port 80:70", " : error detected while parsing ACL 'a' : '80:70' is not a valid number range."),
+    ("acl a dst_port gt 80:70", " : error detected while parsing ACL 'a' : '80:70' is not a valid number range."),
+    ("acl a dst_port eq x", " : error detected while parsing ACL 'a' : 'x' is not a number."),
+    ("acl a dst_port eq 1:x", " : error detected while parsing ACL 'a' : '1:x' is not a valid number range."),
+    ("acl a dst_port gt x:5", " : error detected while parsing ACL 'a' : 'x:5' is not a valid number range."),
+    ("acl a dst_port ne 4", ""),
+    ("acl a dst_port ne x", " : error detected while parsing ACL 'a' : 'x' is neither a number nor a supported operator."),
+    ("acl a int(5) ne 4", ""),
+    ("acl a dst_port 1-2", ""),
+    ("acl a dst_port 1-2x", " : error detected while parsing ACL 'a' : '1-2x' is not a valid number range."),
+    ("acl a dst_port 5-3", " : error detected while parsing ACL 'a' : '5-3' is not a valid number range."),
+    ("acl a dst_port +5", " : error detected while parsing ACL 'a' : '+5' is not a number."),
+    ("acl a dst_port :", " : error detected while parsing ACL 'a' : ':' is not a valid number range."),
+    ("acl a dst_port 5 -i", " : error detected while parsing ACL 'a' : '-i' is not a valid number range."),
+    ("acl a dst_port -- -", " : error detected while parsing ACL 'a' : '-' is not a valid number range."),
+    ("acl a dst_port -- --", ""),
+    ("acl a dst_port -- -5", ""),
+    ("acl a dst_port -- -5:9", " : error detected while parsing ACL 'a' : '-5:9' is not a valid number range."),
+    ("acl a dst_port 1:-5", " : error detected while parsing ACL 'a' : '1:-5' is not a valid number range."),
+    ("acl a dst_port :-5", ""),
+    ("acl a path -m len 5:2", " : error detected while parsing ACL 'a' : '5:2' is not a valid number range."),
+    ("acl a path_len eq x", " : error detected while parsing ACL 'a' : 'x' is not a number."),
+    ("http-request redirect location / code x", " : error detected in backend 'b' while parsing 'http-request redirect' rule : 'code': unsupported HTTP code 'x' (must be one of 301, 302, 303, 307 or 308)."),
+    ("http-request redirect location / code 30x", " : error detected in backend 'b' while parsing 'http-request redirect' rule : 'code': unsupported HTTP code '30x' (must be one of 301, 302, 303, 307 or 308)."),
+    ("redirect location / code x", " : error detected in backend 'b' while parsing redirect rule : 'code': unsupported HTTP code 'x' (must be one of 301, 302, 303, 307 or 308)."),
+    ("redirect location / code 301x", ""),
+    ("redirect prefix / code 0302", ""),
+    ("http-request del-header a -m", " : error detected in backend 'b' while parsing 'http-request del-header' rule : -m flag expects exactly 1 argument."),
+    ("http-request del-header a -m if TRUE", " : error detected in backend 'b' while parsing 'http-request del-header' rule : -m with unsupported matching method 'if'."),
+    ("http-response del-header a -m", " : error detected in backend 'b' while parsing 'http-response del-header' rule : -m flag expects exactly 1 argument."),
+    ("http-request replace-path a b c", " : error detected in backend 'b' while parsing 'http-request replace-path' rule : expects exactly 2 arguments <match-regex> and <replace-format>."),
+    ("http-request replace-pathq a b c", " : error detected in backend 'b' while parsing 'http-request replace-pathq' rule : expects exactly 2 arguments <match-regex> and <replace-format>."),
+    ("http-request replace-uri a b c if TRUE", " : error detected in backend 'b' while parsing 'http-request replace-uri' rule : expects exactly 2 arguments <match-regex> and <replace-format>."),
+    ("http-request set-path a b", " : error detected in backend 'b' while parsing 'http-request set-path' rule : expects exactly 1 argument <format>."),
+    ("http-request set-pathq a b", " : error detected in backend 'b' while parsing 'http-request set-pathq' rule : expects exactly 1 argument <format>."),
+    ("http-request set-query a b", " : error detected in backend 'b' while parsing 'http-request set-query' rule : expects exactly 1 argument <format>."),
+    ("http-request set-uri a b if TRUE", " : error detected in backend 'b' while parsing 'http-request set-uri' rule : expects exactly 1 argument <format>."),
+    ("http-request set-method a b", " : error detected in backend 'b' while parsing 'http-request set-method' rule : expects exactly 1 argument <format>."),
+    ("http-request set-method a if TRUE", ""),
 ];
 
 fn compile(around: &mut Around, line: &str) -> Result<(), Problem> {
@@ -394,19 +433,38 @@ fn problems_point_at_words() {
     }
 }
 
+/// The first word that each warning blames, and the first line of what it says.
 #[test]
 fn acls_that_look_like_mistakes_are_warned_of() {
-    let mut around = around();
-    compile(&mut around, "acl a path").unwrap();
-    compile(&mut around, "acl a path_beg --").unwrap();
-    compile(&mut around, "acl a hdr (host)").unwrap();
-    let warnings: Vec<&str> = around
-        .warnings
-        .iter()
-        .map(|warning| warning.message.lines().next().unwrap())
-        .collect();
-    assert_eq!(
-        warnings,
-        ["parsing acl keyword 'path' :", "parsing acl 'a' :"]
-    );
+    const NONE: &str = "parsing acl keyword 'path' :";
+    const SPACE: &str = "parsing acl 'a' :";
+    const BRACES: &str = "parsing acl '' :";
+    for (line, expected) in [
+        ("acl a path", Some((1, NONE))),
+        ("acl a path --", None),
+        ("acl a path -i", None),
+        ("acl a path -n", None),
+        ("acl a path -m beg", None),
+        ("acl a hdr (host)", Some((2, SPACE))),
+        ("acl a path_reg (?<x>a)", Some((2, SPACE))),
+        ("acl a path_reg (?<x", None),
+        ("acl a path -i (x", None),
+        ("acl a path_beg /a (x", None),
+        ("acl a path -- (x", None),
+        ("acl a dst_port (5", None),
+        ("acl a src (1", None),
+        ("http-request deny if { path }", Some((3, NONE))),
+        ("http-request deny if { path (x }", Some((4, BRACES))),
+        ("http-request deny if TRUE { path (x }", Some((5, BRACES))),
+        ("redirect location / if { path (x }", Some((5, BRACES))),
+    ] {
+        let mut around = around();
+        let _ = compile(&mut around, line);
+        let said: Vec<_> = around
+            .warnings
+            .iter()
+            .map(|warning| (warning.word, warning.message.lines().next().unwrap()))
+            .collect();
+        assert_eq!(said, Vec::from_iter(expected), "{line}");
+    }
 }
