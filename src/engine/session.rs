@@ -412,14 +412,27 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
+        let mut unread = client.ready.has(Readiness::READABLE);
         if let Some(session) = client.session.and_then(|id| self.sessions.get_mut(id)) {
             if session.txn.termination.is_normal() {
                 session.txn.termination = why;
             }
+            unread |= session.request.input.is_some();
             self.end_session(key, false);
             self.release_session(key);
         }
-        self.remove_client(key);
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
+        if !unread || client.ready.has(gone) || client.phase == Phase::Linger || self.stopping {
+            return self.remove_client(key);
+        }
+        // Requests wait unread: closing on them would be a reset that takes an earlier answer along.
+        self.net.shutdown_write(&client.socket);
+        client.phase = Phase::Linger;
+        client.active_ms = self.now.ms;
+        self.run_again(key);
     }
 
     /// Lets an idle client go (soft stop).
