@@ -155,7 +155,7 @@ impl Acl {
                 }
                 (ExpressionError::Reference(_, reference), _) => {
                     let place = format!("proxy '{}'", compiler.name);
-                    let keyword = format!("ACL keyword '{shown}'");
+                    let keyword = format!("ACL keyword '{}'", fetch.unwrap_or(&shown));
                     return Problem {
                         lead: Lead::Tight,
                         complete: true,

@@ -329,12 +329,11 @@ pub(super) fn compile<'t>(
             .any(|known| known.as_bytes() == name);
         return Err(ExpressionError::Unknown(shown(), lacking));
     };
-    let (values, rest) = args::parse(rest, row.kinds, row.required, compiler).map_err(|error| {
-        match error.reference {
-            Some(reference) => ExpressionError::Reference(shown(), reference),
-            None => ExpressionError::Arguments(shown(), error.text),
-        }
-    })?;
+    let (mut values, rest) = args::parse(rest, row.kinds, row.required, compiler)
+        .map_err(|error| ExpressionError::Arguments(shown(), error.text))?;
+    if let Some(reference) = values.missing.take() {
+        return Err(ExpressionError::Reference(shown(), reference));
+    }
     let fetch = (row.build)(&values, scope, compiler)
         .map_err(|text| ExpressionError::Values(shown(), text))?;
     Ok((fetch, row.output, row.needs, rest))
