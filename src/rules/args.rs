@@ -253,7 +253,7 @@ fn expected(index: usize, rest: &[u8]) -> ArgError {
         format!("expected ')' before '{}'", String::from_utf8_lossy(rest))
     };
     ArgError {
-        index: index + 1,
+        index: index.max(1),
         text,
     }
 }

@@ -150,6 +150,9 @@ impl Acl {
                 (ExpressionError::Arguments(_, text), Some(_)) => {
                     format!("ACL keyword '{shown}' : {text}.")
                 }
+                (ExpressionError::Values(_, text), Some(_)) => {
+                    format!("in argument to '{shown}', {text}.")
+                }
                 (ExpressionError::Converter(text), Some(_)) => {
                     format!("ACL keyword '{shown}' : {text}..")
                 }

@@ -222,9 +222,13 @@ pub(super) fn find(name: &[u8]) -> Option<&'static Row> {
 
 fn arithmetic(args: &Args, operator: Operator) -> Result<Step, String> {
     let text = args.text(0);
-    let number = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok());
+    // What is left out is 0.
+    let number = match text {
+        b"" => Some(0),
+        _ => std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok()),
+    };
     if let Some(number) = number {
         return Ok(Step::Arithmetic(operator, number));
     }

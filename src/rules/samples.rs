@@ -397,10 +397,14 @@ fn capture(args: &Args, field: fn(u16) -> Field) -> Result<Fetch, String> {
 }
 
 fn header(args: &Args, side: Side, whole: bool, reading: Reading) -> Result<Fetch, String> {
+    let occurrence = args.int(1).unwrap_or_default();
+    if occurrence < -10 {
+        return Err("header occurrence must be >= -10".to_owned());
+    }
     Ok(Fetch::Header {
         side,
         name: args.text(0).into(),
-        occurrence: args.int(1).unwrap_or_default(),
+        occurrence,
         whole,
         reading,
     })
