@@ -288,6 +288,18 @@ const LINES: &[(&str, &str)] = &[
     ("http-request set-header a %[int(1),and]", ""),
     ("http-request set-header a %[int(1),div]", ""),
     ("http-request set-header a %[int(1),mod]", ""),
+    ("http-request return status 204 string a content-type b", " : error detected in backend 'b' while parsing 'http-request return' rule : No body expected for 204 responses."),
+    ("http-request deny status 304 string a content-type b", " : error detected in backend 'b' while parsing 'http-request deny' rule : No body expected for 304 responses."),
+    ("http-request return status 205 string a content-type b", ""),
+    ("http-request return status 204 content-type b", ""),
+    ("http-request return status 204 string a", " : error detected in backend 'b' while parsing 'http-request return' rule : No body expected for 204 responses."),
+    ("http-request set-header a %{+Q}", " : error detected in backend 'b' while parsing 'http-request set-header' rule : parse argument modifier without variable name near '%{+Q}'."),
+    ("http-request set-header a \"%{+Q} x\"", " : error detected in backend 'b' while parsing 'http-request set-header' rule : parse argument modifier without variable name near '%{+Q}'."),
+    ("http-request set-header a %{}", " : error detected in backend 'b' while parsing 'http-request set-header' rule : parse argument modifier without variable name near '%{}'."),
+    ("http-request return lf-string", " : error detected in backend 'b' while parsing 'http-request return' rule : 'lf-string' expects <fmt> as argument."),
+    ("http-request return lf-file", " : error detected in backend 'b' while parsing 'http-request return' rule : 'lf-file' expects <file> as argument."),
+    ("http-request return file", " : error detected in backend 'b' while parsing 'http-request return' rule : 'file' expects <file> as argument."),
+    ("http-request return errorfile", " : error detected in backend 'b' while parsing 'http-request return' rule : 'errorfile' expects <fmt> as argument."),
 ];
 
 fn compile(around: &mut Around, line: &str) -> Result<(), Problem> {
