@@ -387,7 +387,7 @@ impl<'w> Reader<'w> {
             b"file" => ("file", "<file>"),
             b"lf-file" => ("lf-file", "<file>"),
             b"string" => ("string", "<str>"),
-            _ => ("lf-string", "<str>"),
+            _ => ("lf-string", "<fmt>"),
         };
         if !matches!(self.payload, Payload::None) {
             let text = format!(
@@ -458,9 +458,19 @@ impl<'w> Reader<'w> {
                 format!("content-type '{content_type}' ignored by the http reply because {why}.");
             warn(text, compiler);
         }
+        if matches!(status, 204 | 304) && !without_payload {
+            let text = format!("No body expected for {status} responses.");
+            return Err(Problem::new(self.at.saturating_sub(1), text));
+        }
         if self.content_type.is_none() && !without_payload {
             let text = "a content type must be defined when non-empty payload is configured.";
             return Err(Problem::new(self.at.saturating_sub(1), text));
+        }
+        if matches!(self.payload, Payload::Usual | Payload::Errorfile(_)) && !self.fields.is_empty()
+        {
+            // Sic: so it is spelled.
+            let text = "hdr parameters ignored by the http reply when used with an erorrfile.";
+            warn(text.to_owned(), compiler);
         }
         let body = match self.payload {
             Payload::Usual => {

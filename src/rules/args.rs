@@ -9,12 +9,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::compile::{Compiler, parse_ip};
+use super::regex::Regex;
 
 /// What an argument must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Any text.
     Str,
+    /// A regular expression, kept as its text.
+    Regex,
     /// A signed integer.
     Int,
     /// An IPv4 address.
@@ -38,6 +41,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Str => "string",
+            Self::Regex => "regex",
             Self::Int => "integer",
             Self::Ip4 => "IPv4 address",
             Self::Ip6 => "IPv6 address",
@@ -68,39 +72,59 @@ pub(super) struct ArgError {
     pub(super) index: usize,
     /// HAProxy's words.
     pub(super) text: String,
-    /// The list is well formed but names something that is not there.
-    pub(super) reference: Option<Reference>,
 }
 
-/// A proxy or server that an argument names in vain: the message names the keyword in its middle.
+/// What HAProxy finds only when the section is complete: a proxy or server that an argument names
+/// in vain, or a bad regex. The message names the keyword in its middle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reference {
     /// What stands before the keyword.
     before: String,
     /// What stands after the section.
-    after: &'static str,
+    after: String,
 }
 
 impl Reference {
+    /// The same about an argument of a converter.
+    pub(super) fn of_converter(mut self, name: &str) -> Self {
+        self.before += &format!(" of conversion keyword '{name}' for");
+        self
+    }
+
     /// The message, with the keyword and where it stands.
     pub(super) fn message(&self, keyword: &str, place: &str) -> String {
-        format!("{} of {keyword} in {place}{}.", self.before, self.after)
+        let of = if self.before.ends_with(" for") {
+            ""
+        } else {
+            " of"
+        };
+        format!("{}{of} {keyword} in {place}{}.", self.before, self.after)
     }
 }
 
 /// The typed arguments of one fetch or converter.
 #[derive(Debug, Default)]
-pub(super) struct Args(Vec<Arg>);
+pub(super) struct Args {
+    list: Vec<Arg>,
+    /// The list is well formed, but this in it is not there; nothing may be made of it.
+    pub(super) missing: Option<Reference>,
+}
 
 impl Args {
+    /// Remembers the first argument that names what is not there; its place is taken.
+    fn unresolved(&mut self, reference: Reference) {
+        self.list.push(Arg::Int(0));
+        self.missing.get_or_insert(reference);
+    }
+
     /// How many were given.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// A text argument, empty when left out.
     pub(super) fn text(&self, index: usize) -> &[u8] {
-        match self.0.get(index) {
+        match self.list.get(index) {
             Some(Arg::Str(text)) => text,
             _ => b"",
         }
@@ -108,7 +132,7 @@ impl Args {
 
     /// An integer argument, if given.
     pub(super) fn int(&self, index: usize) -> Option<i64> {
-        match self.0.get(index) {
+        match self.list.get(index) {
             Some(Arg::Int(n)) => Some(*n),
             _ => None,
         }
@@ -121,7 +145,7 @@ impl Args {
 
     /// An address argument, if given.
     pub(super) fn ip(&self, index: usize) -> Option<IpAddr> {
-        match self.0.get(index) {
+        match self.list.get(index) {
             Some(Arg::Ip(ip)) => Some(*ip),
             _ => None,
         }
@@ -138,59 +162,61 @@ pub(super) fn parse<'t>(
     let (raw, rest) = split(text, kinds.len())?;
     let mut args = Args::default();
     for (index, (raw, kind)) in raw.iter().zip(kinds).enumerate() {
-        let arg = typed(raw, *kind, compiler).map_err(|reference| ArgError {
-            index: index + 1,
-            text: format!(
-                "failed to parse '{}' as type '{}' at position {}",
-                String::from_utf8_lossy(raw),
-                kind.name(),
-                index + 1
-            ),
-            reference: reference.map(|(before, after)| Reference {
-                before: format!("{before} referenced in arg {}", index + 1),
-                after,
-            }),
-        })?;
-        args.0.push(arg);
+        match typed(raw, *kind, compiler) {
+            Ok(arg) => args.list.push(arg),
+            Err(Some((before, after))) => {
+                let before = format!("{before} in arg {}", index + 1);
+                args.unresolved(Reference { before, after });
+            }
+            Err(None) => {
+                return Err(ArgError {
+                    index: index + 1,
+                    text: format!(
+                        "failed to parse '{}' as type '{}' at position {}",
+                        String::from_utf8_lossy(raw),
+                        kind.name(),
+                        index + 1
+                    ),
+                });
+            }
+        }
+    }
+    if args.len() == 0 && required > 0 {
+        // Text that is not given is empty; a proxy that is not named is the current one.
+        match kinds.first() {
+            Some(Kind::Str | Kind::Regex) => args.list.push(Arg::Str(Vec::new())),
+            Some(Kind::Int) => {
+                return Err(ArgError {
+                    index: 1,
+                    text: "expected type 'integer' at position 1, but got nothing".to_owned(),
+                });
+            }
+            Some(kind @ (Kind::Backend | Kind::Frontend)) => {
+                let name = compiler.name;
+                match typed(name.as_bytes(), *kind, compiler) {
+                    Ok(arg) => args.list.push(arg),
+                    Err(_) => args.unresolved(Reference {
+                        before: format!("proxy '{name}', referenced in arg 1"),
+                        after: if *kind == Kind::Frontend {
+                            ", has not frontend capability".to_owned()
+                        } else {
+                            ", has not backend capability".to_owned()
+                        },
+                    }),
+                }
+            }
+            _ => {}
+        }
     }
     if args.len() < required {
-        // Text that is not given is empty; a proxy that is not named is the current one.
-        if let (0, Some(Kind::Str), 1) = (args.len(), kinds.first(), required) {
-            args.0.push(Arg::Str(Vec::new()));
-        } else if let (0, Some(Kind::Int)) = (args.len(), kinds.first()) {
-            return Err(ArgError {
-                index: 1,
-                text: "expected type 'integer' at position 1, but got nothing".to_owned(),
-                reference: None,
-            });
-        } else if let (0, Some(kind @ (Kind::Backend | Kind::Frontend))) =
-            (args.len(), kinds.first())
-        {
-            let name = compiler.name;
-            let arg = typed(name.as_bytes(), *kind, compiler).map_err(|_| ArgError {
-                index: 1,
-                text: String::new(),
-                reference: Some(Reference {
-                    before: format!("proxy '{name}', referenced in arg 1"),
-                    after: if *kind == Kind::Frontend {
-                        ", has not frontend capability"
-                    } else {
-                        ", has not backend capability"
-                    },
-                }),
-            })?;
-            args.0.push(arg);
-        } else {
-            let kind = kinds.get(args.len()).map_or("string", |kind| kind.name());
-            return Err(ArgError {
-                index: args.len() + 1,
-                text: format!(
-                    "missing arguments (got {}/{required}), type '{kind}' expected",
-                    args.len()
-                ),
-                reference: None,
-            });
-        }
+        let kind = kinds.get(args.len()).map_or("string", |kind| kind.name());
+        return Err(ArgError {
+            index: args.len() + 1,
+            text: format!(
+                "missing arguments (got {}/{required}), type '{kind}' expected",
+                args.len()
+            ),
+        });
     }
     Ok((args, rest))
 }
@@ -229,7 +255,6 @@ fn expected(index: usize, rest: &[u8]) -> ArgError {
     ArgError {
         index: index.max(1),
         text,
-        reference: None,
     }
 }
 
@@ -264,17 +289,21 @@ fn word(text: &[u8]) -> (Vec<u8>, usize) {
 
 /// Gives an argument its type. `Err(None)` means that its form is wrong, else it names something
 /// that is not there.
-fn typed(
-    raw: &[u8],
-    kind: Kind,
-    compiler: &Compiler<'_>,
-) -> Result<Arg, Option<(String, &'static str)>> {
+fn typed(raw: &[u8], kind: Kind, compiler: &Compiler<'_>) -> Result<Arg, Option<(String, String)>> {
     let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     let id = |id: u32| Arg::Int(i64::from(id));
     let around = compiler.around;
     let text = std::str::from_utf8(raw).ok();
     match kind {
         Kind::Str => Some(Arg::Str(raw.to_vec())).ok_or(None),
+        Kind::Regex if raw.is_empty() => Err(Some(("missing regex".to_owned(), String::new()))),
+        Kind::Regex => match Regex::compile(raw, false) {
+            Ok(_) => Ok(Arg::Str(raw.to_vec())),
+            Err(error) => {
+                let text = format!("error in regex '{}'", shown(raw));
+                Err(Some((text, format!(" : {error}"))))
+            }
+        },
         Kind::Int => text
             .and_then(|text| text.parse().ok())
             .map(Arg::Int)
@@ -306,15 +335,15 @@ fn typed(
         Kind::Frontend => match around.frontend(raw) {
             Some(found) => Ok(id(found)),
             None => Err(Some((
-                format!("unable to find frontend '{}'", shown(raw)),
-                "",
+                format!("unable to find frontend '{}' referenced", shown(raw)),
+                String::new(),
             ))),
         },
         Kind::Backend => match around.backend(raw) {
             Some(found) => Ok(id(found)),
             None => Err(Some((
-                format!("unable to find backend '{}'", shown(raw)),
-                "",
+                format!("unable to find backend '{}' referenced", shown(raw)),
+                String::new(),
             ))),
         },
         Kind::Server => {
@@ -323,14 +352,15 @@ fn typed(
                 None => (None, raw),
             };
             if let Some(backend) = backend.filter(|backend| around.backend(backend).is_none()) {
-                let text = format!("unable to find proxy '{}'", shown(backend));
-                return Err(Some((text, "")));
+                let text = format!("unable to find proxy '{}' referenced", shown(backend));
+                return Err(Some((text, String::new())));
             }
             around.server(backend, name).map(id).ok_or_else(|| {
                 let backend = backend.map_or_else(|| compiler.name.to_owned(), shown);
                 let name = shown(name);
-                let text = format!("unable to find server '{name}' in proxy '{backend}',");
-                Some((text, ""))
+                let text =
+                    format!("unable to find server '{name}' in proxy '{backend}', referenced");
+                Some((text, String::new()))
             })
         }
     }

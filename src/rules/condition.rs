@@ -150,12 +150,15 @@ impl Acl {
                 (ExpressionError::Arguments(_, text), Some(_)) => {
                     format!("ACL keyword '{shown}' : {text}.")
                 }
+                (ExpressionError::Values(_, text), Some(_)) => {
+                    format!("in argument to '{shown}', {text}.")
+                }
                 (ExpressionError::Converter(text), Some(_)) => {
                     format!("ACL keyword '{shown}' : {text}..")
                 }
                 (ExpressionError::Reference(_, reference), _) => {
                     let place = format!("proxy '{}'", compiler.name);
-                    let keyword = format!("ACL keyword '{shown}'");
+                    let keyword = format!("ACL keyword '{}'", fetch.unwrap_or(&shown));
                     return Problem {
                         lead: Lead::Tight,
                         complete: true,

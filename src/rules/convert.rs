@@ -162,6 +162,7 @@ const PART: &[Kind] = &[Kind::Int, Kind::Str, Kind::Int];
 const RANGE: &[Kind] = &[Kind::Int, Kind::Int];
 const PAIR: &[Kind] = &[Kind::Str, Kind::Str];
 const TEXTS: &[Kind] = &[Kind::Str, Kind::Str, Kind::Str];
+const REGSUB: &[Kind] = &[Kind::Regex, Kind::Str, Kind::Str];
 const HEX_PARTS: &[Kind] = &[Kind::Str, Kind::Int, Kind::Int];
 const HTTP_DATE: &[Kind] = &[Kind::Int, Kind::Str];
 const MASKS: &[Kind] = &[Kind::Mask4, Kind::Mask6];
@@ -201,7 +202,7 @@ const TABLE: &[Row] = &[
     row("odd", NONE, 0, Type::Int, Type::Bool, |_| Ok(Step::Odd)),
     row("or", TEXT, 1, Type::Int, Type::Int, |a| arithmetic(a, Operator::Or)),
     row("port_only", NONE, 0, Type::Str, Type::Int, |_| Ok(Step::PortOnly)),
-    row("regsub", TEXTS, 2, Type::Str, Type::Str, regsub),
+    row("regsub", REGSUB, 2, Type::Str, Type::Str, regsub),
     row("rtrim", TEXT, 1, Type::Str, Type::Str, |a| Ok(Step::TrimRight(a.text(0).into()))),
     row("sdbm", NUMBER, 0, Type::Bin, Type::Int, |a| hash(a, Step::Sdbm)),
     row("sub", TEXT, 1, Type::Int, Type::Int, |a| arithmetic(a, Operator::Sub)),
@@ -221,9 +222,13 @@ pub(super) fn find(name: &[u8]) -> Option<&'static Row> {
 
 fn arithmetic(args: &Args, operator: Operator) -> Result<Step, String> {
     let text = args.text(0);
-    let number = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok());
+    // What is left out is 0.
+    let number = match text {
+        b"" => Some(0),
+        _ => std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok()),
+    };
     if let Some(number) = number {
         return Ok(Step::Arithmetic(operator, number));
     }

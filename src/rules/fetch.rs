@@ -224,7 +224,7 @@ pub(super) enum ExpressionError {
     Arguments(String, String),
     /// The fetch's arguments, each well formed, make no sense.
     Values(String, String),
-    /// The fetch's arguments name something that is not there.
+    /// Arguments of the fetch, whose name this is, or of a converter name what is not there.
     Reference(String, Reference),
     /// Something about a converter.
     Converter(String),
@@ -253,11 +253,12 @@ impl ExpressionError {
     pub(super) fn problem(&self, text: String, scope: Scope, compiler: &Compiler<'_>) -> Problem {
         if let Self::Reference(name, reference) = self {
             let kind = match scope {
-                Scope::Request => "http-request",
-                Scope::Response => "http-response",
-                Scope::Switch | Scope::Log => "log-format",
+                Scope::Request => "http-request expression",
+                Scope::Response => "http-response response",
+                Scope::Switch => "use_backend expression",
+                Scope::Log => "log-format string",
             };
-            let place = format!("{kind} expression in proxy '{}'", compiler.name);
+            let place = format!("{kind} in proxy '{}'", compiler.name);
             let keyword = format!("sample fetch keyword '{name}'");
             return Problem {
                 lead: Lead::Tight,
@@ -277,6 +278,7 @@ impl ExpressionError {
             return None;
         };
         let names = samples::names().chain(super::pattern::keywords());
+        let names = names.filter(|known| known != name);
         nearest(name.as_bytes(), names).map(str::to_owned)
     }
 }
@@ -315,21 +317,25 @@ impl Expression {
             needs,
             output,
         }
-        .converters(rest, compiler)
+        .converters(name, rest, compiler)
     }
 
-    /// Compiles `,converter(args),...` at the front of `rest`.
+    /// Compiles `,converter(args),...` at the front of `rest`, after the fetch of that name.
     pub(super) fn converters<'t>(
         mut self,
+        fetch: &[u8],
         mut rest: &'t [u8],
         compiler: &Compiler<'_>,
     ) -> Result<(Self, &'t [u8]), ExpressionError> {
+        // What HAProxy says last: everything else that is wrong goes before it.
+        let mut deferred = None;
         while let Some((b',', after)) = rest.split_first() {
             // Several commas count as one, and one at the very end as none.
             let skipped = after.iter().take_while(|byte| **byte == b',').count();
             let after = after.get(skipped..).unwrap_or_default();
             if after.is_empty() {
-                return Ok((self, after));
+                rest = after;
+                break;
             }
             let (name, after) = name(after);
             let shown = String::from_utf8_lossy(name).into_owned();
@@ -341,8 +347,8 @@ impl Expression {
                 };
                 return Err(ExpressionError::Converter(text));
             };
-            let (values, after) =
-                args::parse(after, row.kinds, row.required, compiler).map_err(|error| {
+            let (mut values, after) = args::parse(after, row.kinds, row.required, compiler)
+                .map_err(|error| {
                     ExpressionError::Converter(format!(
                         "invalid arg {} in converter '{shown}' : {}",
                         error.index, error.text
@@ -352,18 +358,29 @@ impl Expression {
                 let text = format!("converter '{shown}' cannot be applied");
                 return Err(ExpressionError::Converter(text));
             }
-            let converter = (row.build)(&values).map_err(|text| {
-                ExpressionError::Converter(format!("invalid args in converter '{shown}' : {text}"))
-            })?;
-            self.converters.push(Converter {
-                name: row.name,
-                input: row.input,
-                step: converter,
-            });
+            if let Some(reference) = values.missing.take() {
+                deferred.get_or_insert_with(|| reference.of_converter(&shown));
+            } else {
+                let step = (row.build)(&values).map_err(|text| {
+                    let text = format!("invalid args in converter '{shown}' : {text}");
+                    ExpressionError::Converter(text)
+                })?;
+                self.converters.push(Converter {
+                    name: row.name,
+                    input: row.input,
+                    step,
+                });
+            }
             self.output = row.output;
             rest = after;
         }
-        Ok((self, rest))
+        match deferred {
+            None => Ok((self, rest)),
+            Some(reference) => {
+                let fetch = String::from_utf8_lossy(fetch).into_owned();
+                Err(ExpressionError::Reference(fetch, reference))
+            }
+        }
     }
 
     /// The type of what it yields.

@@ -376,7 +376,14 @@ impl Parser<'_> {
                 let shown = String::from_utf8_lossy(inside);
                 return Err(Problem::new(0, format!("truncated line after '{shown}'.")));
             };
-            flags = flags.changed(inside.get(..close).unwrap_or_default());
+            let modifier = inside.get(..close).unwrap_or_default();
+            if matches!(inside.get(close + 1), None | Some(b' ')) {
+                let shown = String::from_utf8_lossy(modifier);
+                let text =
+                    format!("parse argument modifier without variable name near '%{{{shown}}}'.");
+                return Err(Problem::new(0, text));
+            }
+            flags = flags.changed(modifier);
             self.at += close + 2;
         }
         match self.rest().first() {

@@ -329,12 +329,11 @@ pub(super) fn compile<'t>(
             .any(|known| known.as_bytes() == name);
         return Err(ExpressionError::Unknown(shown(), lacking));
     };
-    let (values, rest) = args::parse(rest, row.kinds, row.required, compiler).map_err(|error| {
-        match error.reference {
-            Some(reference) => ExpressionError::Reference(shown(), reference),
-            None => ExpressionError::Arguments(shown(), error.text),
-        }
-    })?;
+    let (mut values, rest) = args::parse(rest, row.kinds, row.required, compiler)
+        .map_err(|error| ExpressionError::Arguments(shown(), error.text))?;
+    if let Some(reference) = values.missing.take() {
+        return Err(ExpressionError::Reference(shown(), reference));
+    }
     let fetch = (row.build)(&values, scope, compiler)
         .map_err(|text| ExpressionError::Values(shown(), text))?;
     Ok((fetch, row.output, row.needs, rest))
@@ -398,10 +397,14 @@ fn capture(args: &Args, field: fn(u16) -> Field) -> Result<Fetch, String> {
 }
 
 fn header(args: &Args, side: Side, whole: bool, reading: Reading) -> Result<Fetch, String> {
+    let occurrence = args.int(1).unwrap_or_default();
+    if occurrence < -10 {
+        return Err("header occurrence must be >= -10".to_owned());
+    }
     Ok(Fetch::Header {
         side,
         name: args.text(0).into(),
-        occurrence: args.int(1).unwrap_or_default(),
+        occurrence,
         whole,
         reading,
     })
