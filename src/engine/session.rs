@@ -428,7 +428,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if !unread || client.ready.has(gone) || client.phase == Phase::Linger || self.stopping {
             return self.remove_client(key);
         }
-        // Requests wait unread: closing on them would be a reset that takes an earlier answer along.
+        // Requests wait unread: closing on them would be a reset that takes an earlier answer
+        // along.
         self.net.shutdown_write(&client.socket);
         client.phase = Phase::Linger;
         client.active_ms = self.now.ms;
