@@ -482,7 +482,7 @@ impl<'a> Parser<'a> {
                 self.global.buffer_size,
             );
             let work = |words: &[&[u8]], compiler: &mut Compiler<'_>| {
-                let condition = Condition::compile(words, Scope::Request, compiler);
+                let condition = Condition::compile(words, Scope::Switch, compiler);
                 let before = "error detected while parsing switching rule : ";
                 condition.map_err(|problem| problem.within(before))
             };
