@@ -21,6 +21,9 @@ pub const BUFFER_RESERVE: usize = 1024 + 64;
 /// How many blocks one call moves before others have their turn.
 const BLOCKS_PER_TURN_MAX: usize = 8;
 
+/// Heads up to this length wait in a session's own storage, which it keeps.
+const HEAD_MAX: usize = 2048;
+
 /// How the body ends as it comes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
@@ -40,6 +43,9 @@ pub enum Source {
 pub struct Pipe {
     /// Received and not yet understood: a partial head, a body that must wait, the next request.
     pub input: Option<Buffer>,
+    /// A head that waits to be sent, before `output`: it costs its own length and no buffer, so
+    /// that thousands of connections may be on their way at once.
+    pub head: Vec<u8>,
     /// Understood and not yet sent, in order.
     pub output: [Option<Buffer>; 2],
     /// How the body ends.
@@ -61,7 +67,7 @@ pub struct Pipe {
 impl Pipe {
     /// Nothing waits to be sent.
     pub fn is_flushed(&self) -> bool {
-        self.output[0].is_none()
+        self.head.is_empty() && self.output[0].is_none()
     }
 
     /// All has come and all has been sent.
@@ -76,11 +82,17 @@ impl Pipe {
                 pool.give_back(buffer);
             }
         }
-        *self = Self::default();
+        let mut head = std::mem::take(&mut self.head);
+        head.clear();
+        *self = Self {
+            head,
+            ..Self::default()
+        };
     }
 
     /// Forgets what waits to be sent.
     pub fn reset_output(&mut self, pool: &mut Pool) {
+        self.head.clear();
         for buffer in &mut self.output {
             if let Some(buffer) = buffer.take() {
                 pool.give_back(buffer);
@@ -103,6 +115,10 @@ impl Pipe {
     #[must_use]
     pub fn queue(&mut self, bytes: &[u8], pool: &mut Pool) -> bool {
         if bytes.is_empty() {
+            return true;
+        }
+        if self.is_flushed() && bytes.len() <= HEAD_MAX {
+            self.head.extend_from_slice(bytes);
             return true;
         }
         let Some(mut buffer) = pool.lend() else {
@@ -200,19 +216,33 @@ pub fn receive<N: Net>(
 
 /// Sends what waits in the pipe.
 pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut Pipe) -> Sent {
-    while let Some(first) = &pipe.output[0] {
+    while !pipe.is_flushed() {
         if !to.ready.has(Readiness::WRITABLE) {
             return Sent::Part;
         }
-        let second = pipe.output[1].as_ref().map_or(&[][..], Buffer::readable);
-        let total = first.len() + second.len();
-        match net.send(to.socket, first.readable(), second, false) {
+        let [first, second] = &pipe.output;
+        let readable = |buffer: &'_ Option<Buffer>| buffer.as_ref().map_or(0, Buffer::len);
+        let (head, body, total) = match (pipe.head.as_slice(), first, second) {
+            ([], Some(first), second) => (
+                first.readable(),
+                second.as_ref().map_or(&[][..], Buffer::readable),
+                first.len() + readable(second),
+            ),
+            (head, first, _) => (
+                head,
+                first.as_ref().map_or(&[][..], Buffer::readable),
+                head.len() + readable(first),
+            ),
+        };
+        match net.send(to.socket, head, body, false) {
             Ok(n) => {
                 if n < total {
                     to.ready.clear(Readiness::WRITABLE);
                 }
-                let mut left = n;
                 pipe.sent += n as u64;
+                let of_head = n.min(pipe.head.len());
+                pipe.head.drain(..of_head);
+                let mut left = n - of_head;
                 while let Some(mut buffer) = pipe.output[0].take() {
                     let used = left.min(buffer.len());
                     buffer.consume(used);
