@@ -11,7 +11,7 @@ use super::accept::Client;
 use super::context::facts;
 use super::relay::{End, Pumped, Sent, Source, deliver, flush, pump, receive, understand};
 use super::service::Service;
-use super::session::{Flow, Phase, Session, open, source_of};
+use super::session::{Flow, Phase, Session, flush_answer, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::config::model::Proxy;
@@ -67,7 +67,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                         return self.server_lost_in_data(key);
                     }
                     Pumped::Refused(_) => {
-                        let _ = self.server_lost_in_data(key);
+                        self.count_server_abort(key);
                         return Flow::Close(Termination::PROXY_IN_DATA);
                     }
                     Pumped::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
@@ -77,21 +77,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         // The answer has come whole; what is left of it goes out, whatever the request still does.
         open!(self, key => client, session, else Flow::Gone);
-        let sent = session.response.sent;
-        let mut to = End {
-            socket: &client.socket,
-            ready: &mut client.ready,
-        };
-        let flushed = flush(
-            &mut self.net,
-            &mut self.pool,
-            &mut to,
-            &mut session.response,
-        );
-        if session.response.sent > sent {
-            client.active_ms = self.now.ms;
-        }
-        match flushed {
+        match flush_answer(&mut self.net, &mut self.pool, self.now, client, session) {
             Sent::All => {
                 // A request that is still on its way goes on, as long as the server takes it.
                 let open = session.exchange.request() == RequestState::Body;
@@ -195,7 +181,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// The server broke off in the middle of its answer: the client must see that it is cut.
     fn server_lost_in_data(&mut self, key: Key<Client>) -> Flow {
-        open!(self, key => _client, session, else Flow::Gone);
+        self.count_server_abort(key);
+        Flow::Close(Termination::SERVER_IN_DATA)
+    }
+
+    fn count_server_abort(&mut self, key: Key<Client>) {
+        open!(self, key => _client, session);
         session.exchange.on_server_lost();
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize].back.srv_abrt += 1;
@@ -203,7 +194,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(server) = session.server {
             self.server_stats[server.0 as usize].srv_abrt += 1;
         }
-        Flow::Close(Termination::SERVER_IN_DATA)
     }
 
     /// The request's body cannot be understood.

@@ -488,7 +488,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .map(|(key, _)| key)
             .collect();
         for key in idle {
-            self.close_idle_client(key);
+            self.remove_client(key);
         }
         for index in 0..self.servers.len() {
             self.close_idle_of(ServerId(index as u32));

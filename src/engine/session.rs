@@ -15,12 +15,14 @@
 //! one loop is retry, in [`upstream`](super::upstream).
 
 use super::accept::Client;
-use super::relay::{End, Pipe, Sent, Source, flush, receive};
+use super::relay::{Pipe, Sent, Source, flush, receive};
 use super::service::Service;
 use super::upstream::Upstream;
 use super::{Engine, STEPS_PER_TURN_MAX};
 use crate::balance::queue::Ticket;
 use crate::base::arena::Key;
+use crate::base::buffer::Pool;
+use crate::base::clock::Now;
 use crate::config::model::{ProxyId, ServerId};
 use crate::http::exchange::{Ending, Exchange, RequestState, ResponseState};
 use crate::http::framing::Body;
@@ -290,21 +292,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Sends what is left of an answer of our own.
     pub(crate) fn send_answer(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
-        let sent = session.response.sent;
-        let mut to = End {
-            socket: &client.socket,
-            ready: &mut client.ready,
-        };
-        let flushed = flush(
-            &mut self.net,
-            &mut self.pool,
-            &mut to,
-            &mut session.response,
-        );
-        if session.response.sent > sent {
-            client.active_ms = self.now.ms;
-        }
-        match flushed {
+        match flush_answer(&mut self.net, &mut self.pool, self.now, client, session) {
             Sent::All => {
                 client.phase = Phase::Finish;
                 Flow::Again
@@ -436,11 +424,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.run_again(key);
     }
 
-    /// Lets an idle client go (soft stop).
-    pub(crate) fn close_idle_client(&mut self, key: Key<Client>) {
-        self.remove_client(key);
-    }
-
     /// The session's accounts: log line, counters, slot, server connection.
     pub(crate) fn end_session(&mut self, key: Key<Client>, reusable: bool) {
         let now = self.now.ms;
@@ -497,6 +480,22 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.sessions.release(id);
     }
+}
+
+/// Sends what waits for the client; bytes that leave are activity.
+pub(crate) fn flush_answer<N: Net>(
+    net: &mut N,
+    pool: &mut Pool,
+    now: Now,
+    client: &mut Client,
+    session: &mut Session,
+) -> Sent {
+    let sent = session.response.sent;
+    let flushed = flush(net, pool, &mut client.end(), &mut session.response);
+    if session.response.sent > sent {
+        client.active_ms = now.ms;
+    }
+    flushed
 }
 
 /// What of the log record belongs to the connection.
