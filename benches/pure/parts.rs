@@ -23,6 +23,7 @@ use oneloop::rules::Context;
 use oneloop::rules::action::{Subject, Verdict, evaluate_request};
 use oneloop::rules::fetch::Scratch;
 use oneloop::rules::format::{Field, Value};
+use oneloop::rules::plan::Walk;
 
 use crate::{Body, Workload, each};
 
@@ -287,8 +288,14 @@ fn conditions(name: &str, rules: &str) -> Body {
         let seen = Seen {
             request: Some(Message::new(black_box(&bytes), &head, &edits)),
         };
-        let mut conditions = switches.iter().flat_map(|switch| &switch.condition);
-        conditions.all(|c| !c.holds(&config.acls, &seen, &mut scratch))
+        let (acls, mut walk) = (&config.acls, Walk::default());
+        while let Some(switch) = switches.next(&mut walk, acls, &seen, &mut scratch) {
+            let condition = switch.condition.as_ref();
+            if condition.is_none_or(|c| c.holds(acls, &seen, &mut scratch)) {
+                return false;
+            }
+        }
+        true
     };
     checked(evaluate)
 }

@@ -20,6 +20,7 @@ use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::Format;
+use crate::rules::plan::Rules;
 
 /// `stats timeout`, ms.
 const STATS_TIMEOUT: u32 = 10_000;
@@ -301,9 +302,9 @@ fn build_proxy(
         all_backups: settings.all_backups,
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
-        http_request,
-        http_response: draft.response,
-        switches: resolved.switches,
+        http_request: Rules::new(http_request, acls),
+        http_response: Rules::new(draft.response, acls),
+        switches: Rules::new(resolved.switches, acls),
         default_backend: resolved.default_backend,
         needs_destination: by_log || by_switch || by_rule,
     }

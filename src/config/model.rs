@@ -17,6 +17,7 @@ use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::Format;
+use crate::rules::plan::{Conditional, Rules};
 
 /// Index into [`Config::proxies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -280,6 +281,12 @@ pub struct Switch {
     pub place: Place,
 }
 
+impl Conditional for Switch {
+    fn condition(&self) -> Option<&Condition> {
+        self.condition.as_ref()
+    }
+}
+
 /// The target of a [`Switch`].
 #[derive(Debug)]
 pub enum SwitchTarget {
@@ -351,11 +358,11 @@ pub struct Proxy {
     /// `errorfile`s, by status.
     pub error_files: Vec<(u16, Arc<Reply>)>,
     /// `http-request` rules in order.
-    pub http_request: Vec<RequestRule>,
+    pub http_request: Rules<RequestRule>,
     /// `http-response` rules in order.
-    pub http_response: Vec<ResponseRule>,
+    pub http_response: Rules<ResponseRule>,
     /// `use_backend` rules in order.
-    pub switches: Vec<Switch>,
+    pub switches: Rules<Switch>,
     /// `default_backend`; a `listen` is its own when absent.
     pub default_backend: Option<ProxyId>,
     /// Something of this proxy (rule or log format) reads the client connection's destination

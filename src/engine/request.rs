@@ -23,6 +23,7 @@ use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{Subject as Edited, Verdict, evaluate_request};
 use crate::rules::answer::Final;
+use crate::rules::plan::Walk;
 
 /// What `%U` counts beside the texts: the start line's record and the end of the fields.
 const COUNTED_START: usize = 21;
@@ -300,7 +301,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             request: message,
             response: None,
         };
-        for switch in &proxy.switches {
+        let (acls, mut walk) = (&config.acls, Walk::default());
+        while let Some(switch) = proxy
+            .switches
+            .next(&mut walk, acls, &looking, &mut bench.scratch)
+        {
             let holds = switch
                 .condition
                 .as_ref()

@@ -15,6 +15,7 @@ use super::compile::{Compiler, Lead, Problem, nearest};
 use super::condition::{Acl, Condition};
 use super::fetch::{Scope, Scratch};
 use super::format::{Field, Format, Purpose, Value};
+use super::plan::{Conditional, Rules, Walk};
 use super::regex::{Regex, expand};
 use crate::base::addr::Address;
 use crate::base::clock::Now;
@@ -68,6 +69,30 @@ pub struct ResponseRule {
     rule: Rule,
     /// The line it stands on.
     pub line: u32,
+}
+
+impl AsRef<Rule> for RequestRule {
+    fn as_ref(&self) -> &Rule {
+        &self.rule
+    }
+}
+
+impl AsRef<Rule> for ResponseRule {
+    fn as_ref(&self) -> &Rule {
+        &self.rule
+    }
+}
+
+impl Conditional for RequestRule {
+    fn condition(&self) -> Option<&Condition> {
+        self.rule.condition.as_ref()
+    }
+}
+
+impl Conditional for ResponseRule {
+    fn condition(&self) -> Option<&Condition> {
+        self.rule.condition.as_ref()
+    }
 }
 
 impl RequestRule {
@@ -515,13 +540,12 @@ fn set_status(words: &[&[u8]]) -> Result<(Action, usize), Problem> {
 /// # Errors
 /// [`Overflow`] when the edits do not fit: the answer is 500 (HAProxy: `PR--`).
 pub fn evaluate_request<'r, C: Context>(
-    rules: &'r [RequestRule],
+    rules: &'r Rules<RequestRule>,
     acls: &[Acl],
     facts: &C,
     subject: &mut Subject<'_>,
     scratch: &mut Scratch,
 ) -> Result<Verdict<'r>, Overflow> {
-    let rules = rules.iter().map(|rule| &rule.rule);
     evaluate(rules, Side::Request, acls, facts, subject, scratch)
 }
 
@@ -530,30 +554,34 @@ pub fn evaluate_request<'r, C: Context>(
 /// # Errors
 /// [`Overflow`] when the edits do not fit: the answer is 502.
 pub fn evaluate_response<'r, C: Context>(
-    rules: &'r [ResponseRule],
+    rules: &'r Rules<ResponseRule>,
     acls: &[Acl],
     facts: &C,
     subject: &mut Subject<'_>,
     scratch: &mut Scratch,
 ) -> Result<Verdict<'r>, Overflow> {
-    let rules = rules.iter().map(|rule| &rule.rule);
     evaluate(rules, Side::Response, acls, facts, subject, scratch)
 }
 
-fn evaluate<'r, C: Context>(
-    rules: impl Iterator<Item = &'r Rule>,
+fn evaluate<'r, C: Context, R: AsRef<Rule>>(
+    rules: &'r Rules<R>,
     side: Side,
     acls: &[Acl],
     facts: &C,
     subject: &mut Subject<'_>,
     scratch: &mut Scratch,
 ) -> Result<Verdict<'r>, Overflow> {
-    for rule in rules {
+    let mut walk = Walk::default();
+    loop {
         let view = View {
             facts,
             message: Message::new(subject.bytes, subject.head, subject.edits),
             side,
         };
+        let Some(rule) = rules.next(&mut walk, acls, &view, scratch) else {
+            return Ok(Verdict::Continue);
+        };
+        let rule = rule.as_ref();
         let holds = rule
             .condition
             .as_ref()
@@ -572,10 +600,10 @@ fn evaluate<'r, C: Context>(
                 action.render(&view, scratch);
                 action.edit(subject, &scratch.text, &mut scratch.made)?;
                 scratch.cache.clear();
+                walk.forget();
             }
         }
     }
-    Ok(Verdict::Continue)
 }
 
 /// The session as a rule sees it: the engine's facts, and the message through its edits.

@@ -11,8 +11,8 @@
 
 use super::Context;
 use super::compile::{Compiler, Lead, Problem, nearest};
-use super::fetch::{Expression, ExpressionError, Scope, Scratch};
-use super::pattern::{self, Patterns};
+use super::fetch::{Expression, ExpressionError, Sample, Scope, Scratch, Type};
+use super::pattern::{self, Literally, Patterns};
 
 /// Index into `Config::acls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +27,8 @@ pub struct Acl {
     predefined: bool,
     /// The criterion's keyword, for messages.
     keyword: Box<[u8]>,
+    /// The criterion as an expression, in words: ACLs of the same text read the same sample.
+    sample: Box<[u8]>,
     expression: Expression,
     patterns: Patterns,
 }
@@ -114,7 +116,14 @@ impl Acl {
             .get(..end.unwrap_or(criterion.len()))
             .unwrap_or_default();
         let own = pattern::keyword(keyword);
-        let expression = Self::expression(criterion, keyword, own.map(|own| own.0), compiler)?;
+        // The keyword stands for its fetch; what follows is the same for both.
+        let rest = criterion.get(keyword.len()..).unwrap_or_default();
+        let sample = match own {
+            Some((fetch, _)) => [fetch.as_bytes(), rest].concat(),
+            None => criterion.to_vec(),
+        };
+        let own_fetch = own.map(|own| own.0);
+        let expression = Self::expression(criterion, &sample, keyword, own_fetch, compiler)?;
         let implied = own
             .map(|own| own.1)
             .filter(|_| expression.last_converter().is_none());
@@ -131,14 +140,16 @@ impl Acl {
             name: name.into(),
             predefined: false,
             keyword: keyword.into(),
+            sample: sample.into(),
             expression,
             patterns,
         })
     }
 
-    /// Compiles the criterion.
+    /// Compiles the criterion; `sample` is what it stands for.
     fn expression(
         criterion: &[u8],
+        sample: &[u8],
         keyword: &[u8],
         fetch: Option<&'static str>,
         compiler: &Compiler<'_>,
@@ -172,14 +183,8 @@ impl Acl {
                 ..Problem::new(0, text)
             }
         };
-        // The keyword stands for its fetch; what follows is the same for both.
-        let rest = criterion.get(keyword.len()..).unwrap_or_default();
-        let text = match fetch {
-            Some(fetch) => [fetch.as_bytes(), rest].concat(),
-            None => criterion.to_vec(),
-        };
         let (expression, rest) =
-            Expression::parse(&text, Scope::Request, compiler).map_err(|error| wrong(&error))?;
+            Expression::parse(sample, Scope::Request, compiler).map_err(|error| wrong(&error))?;
         if rest.is_empty() {
             return Ok(expression);
         }
@@ -197,6 +202,34 @@ impl Acl {
             .any(context, &mut scratch.buffers, |sample, folded| {
                 self.patterns.matches(sample, folded)
             })
+    }
+
+    /// The sample that it compares with literals and nothing else, by its text; none when the
+    /// sample may change while the message does not.
+    pub(super) fn literal_sample(&self) -> Option<&[u8]> {
+        let is_text = matches!(self.expression.output(), Type::Str | Type::Bin);
+        let literal = self.patterns.literals().is_some();
+        (is_text && literal && !self.expression.is_volatile()).then_some(&*self.sample)
+    }
+
+    /// The literals it compares with: how, whether in any case (they are in lower case then), and
+    /// what. None when it does not only compare with literals.
+    pub(super) fn literals(&self) -> impl Iterator<Item = (Literally, bool, &[u8])> {
+        self.patterns.literals().into_iter().flatten()
+    }
+
+    /// Calls `see` with each of its samples.
+    pub(super) fn each_sample<C: Context>(
+        &self,
+        context: &C,
+        scratch: &mut Scratch,
+        mut see: impl FnMut(Sample<'_>),
+    ) {
+        self.expression
+            .any(context, &mut scratch.buffers, |sample, _| {
+                see(sample);
+                false
+            });
     }
 }
 
@@ -299,6 +332,16 @@ impl Condition {
         // A group without a term never holds.
         groups.retain(|group| !group.is_empty());
         Ok(Self { unless, groups })
+    }
+
+    /// For each of its groups the terms that are not negated, a term being ACLs any of which must
+    /// match. None at all when the condition is an `unless`, which holds where nothing matches.
+    pub(super) fn alternatives(&self) -> impl Iterator<Item = impl Iterator<Item = &[AclId]>> {
+        let groups = if self.unless { &[][..] } else { &self.groups };
+        groups.iter().map(|group| {
+            let terms = group.iter().filter(|term| !term.negated);
+            terms.map(|term| term.acls.as_slice())
+        })
     }
 
     /// Whether it reads the client connection's destination address.

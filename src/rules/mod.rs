@@ -20,8 +20,10 @@ mod field;
 pub mod format;
 mod missing;
 mod pattern;
+pub mod plan;
 mod regex;
 mod samples;
+mod trie;
 
 use crate::base::addr::Address;
 use crate::base::clock::Now;

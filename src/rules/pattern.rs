@@ -1,9 +1,8 @@
 //! Patterns: what a sample is compared with in an ACL.
 //!
 //! Compiling reads flags, operators and values (configuration.txt 7.1) into one matcher. Values
-//! that are literal text are not tried one by one: they are hashed, and a prefix or suffix is
-//! looked up once for each length that occurs, so that a long list costs little more than a
-//! short one.
+//! that are literal text are not tried one by one but looked up in a trie, so that a long list
+//! costs no more than a short one.
 //! Matching must not allocate once its buffer has grown.
 //! Rejected: one matcher a value, as the words come; it makes lists of 500 paths slow.
 
@@ -16,6 +15,7 @@ use super::compile::{Compiler, Lead, Problem, parse_ip};
 use super::fetch::{Sample, Type};
 use super::regex::Regex;
 use super::samples::{method_of, unhex};
+use super::trie::Trie;
 use crate::http::head::Method;
 
 /// A matching method (`-m`).
@@ -445,6 +445,12 @@ impl Patterns {
 
     /// Turns substrings into one expression each for both cases, which searches for all at once.
     fn finish(&mut self) -> Result<(), String> {
+        let how = match self.matching {
+            Matching::End => Literally::End,
+            _ => Literally::Whole,
+        };
+        self.literals.finish(how);
+        self.folded.finish(how);
         if self.matching != Matching::Sub {
             return Ok(());
         }
@@ -466,6 +472,21 @@ impl Patterns {
             self.regexes.push(regex);
         }
         Ok(())
+    }
+
+    /// The literals that a sample is compared with, each with how and whether in any case; none
+    /// when there is more to matching than that.
+    pub(super) fn literals(&self) -> Option<impl Iterator<Item = (Literally, bool, &[u8])>> {
+        let how = match self.matching {
+            Matching::Str | Matching::Bin => Literally::Whole,
+            Matching::Beg => Literally::Beg,
+            Matching::End => Literally::End,
+            _ => return None,
+        };
+        let exact = self.literals.all.iter().map(|value| (false, value));
+        let folded = self.folded.all.iter().map(|value| (true, value));
+        let all = exact.chain(folded);
+        Some(all.map(move |(any_case, value)| (how, any_case, &**value)))
     }
 
     fn delimiters(&self) -> &'static [u8] {
@@ -538,11 +559,8 @@ impl Patterns {
 
     fn literally(&self, literals: &Literals, text: &[u8]) -> bool {
         match self.matching {
-            Matching::Beg => literals.any_length(text.len(), |length| text.get(..length)),
-            Matching::End => {
-                let from = |length| text.get(text.len() - length..);
-                literals.any_length(text.len(), from)
-            }
+            Matching::Beg => literals.begin(text, |_| true),
+            Matching::End => literals.end(text),
             Matching::Dir | Matching::Dom => literals.any_part(text, self.delimiters()),
             _ => literals.contain(text),
         }
@@ -633,43 +651,77 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
     }
 }
 
+/// How text is compared with literals that a trie can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Literally {
+    /// All of it.
+    Whole,
+    /// Its front.
+    Beg,
+    /// Its end.
+    End,
+}
+
+impl Literally {
+    /// The literal as a trie has it: the end of a text is looked up backwards.
+    pub(super) fn key(self, literal: &[u8]) -> Vec<u8> {
+        match self {
+            Self::End => literal.iter().rev().copied().collect(),
+            Self::Whole | Self::Beg => literal.to_vec(),
+        }
+    }
+}
+
 /// Literal values.
 #[derive(Debug, Default)]
 struct Literals {
     all: Vec<Box<[u8]>>,
-    set: HashSet<Box<[u8]>>,
-    /// The lengths that occur, ascending.
-    lengths: Vec<usize>,
+    /// All of them, when they are many.
+    trie: Option<Trie>,
 }
 
-/// Up to this many values are compared one by one, which is cheaper than hashing.
+/// Up to this many values are compared one by one, which is cheaper than walking.
 const LINEAR_MAX: usize = 6;
 
 impl Literals {
     fn add(&mut self, value: Vec<u8>) {
-        let value = value.into_boxed_slice();
-        if let Err(at) = self.lengths.binary_search(&value.len()) {
-            self.lengths.insert(at, value.len());
-        }
-        if self.set.insert(value.clone()) {
-            self.all.push(value);
-        }
+        self.all.push(value.into_boxed_slice());
+    }
+
+    /// All values are there: makes them ready to be looked up.
+    fn finish(&mut self, how: Literally) {
+        self.all.sort_unstable();
+        self.all.dedup();
+        let many = self.all.len() > LINEAR_MAX;
+        self.trie = many.then(|| {
+            let entries = self.all.iter().map(|value| (how.key(value), 0));
+            Trie::new(entries.collect())
+        });
     }
 
     fn contain(&self, text: &[u8]) -> bool {
-        if self.all.len() <= LINEAR_MAX {
-            self.all.iter().any(|value| **value == *text)
-        } else {
-            self.set.contains(text)
+        match &self.trie {
+            None => self.all.iter().any(|value| **value == *text),
+            Some(trie) => trie.prefixes(text.iter().copied(), |length, _| length == text.len()),
         }
     }
 
-    /// Whether a part of any of the lengths that occur is a value.
-    fn any_length<'a>(&self, most: usize, part: impl Fn(usize) -> Option<&'a [u8]>) -> bool {
-        self.lengths
-            .iter()
-            .take_while(|length| **length <= most)
-            .any(|length| part(*length).is_some_and(|part| self.contain(part)))
+    /// Whether the text begins with a value of which `ends` is true, given its length.
+    fn begin(&self, text: &[u8], ends: impl Fn(usize) -> bool) -> bool {
+        match &self.trie {
+            None => self
+                .all
+                .iter()
+                .any(|value| text.starts_with(value) && ends(value.len())),
+            Some(trie) => trie.prefixes(text.iter().copied(), |length, _| ends(length)),
+        }
+    }
+
+    fn end(&self, text: &[u8]) -> bool {
+        match &self.trie {
+            None => self.all.iter().any(|value| text.ends_with(value)),
+            Some(trie) => trie.prefixes(text.iter().rev().copied(), |_, _| true),
+        }
     }
 
     /// Whether a part between delimiters is a value; a value may have delimiters inside.
@@ -678,11 +730,8 @@ impl Literals {
         (0..text.len())
             .filter(|at| *at == 0 || ends(*at - 1))
             .any(|at| {
-                self.any_length(text.len() - at, |length| {
-                    ends(at + length)
-                        .then(|| text.get(at..at + length))
-                        .flatten()
-                })
+                let rest = text.get(at..).unwrap_or_default();
+                self.begin(rest, |length| ends(at + length))
             })
     }
 }
