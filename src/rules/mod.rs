@@ -23,6 +23,7 @@ mod pattern;
 pub mod plan;
 mod regex;
 mod samples;
+mod straight;
 mod trie;
 
 use crate::base::addr::Address;

@@ -13,6 +13,8 @@ use std::fmt;
 
 use regex::bytes::{CaptureLocations, RegexBuilder};
 
+use super::straight::Straight;
+
 /// Groups that a replacement can name: `\0` to `\9`.
 pub(super) const GROUPS: usize = 10;
 
@@ -22,6 +24,8 @@ pub(super) type Groups = [Option<(usize, usize)>; GROUPS];
 /// A compiled regular expression.
 pub(super) struct Regex {
     regex: regex::bytes::Regex,
+    /// The same, when it is simple.
+    straight: Option<Straight>,
     /// Made at load and lent to one search at a time, so that searches allocate nothing.
     locations: Cell<Option<CaptureLocations>>,
 }
@@ -72,7 +76,12 @@ impl Regex {
             .build()
             .map_err(|error| wrong((describe(&error), pattern.len())))?;
         let locations = Cell::new(Some(regex.capture_locations()));
-        Ok(Self { regex, locations })
+        let straight = Straight::read(pattern).filter(|_| !any_case);
+        Ok(Self {
+            regex,
+            straight,
+            locations,
+        })
     }
 
     /// Whether the text has a match anywhere.
@@ -82,6 +91,10 @@ impl Regex {
 
     /// The groups of the first match from `start` on; anchors see the whole text.
     pub(super) fn captures(&self, text: &[u8], start: usize) -> Option<Groups> {
+        let straight = self.straight.as_ref();
+        if let Some(found) = straight.and_then(|straight| straight.captures(text, start)) {
+            return found;
+        }
         let mut locations = self
             .locations
             .take()
