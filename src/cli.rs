@@ -53,6 +53,8 @@ pub struct Options {
     pub quiet: Option<bool>,
     /// `-dW`: warnings are errors.
     pub zero_warning: bool,
+    /// `-dS`: bytes are copied, whatever the options say.
+    pub no_splice: bool,
     /// `-dD`: print diagnostics of the lowest severity too.
     pub diagnostic: bool,
     /// `-dM[BYTE]`: fill lent memory with this byte.
@@ -246,7 +248,9 @@ pub const OPTIONS: &[CliOption] = &[
     flag("-dD", "also tells what merely looks suspicious", |o| {
         o.diagnostic = true
     }),
-    flag("-dS", "accepted: oneloop does not use splice", |_| ()),
+    flag("-dS", "copies all bytes: no splice(2)", |o| {
+        o.no_splice = true
+    }),
     flag("-dr", "ignores server names that do not resolve", |o| {
         o.ignore_resolution = true
     }),

@@ -176,6 +176,9 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     set(Fact::Maxsock, Value::U32(limits.maxsock));
     set(Fact::Maxconn, Value::U32(limits.maxconn));
     set(Fact::HardMaxconn, Value::U32(limits.hard_maxconn));
+    set(Fact::Maxpipes, Value::U32(limits.max_pipes));
+    set(Fact::PipesUsed, Value::U32(view.tubes.0));
+    set(Fact::PipesFree, Value::U32(view.tubes.1));
     set(Fact::CurrConns, Value::U32(process.connections));
     set(Fact::CumConns, count(process.connections_total));
     set(Fact::CumReq, count(process.requests_total));

@@ -16,7 +16,7 @@ use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
     Algorithm, ForwardFor, HttpConnection, LogOptions, LogTarget, Mode, Place, Redispatch, Reuse,
-    StatsSocket, Timeouts,
+    Splicing, StatsSocket, Timeouts,
 };
 use super::units::Spec;
 use crate::http::reply::Reply;
@@ -78,6 +78,7 @@ pub(super) struct Settings {
     pub(super) http_connection: HttpConnection,
     pub(super) reuse: Reuse,
     pub(super) abort_on_close: bool,
+    pub(super) splicing: Splicing,
     pub(super) retries: u32,
     pub(super) redispatch: Redispatch,
     pub(super) algorithm: Algorithm,
@@ -106,6 +107,7 @@ impl Settings {
             http_connection: HttpConnection::default(),
             reuse: Reuse::default(),
             abort_on_close: false,
+            splicing: Splicing::default(),
             retries: 3,
             redispatch: Redispatch::Off,
             algorithm: Algorithm::default(),
@@ -293,6 +295,9 @@ pub(super) struct GlobalDraft {
     pub(super) max_rewrite: Option<u32>,
     pub(super) max_headers: Option<u16>,
     pub(super) max_accept: Option<u16>,
+    pub(super) max_pipes: Option<u32>,
+    pub(super) pipe_size: Option<u32>,
+    pub(super) no_splice: bool,
     pub(super) log_line_max: Option<u32>,
     pub(super) node: Option<String>,
     pub(super) description: Option<String>,

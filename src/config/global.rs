@@ -155,6 +155,16 @@ impl Parser<'_> {
                     self.global.limit_asked = Some((format!("ulimit-n {number}"), place));
                 }
             }
+            "maxpipes" => {
+                let expects = "'maxpipes' expects an integer argument.";
+                if self.global.max_pipes.is_some() {
+                    self.already(line);
+                } else if let Some(number) = self.count_line(line, expects) {
+                    // As in HAProxy, 0 means "work it out".
+                    self.global.max_pipes = (number > 0).then_some(number);
+                }
+            }
+            "nosplice" => self.global.no_splice |= self.only(line, 0),
             "hard-stop-after" => self.hard_stop_after_line(line),
             "spread-checks" => self.spread_checks_line(line),
             "node" => self.node_line(line),
@@ -514,6 +524,7 @@ impl Parser<'_> {
                     self.global.max_rewrite = Some(size);
                 }
             }
+            "tune.pipesize" => self.global.pipe_size = self.count_line(line, &expects),
             "tune.http.maxhdr" => {
                 if line.bytes(1).is_empty() {
                     self.refuse(line, 1, expects);

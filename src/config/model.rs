@@ -94,6 +94,12 @@ pub struct Global {
     pub max_headers: u16,
     /// `tune.maxaccept`; 4 by default.
     pub max_accept: u16,
+    /// `maxpipes`; a quarter of `maxconn` by default.
+    pub max_pipes: Option<u32>,
+    /// `tune.pipesize`, bytes; 0 when it is not said.
+    pub pipe_size: u32,
+    /// `nosplice` (or `-dS`).
+    pub no_splice: bool,
     /// `tune.http.logurilen`; 1024 by default.
     pub log_line_max: u32,
     /// `node`.
@@ -345,6 +351,8 @@ pub struct Proxy {
     pub reuse: Reuse,
     /// `option abortonclose`.
     pub abort_on_close: bool,
+    /// `option splice-auto`, `splice-request`, `splice-response`.
+    pub splicing: Splicing,
     /// `retries`; 3 by default.
     pub retries: u32,
     /// `option redispatch`.
@@ -368,6 +376,39 @@ pub struct Proxy {
     /// Something of this proxy (rule or log format) reads the client connection's destination
     /// address, so that it is worth a system call where the listener does not tell it.
     pub needs_destination: bool,
+}
+
+/// In which direction bytes may pass from socket to socket inside the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Splicing {
+    /// `option splice-auto`: both, where it is worth it.
+    pub auto: bool,
+    /// `option splice-request`: from the client, whenever possible.
+    pub request: bool,
+    /// `option splice-response`: from the server, whenever possible.
+    pub response: bool,
+    /// `no option splice-auto`: never, unless another line asks for it.
+    pub refused: bool,
+}
+
+impl Splicing {
+    /// What frontend and backend say together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            auto: self.auto || other.auto,
+            request: self.request || other.request,
+            response: self.response || other.response,
+            refused: self.refused || other.refused,
+        }
+    }
+
+    /// Whether any option is on. Where none is, large bodies are spliced all the same, as far as
+    /// there are descriptors to spare.
+    #[must_use]
+    pub fn asked(self) -> bool {
+        self.auto || self.request || self.response
+    }
 }
 
 /// One address of one `bind` line.

@@ -54,6 +54,9 @@ fn option_field<'a>(settings: &'a mut Settings, name: &str) -> Option<&'a mut bo
         "log-separate-errors" => &mut logs.separate_errors,
         "log-health-checks" => &mut logs.health_checks,
         "abortonclose" => &mut settings.abort_on_close,
+        "splice-auto" => &mut settings.splicing.auto,
+        "splice-request" => &mut settings.splicing.request,
+        "splice-response" => &mut settings.splicing.response,
         "allbackups" => &mut settings.all_backups,
         _ => return None,
     })
@@ -260,6 +263,9 @@ impl Parser<'_> {
         let on = admitted.prefix == Prefix::None;
         if let Some(field) = option_field(self.settings(), name) {
             *field = on;
+            if name == "splice-auto" {
+                self.settings().splicing.refused = !on;
+            }
             return;
         }
         match name {

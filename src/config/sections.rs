@@ -42,6 +42,8 @@ pub struct LoadOptions {
     pub proxy_maxconn: Option<u32>,
     /// `-dW`: a warning is an error.
     pub zero_warning: bool,
+    /// `-dS`.
+    pub no_splice: bool,
     /// `-D`.
     pub daemon: bool,
     /// `-q`.

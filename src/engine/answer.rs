@@ -207,7 +207,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let stopping = self.stopping;
         open!(self, key => client, session, else Flow::Gone);
         let frontend = client.frontend;
-        session.response.reset(&mut self.pool);
+        session.response.reset(&mut self.net, &mut self.pool);
         session.exchange.on_own_answer(answer.closes || stopping);
         session.exchange.on_response_end();
         let without_body = session.exchange.asked().method == Method::Head;

@@ -140,7 +140,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             }
             Pumped::ReceiverFailed(_) => {
                 // The server takes no more: it may have answered all the same.
-                session.request.reset(&mut self.pool);
+                session.request.reset(&mut self.net, &mut self.pool);
                 session.exchange.on_request_error();
                 session.exchange.close_server();
                 session.exchange.close_client();

@@ -131,6 +131,7 @@ macro_rules! view {
                 $engine.pool.lent(),
                 $engine.pool.free(),
             ),
+            tubes: $crate::net::Net::tubes(&$engine.net),
             process: &$engine.process,
             limits: &$engine.limits,
             now: $engine.now,

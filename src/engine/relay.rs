@@ -12,7 +12,7 @@
 use crate::base::buffer::{Buffer, Pool};
 use crate::http::chunked::{Chunked, size_line};
 use crate::http::head::Refusal;
-use crate::net::{Net, Readiness, Socket, Stop};
+use crate::net::{Net, Readiness, Socket, Stop, Tube};
 
 /// Room behind a full receive: for a head that grew by rewriting, and for what is written after a
 /// chunk (CRLF, zero chunk, CRLF).
@@ -20,6 +20,36 @@ pub const BUFFER_RESERVE: usize = 1024 + 64;
 
 /// How many blocks one call moves before others have their turn.
 const BLOCKS_PER_TURN_MAX: usize = 8;
+
+/// Bytes that one filling of a tube moves at most.
+const TUBE_FILL_MAX: usize = 1 << 20;
+
+/// Under `option splice-auto`, bodies of which less is left are copied: the calls that a tube needs
+/// besides would cost more than the copy.
+const SPLICE_AUTO_MIN: u64 = 1 << 15;
+
+/// When bytes pass through a tube instead of a buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Splice {
+    /// Never.
+    #[default]
+    Never,
+    /// When enough is to come (`option splice-auto`).
+    Auto,
+    /// Whenever it is possible (`option splice-request`, `option splice-response`).
+    Always,
+}
+
+impl Splice {
+    /// What the options say for one direction.
+    pub fn of(auto: bool, always: bool) -> Self {
+        match (always, auto) {
+            (true, _) => Self::Always,
+            (false, true) => Self::Auto,
+            (false, false) => Self::Never,
+        }
+    }
+}
 
 /// Heads up to this length wait in a session's own storage, which it keeps.
 const HEAD_MAX: usize = 2048;
@@ -62,12 +92,43 @@ pub struct Pipe {
     pub sent: u64,
     /// Bytes of trailers passed on, as the log counts them: names and values.
     pub trailers: u64,
+    /// When to splice.
+    pub splice: Splice,
+    /// The last receive filled its buffer: there is a stream worth splicing.
+    pub streams: bool,
+    /// What is lent, with so many bytes in it: they came before what is in `output`.
+    pub tube: Option<(Tube, usize)>,
 }
 
 impl Pipe {
     /// Nothing waits to be sent.
     pub fn is_flushed(&self) -> bool {
-        self.head.is_empty() && self.output[0].is_none()
+        self.head.is_empty() && self.output[0].is_none() && self.in_tube() == 0
+    }
+
+    /// Bytes that are in a tube.
+    pub fn in_tube(&self) -> usize {
+        self.tube.as_ref().map_or(0, |(_, held)| *held)
+    }
+
+    /// Whether the next bytes of the body may pass through a tube: as they are, and worth it.
+    fn may_splice(&self) -> bool {
+        if self.splice == Splice::Never || self.rechunk {
+            return false;
+        }
+        let always = self.splice == Splice::Always;
+        match self.source {
+            Source::Length(left) => always || left >= SPLICE_AUTO_MIN,
+            Source::UntilClose => always || self.streams,
+            Source::Chunked(_) | Source::Done => false,
+        }
+    }
+
+    /// Gives a tube back that nothing will use next.
+    fn return_tube<N: Net>(&mut self, net: &mut N) {
+        if let Some((tube, held)) = self.tube.take() {
+            net.return_tube(tube, held);
+        }
     }
 
     /// All has come and all has been sent.
@@ -76,7 +137,8 @@ impl Pipe {
     }
 
     /// Gives every buffer back and forgets the message.
-    pub fn reset(&mut self, pool: &mut Pool) {
+    pub fn reset<N: Net>(&mut self, net: &mut N, pool: &mut Pool) {
+        self.return_tube(net);
         for buffer in self.output.iter_mut().chain([&mut self.input]) {
             if let Some(buffer) = buffer.take() {
                 pool.give_back(buffer);
@@ -91,7 +153,8 @@ impl Pipe {
     }
 
     /// Forgets what waits to be sent.
-    pub fn reset_output(&mut self, pool: &mut Pool) {
+    pub fn reset_output<N: Net>(&mut self, net: &mut N, pool: &mut Pool) {
+        self.return_tube(net);
         self.head.clear();
         for buffer in &mut self.output {
             if let Some(buffer) = buffer.take() {
@@ -220,6 +283,12 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
         if !to.ready.has(Readiness::WRITABLE) {
             return Sent::Part;
         }
+        if pipe.in_tube() > 0 {
+            match drain_tube(net, to, pipe) {
+                Sent::All => continue,
+                stopped => return stopped,
+            }
+        }
         let [first, second] = &pipe.output;
         let readable = |buffer: &'_ Option<Buffer>| buffer.as_ref().map_or(0, Buffer::len);
         let (head, body, total) = match (pipe.head.as_slice(), first, second) {
@@ -265,6 +334,64 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
         }
     }
     Sent::All
+}
+
+/// Sends what is in the tube.
+fn drain_tube<N: Net>(net: &mut N, to: &mut End<'_>, pipe: &mut Pipe) -> Sent {
+    let Some((tube, held)) = &mut pipe.tube else {
+        return Sent::All;
+    };
+    while *held > 0 {
+        match net.empty_tube(tube, to.socket, *held) {
+            Ok(n) => {
+                *held = held.saturating_sub(n);
+                pipe.sent += n as u64;
+            }
+            Err(Stop::Blocked) => {
+                to.ready.clear(Readiness::WRITABLE);
+                return Sent::Part;
+            }
+            Err(Stop::Closed) => return Sent::Failed(0),
+            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+        }
+    }
+    Sent::All
+}
+
+/// Moves bytes of the body from the sender into a tube; `None` when there is no tube to be had.
+fn fill_tube<N: Net>(net: &mut N, from: &End<'_>, pipe: &mut Pipe) -> Option<Result<(), Stop>> {
+    let (tube, held) = match pipe.tube.take() {
+        Some(lent) => lent,
+        None => (net.lend_tube()?, 0),
+    };
+    debug_assert_eq!(held, 0, "what came before is sent first");
+    let most = match pipe.source {
+        Source::Length(left) => usize::try_from(left).unwrap_or(usize::MAX),
+        _ => usize::MAX,
+    };
+    let filled = net.fill_tube(from.socket, &tube, most.min(TUBE_FILL_MAX));
+    pipe.tube = Some((tube, *filled.as_ref().unwrap_or(&0)));
+    Some(filled.map(|n| {
+        pipe.moved += n as u64;
+        if let Source::Length(left) = &mut pipe.source {
+            *left = left.saturating_sub(n as u64);
+            if *left == 0 {
+                pipe.source = Source::Done;
+            }
+        }
+    }))
+}
+
+/// Receives what lies behind a body that was spliced: asked for no more than the body, the socket
+/// did not say that it is drained, and an idle connection must be known to be.
+fn look_behind<N: Net>(net: &mut N, pool: &mut Pool, from: &mut End<'_>, pipe: &mut Pipe) {
+    let Some(mut buffer) = pool.lend() else {
+        return;
+    };
+    match receive(net, from, &mut buffer) {
+        Ok(_) => pipe.input = Some(buffer),
+        Err(_) => pool.give_back(buffer),
+    }
 }
 
 /// Sends `head` and then the readable part of `body`, at once when nothing waits before them; what
@@ -454,6 +581,7 @@ pub fn pump<N: Net>(
             Sent::NoBuffer => return Pumped::NoBuffer,
         }
         if pipe.source == Source::Done {
+            pipe.return_tube(net);
             return Pumped::Done;
         }
         let mut buffer = match pipe.input.take() {
@@ -462,24 +590,40 @@ pub fn pump<N: Net>(
                 if !from.ready.has(Readiness::READABLE) {
                     return Pumped::Starved;
                 }
+                if pipe.may_splice() {
+                    match fill_tube(net, &from, pipe) {
+                        Some(Ok(())) => {
+                            if pipe.source == Source::Done {
+                                look_behind(net, pool, &mut from, pipe);
+                            }
+                            continue;
+                        }
+                        Some(Err(stop)) => {
+                            pipe.return_tube(net);
+                            if stop == Stop::Blocked {
+                                from.ready.clear(Readiness::READABLE);
+                            }
+                            match ended(stop, pipe, pool) {
+                                Some(why) => return why,
+                                None => continue,
+                            }
+                        }
+                        None => {}
+                    }
+                }
                 let Some(mut buffer) = pool.lend() else {
                     return Pumped::NoBuffer;
                 };
                 match receive(net, &mut from, &mut buffer) {
-                    Ok(_) => buffer,
+                    Ok(_) => {
+                        pipe.streams = buffer.writable().len() <= BUFFER_RESERVE;
+                        buffer
+                    }
                     Err(stop) => {
                         pool.give_back(buffer);
-                        match stop {
-                            Stop::Blocked => return Pumped::Starved,
-                            Stop::Closed if pipe.source == Source::UntilClose => {
-                                pipe.source = Source::Done;
-                                if pipe.rechunk && !pipe.queue(b"0\r\n\r\n", pool) {
-                                    return Pumped::NoBuffer;
-                                }
-                                continue;
-                            }
-                            Stop::Closed => return Pumped::CutShort,
-                            Stop::Failed(errno) => return Pumped::SenderFailed(errno),
+                        match ended(stop, pipe, pool) {
+                            Some(why) => return why,
+                            None => continue,
                         }
                     }
                 }
@@ -499,4 +643,18 @@ pub fn pump<N: Net>(
         }
     }
     Pumped::Spent
+}
+
+/// What it means that nothing could be received; `None` when the body has come to its end by it.
+fn ended(stop: Stop, pipe: &mut Pipe, pool: &mut Pool) -> Option<Pumped> {
+    match stop {
+        Stop::Blocked => Some(Pumped::Starved),
+        Stop::Closed if pipe.source == Source::UntilClose => {
+            pipe.source = Source::Done;
+            let fits = !pipe.rechunk || pipe.queue(b"0\r\n\r\n", pool);
+            (!fits).then_some(Pumped::NoBuffer)
+        }
+        Stop::Closed => Some(Pumped::CutShort),
+        Stop::Failed(errno) => Some(Pumped::SenderFailed(errno)),
+    }
 }

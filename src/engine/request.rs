@@ -8,7 +8,7 @@
 use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
-use super::relay::{End, Pumped, Source, receive, understand};
+use super::relay::{End, Pumped, Source, Splice, receive, understand};
 use super::service::Service;
 use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
 use crate::base::arena::Key;
@@ -339,10 +339,17 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The session is now the backend's too.
     fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
         let now = self.now.ms;
-        open!(self, key => _client, session);
+        open!(self, key => client, session);
         session.backend = Some(backend.id);
         session.txn.backend = backend.id.0;
         session.retries_left = backend.retries;
+        if !self.config.global.no_splice {
+            let front = self.config.proxy(client.frontend).splicing;
+            let splicing = front.with(backend.splicing);
+            let auto = splicing.auto || !splicing.refused;
+            session.request.splice = Splice::of(auto, splicing.request);
+            session.response.splice = Splice::of(auto, splicing.response);
+        }
         let stats = &mut self.proxy_stats[backend.id.0 as usize].back;
         stats.enter(now);
         stats.req_tot += u64::from(session.txn.http);

@@ -63,6 +63,8 @@ pub struct View<'a> {
     pub runtime_connections: u32,
     /// The buffer pool: size of one, lent, kept free.
     pub pool: (usize, usize, usize),
+    /// Pipes lent and kept.
+    pub tubes: (u32, u32),
     /// The process's counters.
     pub process: &'a ProcessStats,
     /// What was decided at start.
@@ -88,6 +90,8 @@ pub struct Limits {
     pub maxconn: u32,
     /// Client connections at most by the file or by the descriptor limit, before any change.
     pub hard_maxconn: u32,
+    /// Pipes for splicing at most; 0 when nothing is spliced.
+    pub max_pipes: u32,
     /// Descriptors needed for `maxconn`.
     pub maxsock: u32,
     /// The soft limit of descriptors.

@@ -351,8 +351,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         client.since_wall_ms = now.wall_ms;
         client.active_ms = now.ms;
         if let Some(next) = session.request.input.take() {
-            session.request.reset(&mut self.pool);
-            session.response.reset(&mut self.pool);
+            session.request.reset(&mut self.net, &mut self.pool);
+            session.response.reset(&mut self.net, &mut self.pool);
             session.renew();
             session.txn.next_request(now.ms, now.wall_ms);
             session.request.input = Some(next);
@@ -474,8 +474,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return;
         };
         if let Some(session) = self.sessions.get_mut(id) {
-            session.request.reset(&mut self.pool);
-            session.response.reset(&mut self.pool);
+            session.request.reset(&mut self.net, &mut self.pool);
+            session.response.reset(&mut self.net, &mut self.pool);
             debug_assert!(session.upstream.is_none() && !session.holds_slot);
         }
         self.sessions.release(id);

@@ -622,7 +622,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let replay = std::mem::take(&mut session.replay);
             self.drop_upstream(key);
             open!(self, key => client, session, else Flow::Gone);
-            session.request.reset_output(&mut self.pool);
+            session.request.reset_output(&mut self.net, &mut self.pool);
             let queued = session.request.queue(&replay, &mut self.pool);
             session.replay = replay;
             session.replay.clear();

@@ -14,6 +14,7 @@ pub mod logs;
 pub mod os;
 pub mod poller;
 mod sockaddr;
+mod splice;
 
 use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::Handle;
@@ -55,6 +56,12 @@ impl Drop for Socket {
         }
     }
 }
+
+/// A kernel pipe that carries bytes from one socket to another (`splice(2)`), by its number.
+///
+/// Not `Copy`: only [`Net::return_tube`] ends it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tube(pub u32);
 
 /// Why a call did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +159,9 @@ pub struct LogBatch {
     pub ends: Vec<u32>,
 }
 
+/// The error number of a call that a door does not have.
+const ENOSYS: i32 = 38;
+
 /// The only door to the operating system. `tests/sim` has the other implementation.
 ///
 /// A listener is named by its position: first the configuration's listeners, then its stats
@@ -212,6 +222,40 @@ pub trait Net {
         body: &[u8],
         more: bool,
     ) -> Result<usize, Stop>;
+
+    /// Lends an empty tube; none when there are too many or the system gives none, and bytes are
+    /// copied then. A door without pipes has none, and needs nothing of what follows.
+    fn lend_tube(&mut self) -> Option<Tube> {
+        None
+    }
+
+    /// Takes a tube back, with so many bytes in it, which are lost.
+    fn return_tube(&mut self, tube: Tube, held: usize) {
+        let _ = (tube, held);
+    }
+
+    /// Moves up to `bytes_max` bytes from a socket into an empty tube.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv). `Blocked` alone says that the socket is drained.
+    fn fill_tube(&mut self, from: &Socket, tube: &Tube, bytes_max: usize) -> Result<usize, Stop> {
+        let _ = (from, tube, bytes_max);
+        Err(Stop::Failed(ENOSYS))
+    }
+
+    /// Moves the `held` bytes of a tube to a socket.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    fn empty_tube(&mut self, tube: &Tube, to: &Socket, held: usize) -> Result<usize, Stop> {
+        let _ = (tube, to, held);
+        Err(Stop::Failed(ENOSYS))
+    }
+
+    /// Tubes lent, and kept for use (`PipesUsed`, `PipesFree`).
+    fn tubes(&self) -> (u32, u32) {
+        (0, 0)
+    }
 
     /// Tells the peer that nothing more will be sent.
     fn shutdown_write(&mut self, socket: &Socket);

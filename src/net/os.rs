@@ -26,8 +26,9 @@ use crate::net::listen::BoundListener;
 use crate::net::logs::LogTarget;
 use crate::net::poller::Poller;
 use crate::net::sockaddr::{self, SockAddr};
+use crate::net::splice::{Tubes, move_bytes};
 use crate::net::{
-    ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop,
+    ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop, Tube,
 };
 
 /// Events that one wait returns at most; more come with the next.
@@ -59,6 +60,8 @@ pub struct Parts {
     pub logs: Vec<LogTarget>,
     /// Signals, if the process handles any.
     pub signals: Option<SignalSource>,
+    /// Pipes for splicing at most, and their size in bytes (0: not said).
+    pub tubes: (u32, u32),
 }
 
 /// The operating system.
@@ -72,6 +75,7 @@ pub struct Os {
     pending: VecDeque<Signal>,
     zone: Zone,
     sleep: Sleep,
+    tubes: Tubes,
 }
 
 /// How much of each second is spent asleep, in microseconds.
@@ -156,6 +160,7 @@ impl Os {
             pending: VecDeque::with_capacity(SIGNALS_MAX),
             zone: Zone::default(),
             sleep: Sleep::default(),
+            tubes: Tubes::new(parts.tubes.0, parts.tubes.1),
         })
     }
 
@@ -358,6 +363,28 @@ impl Net for Os {
                 },
             }
         }
+    }
+
+    fn lend_tube(&mut self) -> Option<Tube> {
+        self.tubes.lend()
+    }
+
+    fn return_tube(&mut self, tube: Tube, held: usize) {
+        self.tubes.give_back(tube, held);
+    }
+
+    fn fill_tube(&mut self, from: &Socket, tube: &Tube, bytes_max: usize) -> Result<usize, Stop> {
+        let (_, writer) = self.tubes.ends(tube).ok_or(Stop::Failed(libc::EBADF))?;
+        move_bytes(from.raw(), writer, bytes_max)
+    }
+
+    fn empty_tube(&mut self, tube: &Tube, to: &Socket, held: usize) -> Result<usize, Stop> {
+        let (reader, _) = self.tubes.ends(tube).ok_or(Stop::Failed(libc::EBADF))?;
+        move_bytes(reader, to.raw(), held)
+    }
+
+    fn tubes(&self) -> (u32, u32) {
+        self.tubes.counts()
     }
 
     fn shutdown_write(&mut self, socket: &Socket) {

@@ -151,6 +151,10 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
         listener_handle,
         logs,
         signals,
+        tubes: match config.global.no_splice {
+            true => (0, 0),
+            false => (resources.max_pipes, config.global.pipe_size),
+        },
     })
     .map_err(|why| cannot_poll(&mut notes, &why))?;
     if let Some(mut file) = pid_file {
@@ -447,6 +451,9 @@ mod tests {
             max_rewrite: 1024,
             max_headers: 101,
             max_accept: 4,
+            max_pipes: None,
+            pipe_size: 0,
+            no_splice: false,
             log_line_max: 1024,
             node: None,
             description: None,

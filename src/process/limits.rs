@@ -21,6 +21,8 @@ use crate::process::daemon::{Failure, Note};
 pub struct Resources {
     /// Client connections at most (`Maxconn`).
     pub maxconn: u32,
+    /// Pipes for splicing at most (`Maxpipes`); 0 when nothing is spliced.
+    pub max_pipes: u32,
     /// Descriptors needed for that (`Maxsock`).
     pub maxsock: u32,
     /// Descriptors asked of the system (`Ulimit-n`).
@@ -34,6 +36,9 @@ const MAXCONN_MIN: u32 = 100;
 const DESCRIPTORS_RESERVED: u32 = 13;
 /// Memory that HAProxy counts for a connection besides its two buffers, bytes.
 const CONNECTION_MEMORY: u64 = 3740;
+
+/// Pipes for splicing when no line asks for it. A pipe is lent only while bytes are in it.
+const SPARE_PIPES: u32 = 64;
 
 /// What decides how many descriptors the process needs.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,8 @@ struct Needs {
     buffer_size: u32,
     /// `-m`, MB.
     memory_mb: u32,
+    /// Something is spliced: `maxpipes`, if it was said.
+    pipes: Option<Option<u32>>,
 }
 
 impl Needs {
@@ -67,16 +74,26 @@ impl Needs {
                 .count(),
             buffer_size: global.buffer_size,
             memory_mb,
+            pipes: config
+                .proxies
+                .iter()
+                .any(|proxy| proxy.splicing.asked())
+                .then_some(global.max_pipes),
         }
     }
 
-    /// `maxconn` and the descriptors for it, by HAProxy's reckoning: two a connection, one a
-    /// listener and a check, and those of the stats sockets' connections.
-    fn reckon(self, descriptors_max: u64) -> (u32, u32) {
+    /// `maxconn`, pipes and the descriptors for them, by HAProxy's reckoning: two a connection and
+    /// a pipe, one a listener and a check, and those of the stats sockets' connections. Without
+    /// `maxpipes` there is a pipe for every fourth connection.
+    fn reckon(self, descriptors_max: u64) -> (u32, u32, u32) {
         let fixed = (self.listeners + self.checks) as u64;
         let own = u64::from(DESCRIPTORS_RESERVED) + fixed + u64::from(self.commands);
         let maxconn = self.maxconn.unwrap_or_else(|| {
-            let mut most = descriptors_max.saturating_sub(own) / 2;
+            let free = descriptors_max.saturating_sub(own);
+            let mut most = match self.pipes {
+                None => free / 2,
+                Some(_) => free.saturating_mul(2) / 5,
+            };
             if self.memory_mb > 0 {
                 let each = 2 * u64::from(self.buffer_size) + CONNECTION_MEMORY;
                 most = most.min((u64::from(self.memory_mb) << 20) / each);
@@ -84,8 +101,9 @@ impl Needs {
             }
             u32::try_from(most).unwrap_or(u32::MAX / 4).max(MAXCONN_MIN)
         });
-        let maxsock = u64::from(maxconn) * 2 + own;
-        (maxconn, u32::try_from(maxsock).unwrap_or(u32::MAX))
+        let pipes = self.pipes.map_or(0, |said| said.unwrap_or(maxconn / 4));
+        let maxsock = (u64::from(maxconn) + u64::from(pipes)) * 2 + own;
+        (maxconn, pipes, u32::try_from(maxsock).unwrap_or(u32::MAX))
     }
 }
 
@@ -109,7 +127,7 @@ pub(super) fn take_limits(
         }
     };
     let limit = limit(libc::RLIMIT_NOFILE);
-    let (maxconn, maxsock) = Needs::new(config, memory_mb).reckon(limit.rlim_max);
+    let (maxconn, max_pipes, maxsock) = Needs::new(config, memory_mb).reckon(limit.rlim_max);
     let descriptors = config.global.descriptors_max.unwrap_or(maxsock);
     let wanted = u64::from(descriptors);
     let mut short = false;
@@ -133,6 +151,11 @@ pub(super) fn take_limits(
             short = config.global.descriptors_max.is_none();
         }
     }
+    let asked = config.proxies.iter().any(|proxy| proxy.splicing.asked());
+    let max_pipes = match asked || config.global.no_splice {
+        true => max_pipes,
+        false => spare_pipes(config, u64::from(maxsock)),
+    };
     let bytes = u64::from(memory_mb) << 20;
     if memory_mb > 0 && !set_limit(libc::RLIMIT_AS, bytes, bytes) {
         missed(format!(
@@ -148,9 +171,21 @@ pub(super) fn take_limits(
     }
     Ok(Resources {
         maxconn,
+        max_pipes,
         maxsock,
         descriptors,
     })
+}
+
+/// Pipes for splicing when no line asks for it: as many as are useful, if the limits have room for
+/// them beside everything else; nothing else gets less for it.
+fn spare_pipes(config: &Config, maxsock: u64) -> u32 {
+    let most = config.global.max_pipes.unwrap_or(SPARE_PIPES);
+    let wanted = u64::from(most).saturating_mul(2).saturating_add(maxsock);
+    let limit = limit(libc::RLIMIT_NOFILE);
+    let has_room = wanted <= limit.rlim_cur
+        || (wanted <= limit.rlim_max && set_limit(libc::RLIMIT_NOFILE, wanted, limit.rlim_max));
+    if has_room { most } else { 0 }
 }
 
 /// A limit of the process.
@@ -188,27 +223,32 @@ mod tests {
             checks: 0,
             buffer_size: 16384,
             memory_mb: 0,
+            pipes: None,
+        };
+        let pipes = |said| Needs {
+            pipes: Some(said),
+            ..plain
         };
         for (needs, limit, expected) in [
-            (plain, 20_000, (9987, 19_999)),
-            (plain, 3000, (1487, 2999)),
-            (plain, 1, (100, 225)),
+            (plain, 20_000, (9987, 0, 19_999)),
+            (plain, 3000, (1487, 0, 2999)),
+            (plain, 1, (100, 0, 225)),
             (
                 Needs {
                     listeners: 6,
                     ..plain
                 },
                 20_000,
-                (9985, 19_999),
+                (9985, 0, 19_999),
             ),
-            (Needs { checks: 2, ..plain }, 20_000, (9986, 19_999)),
+            (Needs { checks: 2, ..plain }, 20_000, (9986, 0, 19_999)),
             (
                 Needs {
                     checks: 100,
                     ..plain
                 },
                 20_000,
-                (9937, 19_999),
+                (9937, 0, 19_999),
             ),
             (
                 Needs {
@@ -216,7 +256,7 @@ mod tests {
                     ..plain
                 },
                 20_000,
-                (9967, 19_999),
+                (9967, 0, 19_999),
             ),
             (
                 Needs {
@@ -224,7 +264,7 @@ mod tests {
                     ..plain
                 },
                 20_000,
-                (1000, 2025),
+                (1000, 0, 2025),
             ),
             (
                 Needs {
@@ -232,7 +272,7 @@ mod tests {
                     ..plain
                 },
                 20_000,
-                (30_000, 60_025),
+                (30_000, 0, 60_025),
             ),
             (
                 Needs {
@@ -240,7 +280,7 @@ mod tests {
                     ..plain
                 },
                 20_000,
-                (2800, 5625),
+                (2800, 0, 5625),
             ),
             (
                 Needs {
@@ -248,7 +288,7 @@ mod tests {
                     ..plain
                 },
                 20_000,
-                (7100, 14_225),
+                (7100, 0, 14_225),
             ),
             (
                 Needs {
@@ -256,9 +296,19 @@ mod tests {
                     ..plain
                 },
                 20_000,
-                (9900, 19_825),
+                (9900, 0, 19_825),
             ),
-            (plain, u64::MAX, (u32::MAX / 4, u32::MAX / 2 + 25 - 1)),
+            (pipes(None), 4000, (1590, 397, 3999)),
+            (pipes(Some(7)), 4000, (1590, 7, 3219)),
+            (
+                Needs {
+                    maxconn: Some(1000),
+                    ..pipes(None)
+                },
+                4000,
+                (1000, 250, 2525),
+            ),
+            (plain, u64::MAX, (u32::MAX / 4, 0, u32::MAX / 2 + 25 - 1)),
         ] {
             assert_eq!(needs.reckon(limit), expected, "{needs:?} {limit}");
         }

@@ -30,6 +30,7 @@ mod refusals;
 mod rules;
 mod runtime;
 mod signals;
+mod splice;
 mod tcp;
 
 /// Sections that most tests share; what a test is about it adds itself.

@@ -136,7 +136,9 @@ pub(super) const KEYWORDS: &[Group] = &[
         "X----",
         1,
     ),
-    yes("tune.maxaccept tune.maxrewrite", "X----", 1),
+    yes("tune.maxaccept tune.maxrewrite tune.pipesize", "X----", 1),
+    yes("maxpipes", "X----", 1),
+    yes("nosplice", "X----", 0),
     // global and proxies.
     yes("description", "XNXXX", ANY),
     toggle("log", "XXXXX", ANY),
@@ -173,7 +175,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     not(
         "X----",
         POLLER,
-        "noepoll noevports nokqueue nopoll nosplice noreuseport nogetaddrinfo \
+        "noepoll noevports nokqueue nopoll noreuseport nogetaddrinfo \
          tune.fd.edge-triggered tune.maxpollevents tune.recv_enough tune.runqueue-depth \
          tune.sched.low-latency tune.idletimer tune.pool-high-fd-ratio tune.pool-low-fd-ratio \
          no-memory-trimming tune.fail-alloc tune.buffers.limit tune.buffers.reserve \
@@ -191,13 +193,13 @@ pub(super) const KEYWORDS: &[Group] = &[
          fd-hard-limit h1-accept-payload-with-any-method h1-case-adjust h1-case-adjust-file \
          h2-workaround-bogus-websocket-clients httpclient.resolvers.id \
          httpclient.resolvers.prefer insecure-setuid-wanted lua-load lua-load-per-thread \
-         lua-prepend-path max-spread-checks maxcompcpuusage maxcomprate maxconnrate maxpipes \
+         lua-prepend-path max-spread-checks maxcompcpuusage maxcomprate maxconnrate \
          maxsessrate maxzlibmem pp2-never-send-local server-state-base server-state-file set-var \
          set-var-fmt tune.comp.maxlevel tune.h2.header-table-size tune.h2.initial-window-size \
          tune.h2.max-concurrent-streams tune.h2.max-frame-size tune.http.cookielen \
          tune.lua.forced-yield tune.lua.maxmem tune.lua.service-timeout tune.lua.session-timeout \
          tune.lua.task-timeout tune.pattern.cache-size tune.peers.max-updates-at-once \
-         tune.pipesize tune.rcvbuf.client tune.rcvbuf.server tune.sndbuf.client \
+         tune.rcvbuf.client tune.rcvbuf.server tune.sndbuf.client \
          tune.sndbuf.server tune.vars.check-max-size tune.vars.global-max-size \
          tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size \
          tune.vars.txn-max-size unix-bind",
@@ -391,6 +393,7 @@ pub(super) const KEYWORDS: &[Group] = &[
 
 pub(super) const OPTIONS: &[Group] = &[
     toggle("abortonclose allbackups log-health-checks", "-XIXX", 0),
+    toggle("splice-auto splice-request splice-response", "-XXXX", 0),
     toggle(
         "dontlog-normal dontlognull log-separate-errors logasap",
         "-XXIX",
@@ -417,8 +420,7 @@ pub(super) const OPTIONS: &[Group] = &[
     not_toggle(
         "-XXXX",
         "",
-        "http-buffer-request http-no-delay independent-streams nolinger splice-auto \
-         splice-request splice-response",
+        "http-buffer-request http-no-delay independent-streams nolinger",
     ),
     not(
         "-XIXX",
