@@ -27,6 +27,7 @@ fn the_corpus_passes_its_targets() {
         ("response_head", checks::response_head),
         ("chunked", checks::chunked),
         ("config", checks::config),
+        ("forward", checks::forward),
     ] {
         let inputs = corpus(target);
         assert!(inputs.len() >= 5, "{target}");
@@ -175,6 +176,57 @@ const CHUNK_PARTS: &[&str] = &[
     "\u{0}",
 ];
 
+const FORWARD_PARTS: &[&str] = &[
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /deny HTTP/1.1\r\nHost: a\r\n\r\n",
+    "HEAD /h HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+    "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;x\nhello\r\n",
+    "PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "GET /u HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+    "GET /f HTTP/1.1\nHost: a\nX-In: b\n c\nX-List: 1, 2\n\n",
+    "GET /n HTTP/1.1\r\nHost: a\r\nConnection: x-in\r\nX-In: 1\r\n",
+    "3\r\nabc\r\n",
+    "0\r\n\r\n",
+    "0\r\nX-T: GET / HTTP/1.1\r\n\r\n",
+    "Content-Length: 3\r\n",
+    "\r\n",
+    "\n",
+    "x",
+    "\u{1d}",
+    "\u{1e}",
+    "\u{1e}\u{1c}",
+    "\u{18}\u{1e}",
+    "\u{19}\u{1e}",
+    "\u{1e}\u{17}",
+    "\u{1e}\u{16}",
+    "\u{1e}HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-In: 1\r\n\r\nhello",
+    "\u{1e}HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "\u{1e}HTTP/1.0 200\r\n\r\nuntil the end\u{18}",
+    "\u{1e}HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello\u{18}",
+    "\u{1e}HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+    "\u{1e}HTTP/1.1 304 No\r\nContent-Length: 7\r\n\r\n",
+    "\u{1e}HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\ntunnel",
+    "\u{1e}HTTP/1.1 503 No\r\nX: a\n b\r\nContent-Length: 0\r\n\r\n",
+];
+
+/// The fixpoint over mixtures of the above; the first four bytes are the input's choices.
+fn exchanges() -> impl Strategy<Value = Vec<u8>> {
+    let choices = (
+        0..7_u8,
+        any::<u8>(),
+        0..12_u8,
+        prop_oneof![Just(0), 1..90_u8],
+    );
+    (choices, parts(FORWARD_PARTS)).prop_map(|((variant, end, step, window), parts)| {
+        let mut input = vec![variant, end, step, window];
+        input.extend(parts);
+        input
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 2000,
@@ -195,6 +247,11 @@ proptest! {
     #[test]
     fn chunks_are_read_the_same_however_cut(input in parts(CHUNK_PARTS)) {
         checks::chunked(&input);
+    }
+
+    #[test]
+    fn what_leaves_is_what_came_in(input in exchanges()) {
+        checks::forward(&input);
     }
 
     #[test]

@@ -5,8 +5,12 @@
 //! again as the same message.
 
 mod config;
+mod forward;
+pub mod strict;
+pub mod wire;
 
 pub use config::config;
+pub use forward::forward;
 
 use oneloop::http::chunked::Chunked;
 use oneloop::http::framing::{self, Announce, Asked, Body};
