@@ -28,6 +28,8 @@ fn the_corpus_passes_its_targets() {
         ("chunked", checks::chunked),
         ("config", checks::config),
         ("forward", checks::forward),
+        ("expression", checks::expression),
+        ("runtime_command", checks::runtime_command),
     ] {
         let inputs = corpus(target);
         assert!(inputs.len() >= 5, "{target}");

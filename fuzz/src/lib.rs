@@ -5,12 +5,16 @@
 //! again as the same message.
 
 mod config;
+mod expression;
 mod forward;
+mod runtime;
 pub mod strict;
 pub mod wire;
 
 pub use config::config;
+pub use expression::expression;
 pub use forward::forward;
+pub use runtime::runtime_command;
 
 use oneloop::http::chunked::Chunked;
 use oneloop::http::framing::{self, Announce, Asked, Body};
