@@ -426,12 +426,8 @@ fn held_against_strict(bytes: &[u8], requests: &[(Believed, usize)]) {
         at += message.len;
         assert_eq!(message.method, request.method);
         assert_eq!(message.whole, request.whole, "{}", shown(bytes));
-        assert_eq!(
-            (&message.body, at),
-            (&request.body, *end),
-            "{}",
-            shown(bytes)
-        );
+        assert_eq!(message.body, request.body, "{}", shown(bytes));
+        assert!(!message.whole || at == *end, "{}", shown(bytes));
     }
 }
 
@@ -445,7 +441,8 @@ fn servers(wire: &Wire, said: &[Vec<u8>], expected: &[Expected<'_>]) -> Vec<Opti
     let mut places: Vec<(usize, usize)> = wire.socks.iter().map(|_| (0, 0)).collect();
     let mut tunnels = BTreeSet::new();
     let mut next = 0;
-    for (at, _) in &wire.asked {
+    let mut repeats = false;
+    for (at, number) in &wire.asked {
         if tunnels.contains(at) {
             continue;
         }
@@ -461,9 +458,13 @@ fn servers(wire: &Wire, said: &[Vec<u8>], expected: &[Expected<'_>]) -> Vec<Opti
             .skip(next)
             .position(fits)
             .map(|by| next + by);
-        // The same once more: on another connection.
+        // The same once more, after a reused connection was dead, looks like its twin behind it.
         let again = next.checked_sub(1).filter(|last| fits(&expected[*last]));
-        let found = ahead.or(again);
+        let found = if repeats {
+            again.or(ahead)
+        } else {
+            ahead.or(again)
+        };
         let index = found.unwrap_or_else(|| panic!("nobody sent {got:?}: {expected:?}"));
         next = index + 1;
         times[index] += 1;
@@ -474,8 +475,9 @@ fn servers(wire: &Wire, said: &[Vec<u8>], expected: &[Expected<'_>]) -> Vec<Opti
             "sent {} times: {line:?}",
             times[index]
         );
+        let method = request.method.as_slice();
         let once = !matches!(
-            request.method.as_slice(),
+            method,
             b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE"
         );
         assert!(!once || times[index] == 1, "sent twice: {got:?}");
@@ -483,6 +485,7 @@ fn servers(wire: &Wire, said: &[Vec<u8>], expected: &[Expected<'_>]) -> Vec<Opti
         let answer = final_answer(&sock.said, heard, request.asked);
         let heard = answer.as_ref().map_or(heard, |(_, end)| *end);
         let answer = answer.map(|(answer, _)| answer);
+        repeats = answer.is_none() && *number > 0 && !once;
         if answer.as_ref().is_some_and(|answer| answer.tunnel) {
             tunnels.insert(*at);
             let (client, _, _, end) = &expected[index];

@@ -11,6 +11,7 @@
 //! and an error enum per cause (the text is what users and tools know; a type per text buys
 //! nothing).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -359,14 +360,14 @@ const PREFIX_MIN: usize = 4;
 /// equally near ones the first with the same first letter wins, then the first. If none is that
 /// near, the shortest that `word` begins or that begins `word`, dashes left out.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let bare = |text: &str| text.replace(['-', '_'], "");
     let wanted = bare(word);
+    let letters: Vec<char> = word.chars().collect();
     let mut begun: Option<(usize, &'a str)> = None;
-    let limit = (word.chars().count() / 3).max(1);
+    let limit = (letters.len() / 3).max(1);
     let mut best: Option<((usize, bool), &'a str)> = None;
     for name in names {
-        let distance = edits(word, name);
-        let rank = (distance, word.chars().next() != name.chars().next());
+        let distance = edits(&letters, name, limit);
+        let rank = (distance, letters.first().copied() != name.chars().next());
         if distance <= limit
             && distance < name.chars().count()
             && best.is_none_or(|(other, _)| rank < other)
@@ -377,7 +378,7 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         let shared = wanted.len().min(other.len());
         let more = wanted.len().abs_diff(other.len());
         if shared >= PREFIX_MIN
-            && (wanted.starts_with(&other) || other.starts_with(&wanted))
+            && (wanted.starts_with(&*other) || other.starts_with(&*wanted))
             && begun.is_none_or(|(least, _)| more < least)
         {
             begun = Some((more, name));
@@ -387,24 +388,42 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     best.or_else(|| begun.map(|(_, name)| name))
 }
 
-/// The number of edits between two words (optimal string alignment).
-fn edits(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > a.len() / 3 + 1 {
+/// A word without its dashes.
+fn bare(text: &str) -> Cow<'_, str> {
+    if text.contains(['-', '_']) {
+        text.replace(['-', '_'], "").into()
+    } else {
+        text.into()
+    }
+}
+
+/// The number of edits between two words (optimal string alignment), or something above `limit`
+/// when there are more: a file may have a thousand words to compare with hundreds of names.
+fn edits(a: &[char], b: &str, limit: usize) -> usize {
+    if b.len().abs_diff(a.len()) > limit && b.chars().count().abs_diff(a.len()) > limit {
         return usize::MAX;
     }
+    let b: Vec<char> = b.chars().collect();
     let mut two = vec![0; b.len() + 1];
     let mut one: Vec<usize> = (0..=b.len()).collect();
+    let mut row = vec![0; b.len() + 1];
     for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
+        row[0] = i;
+        let mut least = i;
         for j in 1..=b.len() {
             let change = usize::from(a[i - 1] != b[j - 1]);
             row[j] = (one[j] + 1).min(row[j - 1] + 1).min(one[j - 1] + change);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 row[j] = row[j].min(two[j - 2] + 1);
             }
+            least = least.min(row[j]);
         }
-        two = std::mem::replace(&mut one, row);
+        // A swap may still come from the row before, and costs one.
+        if least > limit && one.iter().all(|before| *before >= limit) {
+            return usize::MAX;
+        }
+        std::mem::swap(&mut two, &mut one);
+        std::mem::swap(&mut one, &mut row);
     }
     one[b.len()]
 }
