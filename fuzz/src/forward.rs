@@ -225,6 +225,7 @@ struct Believed {
 fn believed(bytes: &[u8], at: usize, asked: Option<Asked>) -> Option<(Believed, usize)> {
     let limits = head::Limits {
         bytes_max: HEAD_MAX,
+        lenient: false,
     };
     let mut bytes = bytes[at..].to_vec();
     let mut head = Head::new(101);

@@ -171,6 +171,7 @@ fn rendered_again(side: Side, data: &[u8]) {
         announce: framing.announce,
         persistence: Persistence::Unsaid,
         drop_upgrade: framing.drop_upgrade,
+        drop_named: framing.drop_named,
     };
     let mut out = vec![0; data.len() + 1024];
     let len = rewrite::render(&message, &how, &mut out).expect("there is room");

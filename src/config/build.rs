@@ -296,6 +296,7 @@ fn build_proxy(
         http_connection: settings.http_connection,
         reuse: settings.reuse,
         abort_on_close: settings.abort_on_close,
+        accept_invalid: settings.accept_invalid,
         splicing: settings.splicing,
         retries: settings.retries,
         redispatch: settings.redispatch,

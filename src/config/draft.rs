@@ -15,8 +15,8 @@ use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
-    Algorithm, ForwardFor, HttpConnection, LogOptions, LogTarget, Mode, Place, Redispatch, Reuse,
-    Splicing, StatsSocket, Timeouts,
+    AcceptInvalid, Algorithm, ForwardFor, HttpConnection, LogOptions, LogTarget, Mode, Place,
+    Redispatch, Reuse, Splicing, StatsSocket, Timeouts,
 };
 use super::units::Spec;
 use crate::http::reply::Reply;
@@ -78,6 +78,7 @@ pub(super) struct Settings {
     pub(super) http_connection: HttpConnection,
     pub(super) reuse: Reuse,
     pub(super) abort_on_close: bool,
+    pub(super) accept_invalid: AcceptInvalid,
     pub(super) splicing: Splicing,
     pub(super) retries: u32,
     pub(super) redispatch: Redispatch,
@@ -107,6 +108,7 @@ impl Settings {
             http_connection: HttpConnection::default(),
             reuse: Reuse::default(),
             abort_on_close: false,
+            accept_invalid: AcceptInvalid::default(),
             splicing: Splicing::default(),
             retries: 3,
             redispatch: Redispatch::Off,

@@ -351,6 +351,8 @@ pub struct Proxy {
     pub reuse: Reuse,
     /// `option abortonclose`.
     pub abort_on_close: bool,
+    /// `option accept-invalid-http-request` and `-response`.
+    pub accept_invalid: AcceptInvalid,
     /// `option splice-auto`, `splice-request`, `splice-response`.
     pub splicing: Splicing,
     /// `retries`; 3 by default.
@@ -376,6 +378,15 @@ pub struct Proxy {
     /// Something of this proxy (rule or log format) reads the client connection's destination
     /// address, so that it is worth a system call where the listener does not tell it.
     pub needs_destination: bool,
+}
+
+/// Whose messages are read leniently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AcceptInvalid {
+    /// Those of clients.
+    pub request: bool,
+    /// Those of servers.
+    pub response: bool,
 }
 
 /// In which direction bytes may pass from socket to socket inside the kernel.

@@ -54,6 +54,12 @@ fn option_field<'a>(settings: &'a mut Settings, name: &str) -> Option<&'a mut bo
         "log-separate-errors" => &mut logs.separate_errors,
         "log-health-checks" => &mut logs.health_checks,
         "abortonclose" => &mut settings.abort_on_close,
+        "accept-invalid-http-request" | "accept-unsafe-violations-in-http-request" => {
+            &mut settings.accept_invalid.request
+        }
+        "accept-invalid-http-response" | "accept-unsafe-violations-in-http-response" => {
+            &mut settings.accept_invalid.response
+        }
         "splice-auto" => &mut settings.splicing.auto,
         "splice-request" => &mut settings.splicing.request,
         "splice-response" => &mut settings.splicing.response,
@@ -434,6 +440,7 @@ impl Parser<'_> {
         };
         let limits = Limits {
             bytes_max: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
+            lenient: false,
         };
         match Reply::from_errorfile(&bytes, &limits) {
             Ok(reply) => {

@@ -8,7 +8,7 @@ use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
 use crate::balance::server::Server;
 use crate::base::addr::Address;
-use crate::base::clock::Now;
+use crate::base::clock::{DateCache, Now};
 use crate::config::model::{Config, ProxyId, ServerId};
 use crate::http::head::{Head, Limits as HeadLimits};
 use crate::http::rewrite::{Edits, Message};
@@ -36,6 +36,8 @@ pub struct Bench {
     pub text: Vec<u8>,
     /// The bounds of a head.
     pub limits: HeadLimits,
+    /// The present second as text.
+    pub dates: DateCache,
 }
 
 impl Bench {
@@ -53,7 +55,9 @@ impl Bench {
             text: Vec::with_capacity(256),
             limits: HeadLimits {
                 bytes_max: global.buffer_size.saturating_sub(global.max_rewrite),
+                lenient: false,
             },
+            dates: DateCache::new(),
         }
     }
 }

@@ -17,9 +17,9 @@ use crate::base::buffer::Buffer;
 use crate::config::model::Proxy;
 use crate::http::exchange::{RequestState, ResponseState};
 use crate::http::framing::{self, Announce, Body, Framing};
-use crate::http::head::{self, Parsed, Progress, Refusal};
+use crate::http::head::{self, Limits, Name, Parsed, Progress, Refusal};
 use crate::http::reply::{LOGGED_CHUNKED_END, LOGGED_MESSAGE_END, logged_head_bytes};
-use crate::http::rewrite::{Message, Outgoing, Overflow, render};
+use crate::http::rewrite::{Editor, Message, Outgoing, Overflow, render};
 use crate::log::record::NO_MARK;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
@@ -258,7 +258,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         session.replay.clear();
         let bench = &mut self.bench;
         let bytes = buffer.readable_mut();
-        match head::response(bytes, &mut session.progress, &mut bench.head, &bench.limits) {
+        let lenient = session
+            .backend
+            .is_some_and(|backend| self.config.proxy(backend).accept_invalid.response);
+        let limits = Limits {
+            lenient,
+            ..bench.limits
+        };
+        match head::response(bytes, &mut session.progress, &mut bench.head, &limits) {
             Parsed::Partial => {
                 session.response.input = Some(buffer);
                 Flow::Again
@@ -289,6 +296,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             let message = Message::new(buffer.readable(), &bench.head, &bench.edits);
             let how = Outgoing {
                 minor: 1,
+                drop_named: framing.drop_named,
                 ..Outgoing::default()
             };
             let Ok(rendered) = render(&message, &how, &mut bench.raw) else {
@@ -390,6 +398,17 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     fn pass_answer(&mut self, key: Key<Client>, mut buffer: Buffer, framing: &Framing) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let bench = &mut self.bench;
+        if !bench.head.has(Name::Date) {
+            // RFC 9110 §6.6.1: who passes an answer on adds the date that its server left out. An
+            // answer without room for it is without it.
+            let date = bench.dates.http_date(self.now.wall_ms);
+            let mut editor = Editor {
+                bytes: buffer.readable(),
+                head: &bench.head,
+                edits: &mut bench.edits,
+            };
+            let _ = editor.add_header(b"Date", date);
+        }
         let message = Message::new(buffer.readable(), &bench.head, &bench.edits);
         let status = message.status();
         let before = session.exchange;
@@ -406,6 +425,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             },
             persistence: session.exchange.persistence(1),
             drop_upgrade: framing.drop_upgrade,
+            drop_named: framing.drop_named,
         };
         session.txn.status = status;
         let length = match render(&message, &how, &mut bench.raw) {

@@ -11,12 +11,13 @@ use super::context::{Looking, facts};
 use super::relay::{End, Pumped, Source, Splice, receive, understand};
 use super::service::Service;
 use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
+use crate::base::addr::{Address, write_decimal};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::config::model::{HttpConnection, Proxy, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, Head, Method, Parsed, Progress, Refusal};
+use crate::http::head::{self, Head, Limits, Method, Name, Parsed, Progress, Refusal};
 use crate::http::rewrite::{Editor, Message, Outgoing, Overflow, render};
 use crate::log::record::{NO_ID, NO_MARK};
 use crate::log::termination::Termination;
@@ -66,6 +67,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 }
             }
         }
+        let lenient = self.config.proxy(client.frontend).accept_invalid.request;
         let id = self.begin_http(key);
         let Some(session) = id.and_then(|id| self.sessions.get_mut(id)) else {
             self.pool.give_back(buffer);
@@ -73,7 +75,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         let bench = &mut self.bench;
         let bytes = buffer.readable_mut();
-        match head::request(bytes, &mut session.progress, &mut bench.head, &bench.limits) {
+        let limits = Limits {
+            lenient,
+            ..bench.limits
+        };
+        match head::request(bytes, &mut session.progress, &mut bench.head, &limits) {
             Parsed::Partial => {
                 session.exchange.on_request_bytes();
                 self.keep_input(key, buffer);
@@ -250,9 +256,68 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
             }
         }
+        if self.bench.head.has(Name::MaxForwards) {
+            match self.forward_once_less(key, &buffer) {
+                Ok(None) => {}
+                Ok(Some(status)) => {
+                    self.skip_request(key, buffer, &framing);
+                    return self.answer_status(key, status, Termination::LOCAL);
+                }
+                Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
+            }
+        }
         match self.render_request(key, proxy, backend, &buffer, &framing) {
             Ok(length) => self.send_request(key, buffer, &framing, length),
             Err(Overflow) => self.answer_overflow(key, buffer, &framing),
+        }
+    }
+
+    /// `Max-Forwards` of OPTIONS and TRACE (RFC 9110 §7.6.2): counts down, or gives the status with
+    /// which the request ends here.
+    #[cold]
+    fn forward_once_less(
+        &mut self,
+        key: Key<Client>,
+        buffer: &Buffer,
+    ) -> Result<Option<u16>, Overflow> {
+        open!(self, key => client, session, else Ok(None));
+        let bench = &mut self.bench;
+        let mut editor = Editor {
+            bytes: buffer.readable(),
+            head: &bench.head,
+            edits: &mut bench.edits,
+        };
+        let method = editor.message().method();
+        let ends_here = match method {
+            Method::Options => 200,
+            // We reflect nothing.
+            Method::Trace => 501,
+            _ => return Ok(None),
+        };
+        let Some(value) = editor.message().known(Name::MaxForwards) else {
+            return Ok(None);
+        };
+        let number = |value| {
+            let digits = std::str::from_utf8(value).ok()?;
+            // Not a sign, which `parse` would take.
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<u32>().ok().filter(|_| plain)
+        };
+        match number(value) {
+            Some(0) => {
+                session.exchange.set_method(method);
+                self.proxy_stats[client.frontend.0 as usize]
+                    .front
+                    .intercepted += 1;
+                Ok(Some(ends_here))
+            }
+            Some(more) => {
+                bench.text.clear();
+                write_decimal(&mut bench.text, u64::from(more.saturating_sub(1)));
+                editor.set_header(b"Max-Forwards", &bench.text)?;
+                Ok(None)
+            }
+            None => Ok(Some(400)),
         }
     }
 
@@ -364,7 +429,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         buffer: &Buffer,
         framing: &Framing,
     ) -> Result<usize, Overflow> {
-        open!(self, key => _client, session, else Err(Overflow));
+        open!(self, key => client, session, else Err(Overflow));
         let bench = &mut self.bench;
         let mut editor = Editor {
             bytes: buffer.readable(),
@@ -395,6 +460,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 editor.add_header(name, &bench.text)?;
             }
         }
+        if editor.message().minor() == 0 && editor.message().known(Name::Host).is_none() {
+            // HTTP/1.1 needs one: where the client came to (RFC 9112 §3.3).
+            let local = self.net.local_address(&client.socket);
+            bench.text.clear();
+            write_authority(&mut bench.text, local);
+            editor.add_header(b"Host", &bench.text)?;
+        }
         let message = editor.message();
         session.exchange.set_method(message.method());
         let closing = frontend.http_connection != HttpConnection::KeepAlive
@@ -406,14 +478,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.exchange.close_client();
         }
         let how = Outgoing {
-            minor: message.minor(),
+            // Each hop speaks its own version (RFC 9110 §6.2).
+            minor: 1,
             announce: framing.announce,
-            persistence: match (closing, message.minor()) {
-                (true, 1..) if !framing.upgrade => Persistence::Close,
-                (false, 0) => Persistence::KeepAlive,
-                _ => Persistence::Unsaid,
+            persistence: match closing && !framing.upgrade {
+                true => Persistence::Close,
+                false => Persistence::Unsaid,
             },
             drop_upgrade: framing.drop_upgrade,
+            drop_named: framing.drop_named,
         };
         render(&message, &how, &mut bench.raw)
     }
@@ -535,4 +608,13 @@ fn is_repeatable(method: Method) -> bool {
         method,
         Method::Get | Method::Head | Method::Options | Method::Trace | Method::Put | Method::Delete
     )
+}
+
+/// Appends an address as a Host field has it; nothing when it has no port.
+fn write_authority(out: &mut Vec<u8>, address: Address) {
+    use std::io::Write as _;
+    if let Some(address) = address.socket_addr() {
+        // Writing to a vector does not fail.
+        drop(write!(out, "{address}"));
+    }
 }

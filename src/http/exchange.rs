@@ -348,6 +348,7 @@ mod tests {
         upgrade: false,
         websocket: false,
         drop_upgrade: false,
+        drop_named: false,
         expect_continue: false,
         interim: false,
     };

@@ -16,8 +16,9 @@
 //!
 //! Every shape that two readers could read two ways is refused or made plain: the outgoing head
 //! carries exactly one framing field, rendered from `Announce`, never the text that came.
-//! Beyond HAProxy, which lets them pass: Transfer-Encoding in an HTTP/1.0 request and a body on
-//! CONNECT are refused (RFC 9112 §6.1 calls the first faulty framing).
+//! Beyond HAProxy, which lets them pass: Transfer-Encoding in an HTTP/1.0 request (RFC 9112 §6.1
+//! calls it faulty framing), a body on CONNECT, empty elements round `chunked`, and a `Connection`
+//! that names what frames or routes the message are refused.
 //! It must never look at body bytes (`chunked.rs`) or remember anything (`exchange.rs`).
 
 use super::head::{Head, Method, Name, Refusal};
@@ -73,6 +74,9 @@ pub struct Framing {
     /// `Upgrade` came with a body: the field must not be sent on, as HAProxy does, because a
     /// server could switch in the middle of it.
     pub drop_upgrade: bool,
+    /// `Connection` names fields other than the proxy's own: neither they nor their names are sent
+    /// on (RFC 9110 §7.6.1).
+    pub drop_named: bool,
     /// `Expect: 100-continue` on an HTTP/1.1 request with a body.
     pub expect_continue: bool,
     /// An interim answer (1xx but 101): another head follows.
@@ -111,11 +115,12 @@ impl Asked {
 /// A `Refusal` for every combination that could be read two ways.
 pub fn request(head: &Head, bytes: &[u8]) -> Result<Framing, Refusal> {
     let refuse = |name, reason| refusal(400, head, name, reason);
-    let connection = Connection::read(head, bytes);
+    let connection = Connection::read(head, bytes, 400)?;
     let coding = read_coding(head, bytes, 400, 422)?;
     let length = read_length(head, bytes, 400)?;
     let mut framing = Framing {
         persistent: connection.persists(head.minor),
+        drop_named: connection.names,
         ..Framing::default()
     };
     match (coding, length) {
@@ -146,10 +151,13 @@ pub fn request(head: &Head, bytes: &[u8]) -> Result<Framing, Refusal> {
         (Coding::None, None) => {}
     }
     let has_body = framing.body != Body::None;
-    // RFC 9110 §7.8: an HTTP/1.0 request cannot ask for an upgrade.
-    let wants_upgrade = connection.upgrade && head.has(Name::Upgrade) && head.minor >= 1;
-    framing.upgrade = wants_upgrade && !has_body;
-    framing.drop_upgrade = wants_upgrade && has_body;
+    if head.has(Name::Upgrade) {
+        // RFC 9110 §7.8: an HTTP/1.0 request cannot ask for an upgrade. One to HTTP/2 would leave
+        // nobody who understands what passes (RFC 9113 §3.1 has done away with it).
+        let void = head.minor == 0 || has_element(head, bytes, Name::Upgrade, b"h2c");
+        framing.upgrade = connection.upgrade && !void && !has_body;
+        framing.drop_upgrade = void || (connection.upgrade && has_body);
+    }
     framing.websocket = framing.upgrade && has_element(head, bytes, Name::Upgrade, b"websocket");
     if framing.websocket && !head.has(Name::SecWebSocketKey) {
         return Err(refuse(Name::Upgrade, "websocket without Sec-WebSocket-Key"));
@@ -165,11 +173,12 @@ pub fn request(head: &Head, bytes: &[u8]) -> Result<Framing, Refusal> {
 /// A 502 `Refusal` for every combination that could be read two ways, and for a 101 that nobody
 /// asked for.
 pub fn response(head: &Head, bytes: &[u8], asked: Asked) -> Result<Framing, Refusal> {
-    let connection = Connection::read(head, bytes);
+    let connection = Connection::read(head, bytes, 502)?;
     let coding = read_coding(head, bytes, 502, 502)?;
     let length = read_length(head, bytes, 502)?;
     let mut framing = Framing {
         persistent: connection.persists(head.minor),
+        drop_named: connection.names,
         ..Framing::default()
     };
     match head.status {
@@ -193,12 +202,14 @@ pub fn response(head: &Head, bytes: &[u8], asked: Asked) -> Result<Framing, Refu
             return Ok(Framing {
                 interim: true,
                 persistent: true,
+                drop_named: connection.names,
                 ..Framing::default()
             });
         }
         200..=299 if asked.method == Method::Connect => {
             return Ok(Framing {
                 body: Body::Tunnel,
+                drop_named: connection.names,
                 ..Framing::default()
             });
         }
@@ -238,19 +249,34 @@ struct Connection {
     close: bool,
     keep_alive: bool,
     upgrade: bool,
+    /// Other names.
+    names: bool,
 }
 
 impl Connection {
-    fn read(head: &Head, bytes: &[u8]) -> Self {
+    fn read(head: &Head, bytes: &[u8], bad: u16) -> Result<Self, Refusal> {
         let mut found = Self::default();
         for value in values(head, bytes, Name::Connection) {
             for token in elements(value) {
-                found.close |= token.eq_ignore_ascii_case(b"close");
-                found.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-                found.upgrade |= token.eq_ignore_ascii_case(b"upgrade");
+                if token.eq_ignore_ascii_case(b"keep-alive") {
+                    found.keep_alive = true;
+                } else if token.eq_ignore_ascii_case(b"close") {
+                    found.close = true;
+                } else if token.eq_ignore_ascii_case(b"upgrade") {
+                    found.upgrade = true;
+                } else if !token.is_empty() {
+                    // To leave these out would change what the message says.
+                    let known = Name::from_bytes(token);
+                    let vital = [Name::Host, Name::ContentLength, Name::TransferEncoding];
+                    if vital.contains(&known) {
+                        let reason = "Connection names a field that must stay";
+                        return Err(refusal(bad, head, Name::Connection, reason));
+                    }
+                    found.names = true;
+                }
             }
         }
-        found
+        Ok(found)
     }
 
     /// RFC 9112 §9.3.
@@ -275,13 +301,7 @@ fn read_coding(head: &Head, bytes: &[u8], bad: u16, unsupported: u16) -> Result<
     let mut others = false;
     let mut chunked = false;
     for value in values(head, bytes, Name::TransferEncoding) {
-        let mut elements = elements(value).peekable();
-        while let Some(element) = elements.next() {
-            // A comma at the end of the line adds an empty element, which means nothing.
-            let trailing = element.is_empty() && chunked && elements.peek().is_none();
-            if trailing {
-                continue;
-            }
+        for element in elements(value) {
             if chunked {
                 return refuse(bad, "chunked is not the last coding");
             }
@@ -401,6 +421,7 @@ mod tests {
             (framing.drop_upgrade, "no-upgrade"),
             (framing.expect_continue, "expects"),
             (framing.interim, "interim"),
+            (framing.drop_named, "names"),
         ] {
             if flag {
                 words.push(word.into());
@@ -445,7 +466,7 @@ mod tests {
         chunked: "Transfer-Encoding: chunked\r\n" => "Chunked";
         chunked_other_case: "transfer-encoding: ChunkeD\r\n" => "Chunked";
         chunked_folded: "Transfer-Encoding: \r\n chunked\r\n" => "Chunked";
-        chunked_comma_behind: "Transfer-Encoding: chunked,\r\n" => "Chunked";
+        chunked_comma_behind: "Transfer-Encoding: chunked,\r\n" => "400";
         chunked_and_length: "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n" => "Chunked closes drops";
         length_and_chunked: "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n" => "Chunked closes drops";
         chunked_and_bad_length: "Content-Length: x\r\nTransfer-Encoding: chunked\r\n" => "400";
@@ -470,13 +491,20 @@ mod tests {
         old_chunked: "1.0 Transfer-Encoding: chunked\r\n" => "400";
         old_chunked_and_length: "1.0 Transfer-Encoding: chunked\r\nContent-Length: 5\r\n" => "400";
         close: "Connection: close\r\n" => "None closes";
-        close_in_a_list: "Connection: x, ClosE\r\n" => "None closes";
-        close_in_second_line: "Connection: x\r\nConnection: close\r\n" => "None closes";
-        close_quoted: "Connection: \"close\"\r\n" => "None";
+        close_in_a_list: "Connection: x, ClosE\r\n" => "None closes names";
+        close_in_second_line: "Connection: x\r\nConnection: close\r\n" => "None closes names";
+        close_quoted: "Connection: \"close\"\r\n" => "None names";
         upgrade: "Connection: upgrade\r\nUpgrade: foo\r\n" => "None upgrade";
         upgrade_without_connection: "Upgrade: foo\r\n" => "None";
         upgrade_without_protocol: "Connection: upgrade\r\n" => "None";
-        upgrade_in_old: "1.0 Connection: upgrade\r\nUpgrade: foo\r\n" => "None closes";
+        upgrade_in_old: "1.0 Connection: upgrade\r\nUpgrade: foo\r\n" => "None closes no-upgrade";
+        upgrade_h2c: "Connection: upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" => "None no-upgrade names";
+        upgrade_h2c_in_a_list: "Connection: upgrade\r\nUpgrade: websocket, H2C\r\n" => "None no-upgrade";
+        upgrade_h2c_unasked: "Upgrade: h2c\r\n" => "None no-upgrade";
+        names: "Connection: x, close\r\n" => "None closes names";
+        names_host: "Connection: close, host\r\n" => "400";
+        names_length: "Connection: Content-Length\r\nContent-Length: 5\r\n" => "400";
+        names_encoding: "Connection: transfer-encoding\r\n" => "400";
         upgrade_with_body: "Connection: upgrade\r\nUpgrade: foo\r\nContent-Length: 5\r\n"
             => "Length(5) no-upgrade";
         websocket: "Connection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n" => "None upgrade";

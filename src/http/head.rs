@@ -164,6 +164,8 @@ pub enum Name {
     CacheControl,
     /// `Location`
     Location,
+    /// `Max-Forwards`
+    MaxForwards,
 }
 
 impl Name {
@@ -189,6 +191,7 @@ impl Name {
             10 if is(b"keep-alive") => Self::KeepAlive,
             10 if is(b"set-cookie") => Self::SetCookie,
             12 if is(b"content-type") => Self::ContentType,
+            12 if is(b"max-forwards") => Self::MaxForwards,
             13 if is(b"cache-control") => Self::CacheControl,
             13 if is(b"authorization") => Self::Authorization,
             14 if is(b"content-length") => Self::ContentLength,
@@ -234,7 +237,7 @@ pub struct Head {
     pub reason: Span,
     /// The version as written, such as `HTTP/1.1`.
     pub version: Span,
-    /// The field lines in order. A repeated `Host` that says the same is left out.
+    /// The field lines in order. A lenient reading leaves out a repeated `Host` that says the same.
     pub fields: Vec<Field>,
     fields_max: usize,
     present: u64,
@@ -358,6 +361,10 @@ impl Refusal {
 pub struct Limits {
     /// Bytes a head may have: `tune.bufsize` less `tune.maxrewrite`.
     pub bytes_max: u32,
+    /// What does not touch the framing is let through: odd bytes in names and targets, and a Host
+    /// that is missing, said twice or not a host (`option accept-invalid-http-request` and
+    /// `-response`).
+    pub lenient: bool,
 }
 
 impl Default for Limits {
@@ -365,6 +372,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             bytes_max: 16384 - 1024,
+            lenient: false,
         }
     }
 }
@@ -471,12 +479,13 @@ fn walk(
         match progress.stage {
             Stage::StartLine if line.is_empty() => {}
             Stage::StartLine => {
-                StartLine::read(kind, line, start)?;
+                StartLine::read(kind, line, start, limits.lenient)?;
                 progress.stage = Stage::FirstField;
             }
             _ if line.is_empty() => return Ok(Some(from)),
             stage => {
-                if check_field_line(kind, line, start, stage == Stage::FirstField)? {
+                let first = stage == Stage::FirstField;
+                if check_field_line(kind, line, start, first, limits.lenient)? {
                     progress.folded = true;
                 } else {
                     progress.fields = progress.fields.saturating_add(1);
@@ -489,10 +498,16 @@ fn walk(
         }
     }
     if bytes.len() >= limit {
-        return Err(kind.refuse(limit, "head too large"));
+        let mut refusal = kind.refuse(limit, "head too large");
+        if progress.stage == Stage::StartLine && kind == Kind::Request {
+            // RFC 9112 §3: a target longer than what is read has a status of its own.
+            refusal.status = 414;
+        }
+        return Err(refusal);
     }
     if progress.stage == Stage::StartLine {
-        check_open_start_line(kind, bytes, progress.line_start as usize, from)?;
+        let start = progress.line_start as usize;
+        check_open_start_line(kind, bytes, start, from, limits.lenient)?;
     }
     progress.searched = bytes.len() as u32;
     Ok(None)
@@ -505,6 +520,7 @@ fn check_open_start_line(
     bytes: &[u8],
     start: usize,
     from: usize,
+    lenient: bool,
 ) -> Result<(), Refusal> {
     let line = bytes.get(start..).unwrap_or_default();
     if kind == Kind::Response {
@@ -531,7 +547,8 @@ fn check_open_start_line(
         .skip(start.max(from.saturating_sub(1)))
     {
         let open_cr = byte == b'\r' && index + 1 == bytes.len();
-        if !(byte == b'\t' || (0x20..0x7f).contains(&byte) || open_cr) {
+        let odd = lenient && byte > 0x7f;
+        if !(byte == b'\t' || (0x20..0x7f).contains(&byte) || open_cr || odd) {
             return Err(kind.refuse(index, "bad byte in the request line"));
         }
     }
@@ -539,7 +556,13 @@ fn check_open_start_line(
 }
 
 /// Checks one field line; true says that it continues the line before (obs-fold).
-fn check_field_line(kind: Kind, line: &[u8], start: usize, first: bool) -> Result<bool, Refusal> {
+fn check_field_line(
+    kind: Kind,
+    line: &[u8],
+    start: usize,
+    first: bool,
+    lenient: bool,
+) -> Result<bool, Refusal> {
     let folded = matches!(line.first(), Some(b' ' | b'\t'));
     let value_at = if folded {
         if first {
@@ -547,7 +570,8 @@ fn check_field_line(kind: Kind, line: &[u8], start: usize, first: bool) -> Resul
         }
         0
     } else {
-        let name = line.iter().take_while(|&&byte| is_token(byte)).count();
+        let in_name = |byte| is_token(byte) || (lenient && is_odd_name(byte));
+        let name = line.iter().take_while(|&&byte| in_name(byte)).count();
         if name == 0 || line.get(name) != Some(&b':') {
             return Err(kind.refuse(start + name, "bad field name"));
         }
@@ -595,13 +619,19 @@ fn parse_complete(
     let line = window.get(start..line_end).unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     head.line = Span::new(start, start + line.len());
-    StartLine::read(kind, line, start)?.store(head, line, start);
-    let Some(end) = read_fields(kind, window, line_end + 1, head)? else {
+    StartLine::read(kind, line, start, limits.lenient)?.store(head, line, start);
+    let fields = match read_fields(kind, window, line_end + 1, head) {
+        Err(refusal) if limits.lenient && refusal.reason == BAD_FIELD_LINE => {
+            read_odd_fields(kind, window, line_end + 1, head)
+        }
+        fields => fields,
+    };
+    let Some(end) = fields? else {
         return Ok(false);
     };
     head.len = end as u32;
     if kind == Kind::Request {
-        check_hosts(bytes, head)?;
+        check_hosts(bytes, head, limits.lenient)?;
     }
     Ok(true)
 }
@@ -688,12 +718,57 @@ fn read_fields_into<const ROOM: usize>(
     Some(Ok(Some(from + len)))
 }
 
+/// Splits field lines whose names may have odd bytes, which httparse does not take. Folds are gone
+/// by now, or the walk goes first; what it has not seen is refused as httparse would.
+#[cold]
+fn read_odd_fields(
+    kind: Kind,
+    window: &[u8],
+    from: usize,
+    head: &mut Head,
+) -> Result<Option<usize>, Refusal> {
+    head.fields.clear();
+    head.present = 0;
+    let mut start = from;
+    loop {
+        let rest = window.get(start..).unwrap_or_default();
+        let Some(length) = rest.iter().position(|&byte| byte == b'\n') else {
+            return Ok(None);
+        };
+        let line = rest.get(..length).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Ok(Some(start + length + 1));
+        }
+        if check_field_line(kind, line, start, false, true)? {
+            return Err(kind.refuse(start, BAD_FIELD_LINE));
+        }
+        if head.fields.len() >= head.fields_max {
+            return Err(kind.refuse(start, "too many fields"));
+        }
+        let colon = line.iter().position(|&byte| byte == b':').unwrap_or(0);
+        let value = line.get(colon + 1..).unwrap_or_default();
+        let before = value.len() - value.trim_ascii_start().len();
+        let value_at = start + colon + 1 + before;
+        let known = Name::from_bytes(line.get(..colon).unwrap_or_default());
+        head.present |= 1 << known as u8;
+        head.fields.push(Field {
+            name: Span::new(start, start + colon),
+            value: Span::new(value_at, value_at + value.trim_ascii().len()),
+            known,
+        });
+        start += length + 1;
+    }
+}
+
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
 const VALUE: u8 = 4;
+const HOST: u8 = 8;
 
 /// What each byte may be part of: a token (RFC 9110 §5.6.2), a target (visible ASCII but `#`),
-/// a field value or reason (everything but controls; tab is allowed).
+/// a field value or reason (everything but controls; tab is allowed), a host (RFC 3986 §3.2.2:
+/// unreserved, sub-delims, `%`; brackets and colons are looked at apart).
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -719,6 +794,14 @@ static CLASS: [u8; 256] = {
         if is_alphanumeric || is_mark {
             table[byte] |= TOKEN;
         }
+        let is_sub_delim = matches!(
+            byte as u8,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        );
+        if is_alphanumeric || is_sub_delim || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'%')
+        {
+            table[byte] |= HOST;
+        }
         if byte > 0x20 && byte < 0x7f && byte as u8 != b'#' {
             table[byte] |= TARGET;
         }
@@ -743,6 +826,17 @@ pub(super) fn is_target(byte: u8) -> bool {
 #[inline]
 pub(super) fn is_value(byte: u8) -> bool {
     CLASS[byte as usize] & VALUE != 0
+}
+
+#[inline]
+pub(super) fn is_host(byte: u8) -> bool {
+    CLASS[byte as usize] & HOST != 0
+}
+
+/// What a lenient reading takes in a name beside token characters: nothing that ends a name for
+/// anybody, and no control.
+fn is_odd_name(byte: u8) -> bool {
+    byte > b' ' && byte != b':' && byte != 0x7f
 }
 
 #[cfg(test)]

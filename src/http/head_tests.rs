@@ -49,8 +49,8 @@ fn target_of(target: &str) -> String {
 
 /// The fields of a request, or the refusal.
 fn fields_of(lines: &str) -> String {
-    let all = request_of(&format!("GET / HTTP/1.1\r\n{lines}\r\n"));
-    all.strip_prefix("GET / 1.1 GET / HTTP/1.1")
+    let all = request_of(&format!("GET / HTTP/1.0\r\n{lines}\r\n"));
+    all.strip_prefix("GET / 1.0 GET / HTTP/1.0")
         .map_or_else(|| all.clone(), str::to_owned)
 }
 
@@ -80,13 +80,13 @@ table! { request_of:
     no_fields: "GET /x HTTP/1.0\r\n\r\n" => "GET /x 1.0 GET /x HTTP/1.0";
     bytes_behind_it: "GET /x HTTP/1.0\r\n\r\nPOST" => "GET /x 1.0 GET /x HTTP/1.0";
     bare_lf: "\nGET /x HTTP/1.1\nHost: a\n\n" => "GET /x 1.1 GET /x HTTP/1.1|Host=a";
-    empty_lines_before: "\r\n\n\r\nGET /x HTTP/1.1\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.1";
+    empty_lines_before: "\r\n\n\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.1|Host=a";
     only_empty_lines: "\r\n\r\n" => "partial";
-    several_blanks: "GET  /x\t \tHTTP/1.1\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.1";
-    tab_for_blank: "GET\t/x HTTP/1.1\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.1";
-    version_1_2: "GET /x HTTP/1.2\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.2";
-    version_2_0_in_text: "GET /x HTTP/2.0\r\n\r\n" => "GET /x 1.1 GET /x HTTP/2.0";
-    version_3_1: "GET /x HTTP/3.1\r\n\r\n" => "GET /x 1.1 GET /x HTTP/3.1";
+    several_blanks: "GET  /x\t \tHTTP/1.1\r\nHost: a\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.1|Host=a";
+    tab_for_blank: "GET\t/x HTTP/1.1\r\nHost: a\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.1|Host=a";
+    version_1_2: "GET /x HTTP/1.2\r\nHost: a\r\n\r\n" => "GET /x 1.1 GET /x HTTP/1.2|Host=a";
+    version_2_0_in_text: "GET /x HTTP/2.0\r\nHost: a\r\n\r\n" => "GET /x 1.1 GET /x HTTP/2.0|Host=a";
+    version_3_1: "GET /x HTTP/3.1\r\nHost: a\r\n\r\n" => "GET /x 1.1 GET /x HTTP/3.1|Host=a";
     version_0_9: "GET /x HTTP/0.9\r\n\r\n" => "400 bad version";
     version_1_10: "GET /x HTTP/1.10\r\n\r\n" => "400 bad version";
     version_in_lower_case: "GET /x http/1.1\r\n\r\n" => "400 bad version";
@@ -97,8 +97,8 @@ table! { request_of:
     http2_preface: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" => "400 HTTP/2 is not spoken here";
     blank_before_method: " GET /x HTTP/1.1\r\n\r\n" => "400 bad method";
     at_in_method: "G@T /x HTTP/1.1\r\n\r\n" => "400 bad method";
-    lower_case_method: "get /x HTTP/1.1\r\n\r\n" => "get /x 1.1 get /x HTTP/1.1";
-    unknown_method: "BREW /x HTTP/1.1\r\n\r\n" => "BREW /x 1.1 BREW /x HTTP/1.1";
+    lower_case_method: "get /x HTTP/1.1\r\nHost: a\r\n\r\n" => "get /x 1.1 get /x HTTP/1.1|Host=a";
+    unknown_method: "BREW /x HTTP/1.1\r\nHost: a\r\n\r\n" => "BREW /x 1.1 BREW /x HTTP/1.1|Host=a";
     cr_without_lf: "GET /x HTTP/1.1\rHost: a\r\n\r\n" => "400 bad version";
     cr_before_blank_line: "GET /x HTTP/1.1\r\nHost: a\r\n\rX\r\n" => "400 bad field name";
     crs_before_it: "\r\rGET /x HTTP/1.1\r\n\r\n" => "400 bad method";
@@ -108,8 +108,8 @@ table! { request_of:
     half_a_line: "GET / FOO" => "partial";
     half_a_head: "GET /x HTTP/1.1\r\nHost: a\r\n\r" => "partial";
     nothing: "" => "partial";
-    default_port_with_blanks: "GET  http://a:80/x  HTTP/1.1\r\n\r\n"
-        => "GET http://a/x 1.1 GET http://a/x HTTP/1.1";
+    default_port_with_blanks: "GET  http://a:80/x  HTTP/1.1\r\nHost: a\r\n\r\n"
+        => "GET http://a/x 1.1 GET http://a/x HTTP/1.1|Host=a";
 }
 
 table! { target_of:
@@ -132,7 +132,10 @@ table! { target_of:
     absolute_port_of_other_scheme: "http://a:443/x" => "400 Host differs from the target";
     absolute_other_port: "http://a:8080/x" => "400 Host differs from the target";
     absolute_other_port_agreed: "http://a:8080/x a:8080" => "http://a:8080/x";
-    absolute_userinfo: "http://u:p@a/x" => "http://u:p@a/x";
+    absolute_userinfo: "http://u:p@a/x" => "400 bad authority";
+    absolute_bad_port: "http://a:x/ a:x" => "400 bad Host";
+    absolute_host_missing: "http://a/x " => "400 Host differs from the target";
+    connect_userinfo: "a@b:443 b" => "400 bad authority";
     absolute_without_path: "http://a" => "http://a";
     absolute_query_without_path: "http://a?x" => "400 bad target";
     absolute_other_scheme: "foo+b.1://a/x" => "foo+b.1://a/x";
@@ -164,10 +167,101 @@ table! { fields_of:
     control_in_value: "X: a\u{1}b\r\n" => "400 bad byte in a field value";
     cr_in_value: "X: a\rb\r\n" => "400 bad byte in a field value";
     over_0x7f_in_value: "X: é\r\n" => "|X=é";
-    same_host_twice: "Host: a\r\nX: y\r\nHost: A\r\n" => "|Host=a|X=y";
-    two_hosts: "Host: a\r\nHost: b\r\n" => "400 two different Host fields";
-    empty_host: "Host:\r\n" => "|Host=";
-    odd_host: "Host: a b/c\r\n" => "|Host=a b/c";
+}
+
+/// The values of Host in an HTTP/1.1 request, read strictly, and after ` / ` leniently.
+fn hosts_of(lines: &str) -> String {
+    let text = format!("GET / HTTP/1.1\r\n{lines}\r\n");
+    [false, true]
+        .map(|lenient| {
+            let mut bytes = text.clone().into_bytes();
+            let mut head = Head::new(101);
+            let limits = Limits {
+                lenient,
+                ..Limits::default()
+            };
+            match request(&mut bytes, &mut Progress::default(), &mut head, &limits) {
+                Parsed::Refused(refusal) => format!("{} {}", refusal.status, refusal.reason),
+                _ => head
+                    .fields
+                    .iter()
+                    .map(|field| String::from_utf8_lossy(field.value.of(&bytes)).into_owned())
+                    .collect::<Vec<_>>()
+                    .join("|"),
+            }
+        })
+        .join(" / ")
+}
+
+table! { hosts_of:
+    one_host: "Host: a.b-c_d~1:80\r\n" => "a.b-c_d~1:80 / a.b-c_d~1:80";
+    missing_host: "" => "400 no Host / ";
+    empty_host: "Host:\r\n" => " / ";
+    same_host_twice: "Host: a\r\nHost: A\r\n" => "400 a second Host / a";
+    two_hosts: "Host: a\r\nHost: b\r\n" => "400 a second Host / 400 two different Host fields";
+    host_with_blank: "Host: a b\r\n" => "400 bad Host / a b";
+    host_with_slash: "Host: a/b\r\n" => "400 bad Host / a/b";
+    host_with_userinfo: "Host: u@a\r\n" => "400 bad Host / u@a";
+    host_list: "Host: a, b\r\n" => "400 bad Host / a, b";
+    host_over_0x7f: "Host: é\r\n" => "400 bad Host / é";
+    host_bad_port: "Host: a:8x\r\n" => "400 bad Host / a:8x";
+    host_two_colons: "Host: a:1:2\r\n" => "400 bad Host / a:1:2";
+    host_empty_port: "Host: a:\r\n" => "a: / a:";
+    host_port_only: "Host: :80\r\n" => ":80 / :80";
+    host_ipv6: "Host: [::1]:80\r\n" => "[::1]:80 / [::1]:80";
+    host_ipv6_open: "Host: [::1\r\n" => "400 bad Host / [::1";
+    host_ipv6_empty: "Host: []\r\n" => "400 bad Host / []";
+    host_quoted: "Host: \"a\"\r\n" => "400 bad Host / \"a\"";
+    host_fragment: "Host: a#b\r\n" => "400 bad Host / a#b";
+    host_query: "Host: a?b\r\n" => "400 bad Host / a?b";
+    host_backslash: "Host: a\\b\r\n" => "400 bad Host / a\\b";
+}
+
+/// What a lenient reading makes of a request's head: target and fields.
+fn leniently(text: &str) -> String {
+    let mut whole = text.as_bytes().to_vec();
+    let limits = Limits {
+        lenient: true,
+        ..Limits::default()
+    };
+    let show = |parsed: Parsed, head: &Head, bytes: &[u8]| match parsed {
+        Parsed::Partial => "partial".into(),
+        Parsed::Refused(refusal) => format!("{} {}", refusal.status, refusal.reason),
+        Parsed::Complete => {
+            let text = |span: Span| String::from_utf8_lossy(span.of(bytes)).into_owned();
+            let fields = head.fields.iter();
+            let fields = fields.map(|f| format!("|{}={}", text(f.name), text(f.value)));
+            text(head.target) + &fields.collect::<String>()
+        }
+    };
+    let mut head = Head::new(101);
+    let parsed = request(&mut whole, &mut Progress::default(), &mut head, &limits);
+    let at_once = show(parsed, &head, &whole);
+    let (mut grown, mut progress, mut parsed) = (Vec::new(), Progress::default(), Parsed::Partial);
+    for &byte in text.as_bytes() {
+        grown.push(byte);
+        parsed = request(&mut grown, &mut progress, &mut head, &limits);
+        if parsed != Parsed::Partial {
+            break;
+        }
+    }
+    assert_eq!(show(parsed, &head, &grown), at_once, "byte by byte");
+    at_once
+}
+
+table! { leniently:
+    lenient_fragment: "GET /a#b HTTP/1.1\r\n\r\n" => "/a#b";
+    lenient_target: "GET /\u{e9} HTTP/1.1\r\n\r\n" => "/\u{e9}";
+    lenient_control: "GET /\u{1}" => "400 bad byte in the request line";
+    lenient_name: "GET / HTTP/1.1\r\nX[y: 1\r\nA:  b \r\n\r\n" => "/|X[y=1|A=b";
+    lenient_name_over_0x7f: "GET / HTTP/1.1\r\n\u{e9}: 1\r\n\r\n" => "/|\u{e9}=1";
+    lenient_name_folded: "GET / HTTP/1.1\r\nX[y: 1\r\n 2\r\n\r\n" => "/|X[y=1   2";
+    lenient_blank_in_name: "GET / HTTP/1.1\r\nX y: 1\r\n\r\n" => "400 bad field name";
+    lenient_blank_before_colon: "GET / HTTP/1.1\r\nX : 1\r\n\r\n" => "400 bad field name";
+    lenient_no_name: "GET / HTTP/1.1\r\n: 1\r\n\r\n" => "400 bad field name";
+    lenient_nul: "GET / HTTP/1.1\r\nX: \0\r\n\r\n" => "400 bad byte in a field value";
+    lenient_other_host: "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n" => "http://a/|Host=b";
+    lenient_version: "GET / RTSP/1.0\r\n\r\n" => "400 bad version";
 }
 
 table! { response_of:
@@ -194,7 +288,7 @@ table! { response_of:
 
 fn with_fields(count: usize) -> String {
     let lines: String = (0..count).map(|index| format!("X{index}: y\r\n")).collect();
-    let all = request_of(&format!("GET / HTTP/1.1\r\n{lines}\r\n"));
+    let all = request_of(&format!("GET / HTTP/1.0\r\n{lines}\r\n"));
     if all.starts_with("400") {
         all
     } else {
@@ -212,7 +306,7 @@ table! { with_fields:
 
 fn of_size(size: usize) -> String {
     let all = request_of(&format!(
-        "GET / HTTP/1.1\r\nX: {}\r\n\r\n",
+        "GET / HTTP/1.0\r\nX: {}\r\n\r\n",
         "y".repeat(size - 23)
     ));
     if all.starts_with("GET") {
@@ -227,6 +321,12 @@ table! { of_size:
     size_15360: 15360 => "good";
     size_15361: 15361 => "400 head too large";
     size_100000: 100_000 => "400 head too large";
+}
+
+#[test]
+fn a_request_line_that_does_not_fit_has_a_status_of_its_own() {
+    let all = request_of(&format!("GET /{} HTTP/1.1\r\n", "y".repeat(15_360)));
+    assert_eq!(all, "414 head too large");
 }
 
 fn name_of(text: &str) -> Name {
@@ -245,7 +345,7 @@ table! { name_of:
 #[test]
 fn a_larger_maxhdr_takes_more_fields() {
     let lines: String = (0..500).map(|index| format!("X{index}: y\r\n")).collect();
-    let mut bytes = format!("GET / HTTP/1.1\r\n{lines}\r\n").into_bytes();
+    let mut bytes = format!("GET / HTTP/1.0\r\n{lines}\r\n").into_bytes();
     let mut head = Head::new(1000);
     let limits = Limits::default();
     let parsed = request(&mut bytes, &mut Progress::default(), &mut head, &limits);

@@ -682,6 +682,8 @@ pub struct Outgoing {
     pub persistence: Persistence,
     /// Leaves out `Upgrade` (`Framing::drop_upgrade`).
     pub drop_upgrade: bool,
+    /// Leaves out the fields that `Connection` names (`Framing::drop_named`).
+    pub drop_named: bool,
 }
 
 /// Writes the outgoing head, closing blank line included; returns its length.
@@ -729,8 +731,9 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
                     announced = true;
                 }
             }
-            Name::Connection => to.put_connection(name, value),
+            Name::Connection => to.put_connection(name, value, how),
             Name::Upgrade if how.drop_upgrade => {}
+            _ if (how.drop_named || how.drop_upgrade) && is_dropped(message, how, name) => {}
             _ => to.put_field(name, value),
         }
     }
@@ -743,6 +746,15 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
     } else {
         Ok(to.len)
     }
+}
+
+/// Whether a field belongs to the sender's connection only.
+#[cold]
+fn is_dropped(message: &Message, how: &Outgoing, name: &[u8]) -> bool {
+    let mut lists = message.fields().filter(|field| field.2 == Name::Connection);
+    let named = how.drop_named
+        && lists.any(|(_, value, _)| elements(value).any(|token| token.eq_ignore_ascii_case(name)));
+    named || (how.drop_upgrade && name.eq_ignore_ascii_case(b"HTTP2-Settings"))
 }
 
 /// Appends to a slice and remembers if something did not fit.
@@ -789,23 +801,13 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes what is left of a Connection field without `close` and `keep-alive`, which speak
-    /// of the sender's connection only; nothing if nothing is left.
-    fn put_connection(&mut self, name: &[u8], value: &[u8]) {
-        let is_ours = |token: &&[u8]| {
-            token.is_empty()
-                || token.eq_ignore_ascii_case(b"close")
-                || token.eq_ignore_ascii_case(b"keep-alive")
-        };
-        let mut first = true;
-        for token in elements(value).filter(|token| !is_ours(token)) {
-            self.put(if first { name } else { b"" });
-            self.put(if first { b": ".as_slice() } else { b"," });
-            self.put(token);
-            first = false;
-        }
-        if !first {
-            self.put(b"\r\n");
+    /// Writes what is left of a Connection field, which is `upgrade` or nothing: the rest speaks of
+    /// the sender's connection only.
+    fn put_connection(&mut self, name: &[u8], value: &[u8], how: &Outgoing) {
+        let mut tokens = elements(value);
+        let upgrade = tokens.find(|token| token.eq_ignore_ascii_case(b"upgrade"));
+        if let Some(token) = upgrade.filter(|_| !how.drop_upgrade) {
+            self.put_field(name, token);
         }
     }
 }

@@ -3,14 +3,16 @@
 //! Decides what a request line or status line may look like (RFC 9112 §3, §4): any blanks and
 //! tabs between the parts, versions from HTTP/1.0 on, the four forms of a target, one host.
 //! It must never look at other field lines or at lengths.
-//! Stricter than HAProxy in four things: HTTP/0.9 as a written version, targets that begin with
-//! `*` and go on, statuses that are not three digits from 100 on, and controls in the reason.
+//! Stricter than HAProxy in five things: HTTP/0.9 as a written version, targets that begin with
+//! `*` and go on, statuses that are not three digits from 100 on, controls in the reason, and a
+//! Host that is missing in HTTP/1.1, repeated, or no host.
 //! Rejected: normalising the line in place for httparse, which would cost the original version
 //! and a pass over each line; reading it here costs neither.
 
 use std::ops::Range;
 
-use super::head::{Head, Kind, Method, Name, Refusal, Span, is_target, is_token, is_value};
+use super::head::{Head, Kind, Method, Name, Refusal, Span};
+use super::head::{is_host, is_target, is_token, is_value};
 
 /// The parts of a start line, as offsets into the line.
 pub(super) struct StartLine {
@@ -24,15 +26,20 @@ pub(super) struct StartLine {
 }
 
 impl StartLine {
-    pub(super) fn read(kind: Kind, line: &[u8], start: usize) -> Result<Self, Refusal> {
+    pub(super) fn read(
+        kind: Kind,
+        line: &[u8],
+        start: usize,
+        lenient: bool,
+    ) -> Result<Self, Refusal> {
         match kind {
-            Kind::Request => Self::read_request(line, start),
+            Kind::Request => Self::read_request(line, start, lenient),
             Kind::Response => Self::read_response(line, start),
         }
     }
 
     /// `method SP target SP version`, with any number of blanks and tabs for SP.
-    fn read_request(line: &[u8], start: usize) -> Result<Self, Refusal> {
+    fn read_request(line: &[u8], start: usize, lenient: bool) -> Result<Self, Refusal> {
         let kind = Kind::Request;
         let method = 0..line.iter().take_while(|&&byte| is_token(byte)).count();
         let gap = blanks(line, method.end);
@@ -41,7 +48,8 @@ impl StartLine {
         }
         let from = method.end + gap;
         let rest = line.get(from..).unwrap_or_default();
-        let target = from..from + rest.iter().take_while(|&&byte| is_target(byte)).count();
+        let in_target = |byte| is_target(byte) || (lenient && (byte == b'#' || byte > 0x7f));
+        let target = from..from + rest.iter().take_while(|&&byte| in_target(byte)).count();
         let second_gap = blanks(line, target.end);
         if target.is_empty() || second_gap == 0 {
             let reason = if target.end == line.len() {
@@ -202,11 +210,14 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
     port.iter().all(u8::is_ascii_digit).then_some((host, port))
 }
 
-/// All `Host` fields must agree, with each other and with an absolute target or CONNECT's
-/// authority (RFC 9112 §3.2). A missing one is accepted, as by HAProxy.
-pub(super) fn check_hosts(bytes: &mut [u8], head: &mut Head) -> Result<(), Refusal> {
+/// One `Host` field, which must be a host, and agree with an absolute target or CONNECT's authority
+/// (RFC 9112 §3.2). HTTP/1.0 may have none. A lenient reading takes what HAProxy takes: none, the
+/// same twice, anything for a value.
+pub(super) fn check_hosts(bytes: &mut [u8], head: &mut Head, lenient: bool) -> Result<(), Refusal> {
     let mut host: Option<Span> = None;
-    if head.has(Name::Host) {
+    if !lenient {
+        host = check_host(bytes, head)?;
+    } else if head.has(Name::Host) {
         let mut clash = None;
         head.fields.retain(|field| match (field.known, host) {
             (Name::Host, None) => {
@@ -247,8 +258,13 @@ pub(super) fn check_hosts(bytes: &mut [u8], head: &mut Head) -> Result<(), Refus
         (default, authority)
     };
     let authority_text = target.get(authority.clone()).unwrap_or_default();
+    if !lenient && !is_authority(authority_text) {
+        let position = head.target.start as usize + authority.start;
+        return Err(Refusal::new(400, position, "bad authority"));
+    }
     let wanted = strip_default(strip_userinfo(authority_text), defaults);
     if let Some(host) = host
+        && !lenient
         && !strip_default(host.of(bytes), defaults).eq_ignore_ascii_case(wanted)
     {
         return Err(Refusal::new(
@@ -274,6 +290,58 @@ pub(super) fn check_hosts(bytes: &mut [u8], head: &mut Head) -> Result<(), Refus
         drop_port(bytes, head, authority.end - excess, excess);
     }
     Ok(())
+}
+
+/// The one `Host` field of a strict reading.
+fn check_host(bytes: &[u8], head: &Head) -> Result<Option<Span>, Refusal> {
+    if !head.has(Name::Host) {
+        return match head.minor {
+            0 => Ok(None),
+            _ => Err(Refusal::new(400, head.line.end as usize, "no Host")),
+        };
+    }
+    let mut fields = head.fields.iter().filter(|field| field.known == Name::Host);
+    let host = fields.next().map(|field| field.value);
+    if let Some(second) = fields.next() {
+        return Err(Refusal::new(
+            400,
+            second.name.start as usize,
+            "a second Host",
+        ));
+    }
+    match host {
+        Some(value) if !is_authority(value.of(bytes)) => {
+            Err(Refusal::new(400, value.start as usize, "bad Host"))
+        }
+        host => Ok(host),
+    }
+}
+
+/// Host and port, either of which may be empty (RFC 3986 §3.2.2, §3.2.3); no user information
+/// (RFC 9110 §4.2.4).
+fn is_authority(text: &[u8]) -> bool {
+    let rest = match text.strip_prefix(b"[") {
+        Some(inside) => {
+            let is_literal = |byte: u8| is_host(byte) || byte == b':';
+            let length = inside.iter().take_while(|&&byte| is_literal(byte)).count();
+            match inside
+                .get(length..)
+                .and_then(|rest| rest.strip_prefix(b"]"))
+            {
+                Some(rest) if length > 0 => rest,
+                _ => return false,
+            }
+        }
+        None => {
+            let length = text.iter().take_while(|&&byte| is_host(byte)).count();
+            text.get(length..).unwrap_or_default()
+        }
+    };
+    match rest {
+        [] => true,
+        [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 fn strip_userinfo(authority: &[u8]) -> &[u8] {

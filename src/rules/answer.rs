@@ -413,6 +413,7 @@ impl<'w> Reader<'w> {
             "errorfile" => {
                 let limits = Limits {
                     bytes_max: compiler.buffer_size,
+                    lenient: false,
                 };
                 let reply =
                     Reply::from_errorfile(&contents("..")?, &limits).map_err(|problem| {

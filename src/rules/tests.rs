@@ -23,7 +23,10 @@ impl Parts {
     pub(super) fn new(text: &[u8]) -> Self {
         let mut bytes = text.to_vec();
         let mut head = Head::new(101);
-        let limits = Limits { bytes_max: 16_384 };
+        let limits = Limits {
+            bytes_max: 16_384,
+            lenient: true,
+        };
         let parse = if text.starts_with(b"HTTP/") {
             head::response
         } else {

@@ -2,6 +2,7 @@
 
 use crate::support::client::Client;
 use crate::support::origin::{Origin, Request};
+use crate::support::{Flavour, flavour};
 use crate::{OK, Rig, answering, closing};
 
 /// The connection numbers of the requests that the origin saw.
@@ -180,7 +181,11 @@ fn an_http_1_0_client_is_closed_after_its_answer() {
     let head = crate::support::client::lowered_head(&request.head);
     assert_eq!(
         head,
-        "GET /q HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n\r\n"
+        match flavour() {
+            // Each hop speaks its own version.
+            Flavour::Oneloop => "GET /q HTTP/1.1\r\nhost: h\r\n\r\n",
+            Flavour::Oracle => "GET /q HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n\r\n",
+        }
     );
 }
 
@@ -383,5 +388,47 @@ fn many_clients_at_once_each_get_their_own_answer() {
         .collect();
     for thread in threads {
         thread.join().unwrap();
+    }
+}
+
+#[test]
+fn max_forwards_counts_down_and_ends_here() {
+    let rig = Rig::new(answering(OK), "", "");
+    for (request, status, seen) in [
+        ("OPTIONS * HTTP/1.1\r\nMax-Forwards: 2", 200, Some("1")),
+        ("TRACE / HTTP/1.1\r\nMax-Forwards: 1", 200, Some("0")),
+        ("GET / HTTP/1.1\r\nMax-Forwards: 0", 200, Some("0")),
+        ("OPTIONS * HTTP/1.1\r\nMax-Forwards: 0", 200, None),
+        ("TRACE / HTTP/1.1\r\nMax-Forwards: 0", 501, None),
+        ("OPTIONS * HTTP/1.1\r\nMax-Forwards: +1", 400, None),
+    ] {
+        let answer = rig.client().ask(&format!("{request}\r\nHost: h\r\n\r\n"));
+        assert_eq!(answer.status(), status, "{request}");
+        let forwarded = seen.map(|_| {
+            let request = rig.origin.requests.take("the request", |_| true);
+            request.headers("max-forwards").concat()
+        });
+        assert_eq!(forwarded.as_deref(), seen, "{request}");
+        assert!(rig.origin.requests.rest().is_empty(), "{request}");
+    }
+}
+
+#[test]
+fn an_answer_without_a_date_gets_one() {
+    let dated =
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 2\r\n\r\nok";
+    for (answer, rules, expected) in [
+        (OK, "", 1),
+        (dated, "", 1),
+        (dated, " http-response del-header Date", 0),
+    ] {
+        let rig = Rig::new(answering(answer), "", rules);
+        let dates = rig.get("/").0.headers("date");
+        assert_eq!(dates.len(), expected, "{answer}");
+        if answer == dated && expected == 1 {
+            assert_eq!(dates, ["Sun, 06 Nov 1994 08:49:37 GMT"]);
+        } else if let Some(date) = dates.first() {
+            assert!(date.ends_with(" GMT") && date.len() == 29, "{date}");
+        }
     }
 }

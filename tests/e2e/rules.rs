@@ -387,7 +387,9 @@ fn response_headers_are_set_added_deleted_and_replaced() {
     ] {
         let rig = Rig::new(answering(answer), "", &format!(" http-response {rules}"));
         let head = rig.get("/").0.lowered_head();
-        let got: Vec<&str> = head.trim_end().split("\r\n").skip(1).collect();
+        // oneloop adds the date that the origin leaves out.
+        let got = head.trim_end().split("\r\n").skip(1);
+        let got: Vec<&str> = got.filter(|line| !line.starts_with("date: ")).collect();
         assert_eq!(got, fields, "{rules}");
     }
 }

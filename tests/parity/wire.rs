@@ -271,11 +271,10 @@ fn show_message(bytes: &[u8], masks: &Masks, lines: &mut Vec<String>) {
             && let Some((name, value)) = text.split_once(':')
         {
             let name = name.to_ascii_lowercase();
-            let value = if name == "date" {
-                " (masked)\\r\\n"
-            } else {
-                value
-            };
+            // oneloop adds one where the origin sent none (docs/differences.md, dates).
+            if name == "date" {
+                continue;
+            }
             text = format!("{name}:{value}");
         }
         lines.push(shorten(text));

@@ -369,7 +369,8 @@ impl Model {
         } else {
             plan.prefix
         };
-        let line = format!("{} {kept}/r/{id} HTTP/1.{}", plan.method, plan.minor);
+        // Each hop speaks its own version.
+        let line = format!("{} {kept}/r/{id} HTTP/1.1", plan.method);
         let backend = match plan.prefix {
             "/app1" => 2..3,
             "/app2" => 3..6,

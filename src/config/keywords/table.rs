@@ -393,6 +393,16 @@ pub(super) const KEYWORDS: &[Group] = &[
 
 pub(super) const OPTIONS: &[Group] = &[
     toggle("abortonclose allbackups log-health-checks", "-XIXX", 0),
+    toggle(
+        "accept-invalid-http-request accept-unsafe-violations-in-http-request",
+        "-XXIX",
+        0,
+    ),
+    toggle(
+        "accept-invalid-http-response accept-unsafe-violations-in-http-response",
+        "-XIXX",
+        0,
+    ),
     toggle("splice-auto splice-request splice-response", "-XXXX", 0),
     toggle(
         "dontlog-normal dontlognull log-separate-errors logasap",
@@ -407,13 +417,13 @@ pub(super) const OPTIONS: &[Group] = &[
     not_toggle(
         "-XIXX",
         "",
-        "accept-invalid-http-response checkcache h1-case-adjust-bogus-server \
+        "checkcache h1-case-adjust-bogus-server \
          http-pretend-keepalive persist prefer-last-server srvtcpka tcp-smart-connect transparent",
     ),
     not_toggle(
         "-XXIX",
         "",
-        "accept-invalid-http-request clitcpka contstats disable-h2-upgrade \
+        "clitcpka contstats disable-h2-upgrade \
          h1-case-adjust-bogus-client http-ignore-probes http-use-proxy-header \
          idle-close-on-response socket-stats tcp-smart-accept",
     ),

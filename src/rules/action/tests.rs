@@ -65,6 +65,7 @@ fn request(lines: &[&str], text: &str) -> String {
                 announce: Announce::default(),
                 persistence: Persistence::Unsaid,
                 drop_upgrade: false,
+                drop_named: false,
             };
             let session = Session {
                 request: Some(parts),
