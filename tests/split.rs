@@ -38,6 +38,23 @@ fn the_corpus_passes_its_targets() {
     }
 }
 
+#[test]
+fn a_frontend_stays_disabled() {
+    checks::runtime_command(b"\x02\0disable frontend f;set server b/s1 health down\n");
+}
+
+#[test]
+fn a_request_that_was_repeated_has_a_twin_behind_it() {
+    checks::forward(include_bytes!(
+        "../fuzz/corpus/forward/twin_behind_a_repeated_request"
+    ));
+}
+
+#[test]
+fn a_chunked_request_ends_in_a_bad_trailer() {
+    checks::forward(include_bytes!("../fuzz/corpus/forward/bad_trailer"));
+}
+
 /// Pieces of every size, and other bytes behind the message.
 #[test]
 fn every_cut_of_the_corpus() {

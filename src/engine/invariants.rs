@@ -275,10 +275,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 continue;
             }
             let full = match record.kind {
+                // `disable frontend`: it rests until a command wakes it.
+                ListenerKind::Proxy(proxy) if self.proxy_stats[proxy.0 as usize].paused => {
+                    continue;
+                }
                 ListenerKind::Proxy(proxy) => {
                     let stats = &self.proxy_stats[proxy.0 as usize];
-                    stats.paused
-                        || self.clients.is_full()
+                    self.clients.is_full()
                         || self.listener_connections[index] >= record.maxconn
                         || stats.front.scur >= self.proxies[proxy.0 as usize].maxconn
                 }
