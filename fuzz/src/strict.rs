@@ -227,7 +227,7 @@ fn announced(message: &Message) -> Result<Framing, String> {
 fn request_framing(message: &Message) -> Result<Framing, String> {
     // RFC 9112 §3.2.
     let hosts = message.values("host").count();
-    if hosts > 1 {
+    if hosts > 1 || (hosts == 0 && message.minor == 1) {
         return Err(format!("{hosts} Host fields"));
     }
     announced(message)
