@@ -7,11 +7,10 @@
 use std::io::Write as _;
 
 use super::help;
-use super::{change, info, servers, stat};
+use super::{change, errors, info, servers, stat};
 use crate::base::addr::Endpoint;
-use crate::base::clock::write_log_date;
 use crate::base::version::VERSION_AS_HAPROXY;
-use crate::config::model::AccessLevel;
+use crate::config::model::{AccessLevel, Proxy};
 use crate::engine::service::{Caller, Outcome, Service, SeverityOutput, View};
 
 /// What a caller whose level is too low is told.
@@ -434,17 +433,31 @@ fn show_env(call: &mut Call<'_, '_>) -> Outcome {
     Outcome::Done
 }
 
-/// Bad messages are not kept, so that there are always none; the proxy is looked up all the same.
 fn show_errors(call: &mut Call<'_, '_>) -> Outcome {
-    let name = call.word(2);
-    let mut proxies = call.view.config.proxies.iter();
-    if !name.is_empty() && name != "-1" && !proxies.any(|proxy| proxy.name == name) {
-        return call.refuse("No such proxy.");
+    let mut words = call.words.get(2..).unwrap_or_default().iter().copied();
+    let mut name = words.next();
+    let mut kind = words.next();
+    if matches!(name, Some("request" | "response")) && kind.is_none() {
+        // HAProxy wants the proxy first; a direction alone can only mean all of them.
+        kind = name.take();
     }
-    let now = call.view.now;
-    call.out.extend_from_slice(b"Total events captured on [");
-    write_log_date(call.out, now.wall_ms, now.utc_offset_s);
-    call.out.extend_from_slice(b"] : 0\n");
+    let chosen = match name {
+        None | Some("-1") => None,
+        Some(name) => {
+            let number = name.parse::<u32>().ok();
+            let is_it = |proxy: &&Proxy| proxy.name == name || Some(proxy.number) == number;
+            match call.view.config.proxies.iter().find(is_it) {
+                Some(proxy) => Some(proxy.number),
+                None => return call.refuse("No such proxy."),
+            }
+        }
+    };
+    let answers = match kind {
+        Some("request") => Some(false),
+        Some("response") => Some(true),
+        _ => None,
+    };
+    errors::show(call.view, chosen, answers, call.out);
     Outcome::Done
 }
 

@@ -9,6 +9,7 @@
 pub mod change;
 pub mod column;
 pub mod command;
+pub mod errors;
 pub mod field;
 pub mod help;
 pub mod info;

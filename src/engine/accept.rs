@@ -47,6 +47,8 @@ pub struct Client {
     pub(crate) ready: Readiness,
     pub(crate) phase: Phase,
     pub(crate) on_run_list: bool,
+    /// What it was being sent broke off, and a close would look like its end: it is reset.
+    pub(crate) broken: bool,
 }
 
 impl Client {
@@ -251,6 +253,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
             phase: Phase::Request,
             on_run_list: false,
+            broken: false,
         });
         let Some(key) = key else {
             if let Some(socket) = waiting {
@@ -298,8 +301,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         );
         self.wheel.remove(client.timer);
         self.close_kept(client.kept);
-        self.drain(&mut client);
-        self.net.close(client.socket);
+        if client.broken {
+            self.net.abort(client.socket);
+        } else {
+            self.drain(&mut client);
+            self.net.close(client.socket);
+        }
         self.listener_connections[client.listener as usize] -= 1;
         self.proxy_stats[client.frontend.0 as usize].front.leave();
         self.process.connections -= 1;

@@ -9,6 +9,7 @@
 use super::Engine;
 use super::accept::Client;
 use super::context::facts;
+use super::errors::Place;
 use super::relay::{End, Pumped, Sent, Source, deliver, flush, pump, receive, understand};
 use super::service::Service;
 use super::session::{Flow, Phase, Session, flush_answer, open, source_of};
@@ -66,7 +67,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     Pumped::CutShort | Pumped::SenderFailed(_) => {
                         return self.server_lost_in_data(key);
                     }
-                    Pumped::Refused(_) => {
+                    Pumped::Refused(refusal) => {
+                        self.keep_bad_answer(key, refusal);
+                        self.break_answer(key);
                         self.count_server_abort(key);
                         return Flow::Close(Termination::PROXY_IN_DATA);
                     }
@@ -145,7 +148,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 session.exchange.close_server();
                 session.exchange.close_client();
             }
-            Pumped::Refused(_) => return Some(self.body_refused(key)),
+            Pumped::Refused(refusal) => return Some(self.body_refused(key, refusal)),
             Pumped::NoBuffer => return Some(Flow::Close(Termination::RESOURCE_IN_CONNECT)),
         }
         None
@@ -181,8 +184,17 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// The server broke off in the middle of its answer: the client must see that it is cut.
     fn server_lost_in_data(&mut self, key: Key<Client>) -> Flow {
+        self.break_answer(key);
         self.count_server_abort(key);
         Flow::Close(Termination::SERVER_IN_DATA)
+    }
+
+    /// An answer that only the close of the connection would end must not seem to end when it
+    /// broke off: its client is reset. Lengths and chunks tell by themselves.
+    fn break_answer(&mut self, key: Key<Client>) {
+        open!(self, key => client, session);
+        let measured = matches!(session.response.source, Source::Length(_));
+        client.broken = !measured && !session.response.rechunk;
     }
 
     fn count_server_abort(&mut self, key: Key<Client>) {
@@ -197,8 +209,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// The request's body cannot be understood.
-    fn body_refused(&mut self, key: Key<Client>) -> Flow {
+    fn body_refused(&mut self, key: Key<Client>, refusal: Refusal) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        let source = session.txn.source;
+        if let Some(buffer) = session.request.input.take() {
+            let place = Place::request(client.frontend, session.backend, session.server);
+            self.errors
+                .keep(place, source, self.now, refusal, buffer.readable());
+            self.pool.give_back(buffer);
+        }
         self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
         session.exchange.on_request_error();
         if session.exchange.response() != ResponseState::Idle || !session.response.is_flushed() {
@@ -206,6 +225,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.drop_upstream(key);
         self.answer_status(key, 400, Termination::PROXY_IN_HEADERS)
+    }
+
+    /// Keeps what of an answer's body could not be understood.
+    fn keep_bad_answer(&mut self, key: Key<Client>, refusal: Refusal) {
+        open!(self, key => client, session);
+        let (Some(backend), Some(buffer)) = (session.backend, &session.response.input) else {
+            return;
+        };
+        let place = Place::answer(client.frontend, backend, session.server);
+        let source = session.txn.source;
+        self.errors
+            .keep(place, source, self.now, refusal, buffer.readable());
+        if let Some(buffer) = session.response.input.take() {
+            self.pool.give_back(buffer);
+        }
     }
 
     /// Reads until the answer's head is whole; passes interim answers on.

@@ -16,6 +16,7 @@ pub mod checks;
 pub mod cli;
 pub mod context;
 pub mod deadline;
+pub mod errors;
 pub mod exchange;
 mod invariants;
 pub mod journal;
@@ -122,6 +123,7 @@ macro_rules! view {
             probes: &$engine.probes,
             server_stats: &$engine.server_stats,
             idle: &$engine.idle_counts,
+            errors: &$engine.errors,
             proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             listener_connections: &$engine.listener_connections,
@@ -186,6 +188,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) server_stats: Vec<Counters>,
     pub(crate) idle: Vec<upstream::IdleList>,
     pub(crate) idle_counts: Vec<u32>,
+    /// Messages that could not be read.
+    pub(crate) errors: errors::Errors,
     pub(crate) probes: Vec<Option<Probe>>,
     pub(crate) process: ProcessStats,
     pub(crate) journal: Journal,
@@ -253,6 +257,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 .map(|_| upstream::IdleList::default())
                 .collect(),
             idle_counts: vec![0; servers.len()],
+            errors: errors::Errors::new(config.proxies.len()),
             probes: checks::probes(config, &mut wheel, now.ms),
             servers,
             process: ProcessStats::default(),

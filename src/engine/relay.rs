@@ -631,7 +631,8 @@ pub fn pump<N: Net>(
         };
         scratch.clear();
         if let Err(why) = understand(pipe, pool, &mut buffer, scratch) {
-            pool.give_back(buffer);
+            // Whoever refuses it may want to see it.
+            pipe.input = Some(buffer);
             return why;
         }
         let sent = deliver(net, pool, &mut to, pipe, scratch, buffer);

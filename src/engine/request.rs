@@ -8,6 +8,7 @@
 use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
+use super::errors::Place;
 use super::relay::{End, Pumped, Source, Splice, receive, understand};
 use super::service::Service;
 use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
@@ -178,6 +179,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// A request that cannot be read: the built-in answer, below the HTTP layer.
     pub(crate) fn refuse(&mut self, key: Key<Client>, refusal: Refusal, buffer: Buffer) -> Flow {
+        if let Some(client) = self.clients.get(key) {
+            let place = Place::request(client.frontend, None, None);
+            let source = client.source;
+            self.errors
+                .keep(place, source, self.now, refusal, buffer.readable());
+        }
         self.pool.give_back(buffer);
         ::log::debug!(
             "request refused at byte {}: {}",

@@ -11,6 +11,7 @@ use crate::base::clock::Now;
 use crate::config::model::{AccessLevel, Config, ProxyId, ServerId};
 use crate::engine::ProxyRecord;
 use crate::engine::checks::{Probe, Wish};
+use crate::engine::errors::Errors;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 
 /// The state of one runtime connection that commands see and change.
@@ -51,6 +52,8 @@ pub struct View<'a> {
     pub probes: &'a [Option<Probe>],
     /// Counters, by server id.
     pub server_stats: &'a [Counters],
+    /// Messages that could not be read.
+    pub errors: &'a Errors,
     /// Idle connections, by server id.
     pub idle: &'a [u32],
     /// The run-time halves of the proxies, by proxy id.

@@ -413,7 +413,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return;
         };
         let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
-        if !unread || client.ready.has(gone) || client.phase == Phase::Linger || self.stopping {
+        let lingers = unread && !client.broken && client.phase != Phase::Linger;
+        if !lingers || client.ready.has(gone) || self.stopping {
             return self.remove_client(key);
         }
         // Requests wait unread: closing on them would be a reset that takes an earlier answer

@@ -10,6 +10,7 @@
 
 use super::accept::Client;
 use super::checks::place;
+use super::errors::Place;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
@@ -655,6 +656,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         refusal: Refusal,
         buffer: Buffer,
     ) -> Flow {
+        if let Some(client) = self.clients.get(key)
+            && let Some(session) = client.session.and_then(|id| self.sessions.get(id))
+            && let Some(backend) = session.backend
+        {
+            let place = Place::answer(client.frontend, backend, session.server);
+            let source = session.txn.source;
+            self.errors
+                .keep(place, source, self.now, refusal, buffer.readable());
+        }
         self.pool.give_back(buffer);
         ::log::debug!(
             "answer refused at byte {}: {}",

@@ -101,7 +101,11 @@ impl StartLine {
                     ones @ b'0'..=b'9',
                 ],
             ) if gap > 0 => [hundreds, tens, ones],
-            _ => return Err(kind.refuse(start + from, "bad status")),
+            _ => {
+                let rest = line.get(from..).unwrap_or_default();
+                let good = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                return Err(kind.refuse(start + from + good.min(3), "bad status"));
+            }
         };
         let status = digits
             .iter()
@@ -305,7 +309,7 @@ fn check_host(bytes: &[u8], head: &Head) -> Result<Option<Span>, Refusal> {
     if let Some(second) = fields.next() {
         return Err(Refusal::new(
             400,
-            second.name.start as usize,
+            second.value.start as usize,
             "a second Host",
         ));
     }

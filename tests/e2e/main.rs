@@ -22,6 +22,7 @@ mod checks;
 mod command_line;
 mod commands;
 mod edges;
+mod errors;
 mod failure;
 mod forwarding;
 mod logs;

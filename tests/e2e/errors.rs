@@ -1,0 +1,177 @@
+//! What was refused is kept (`show errors`), and what broke off looks broken.
+
+use std::io::{ErrorKind, Read};
+
+use crate::support::origin::{Origin, Wire};
+use crate::support::{Flavour, flavour};
+use crate::{COMMON, Rig};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// An origin that says `answer` to every request.
+fn says(answer: &'static str) -> Origin {
+    Origin::scripted(move |wire: &mut Wire| {
+        while wire.request().is_some() {
+            wire.send(answer);
+        }
+    })
+}
+
+/// One line a kept message: who, the number of its event, the offset of the error and the dump.
+fn kept(rig: &Rig, command: &str) -> Vec<String> {
+    let all = rig.proxy.command(command);
+    let mut found = Vec::new();
+    for one in all.split("\n \n[").skip(1) {
+        let lines: Vec<&str> = one.lines().collect();
+        let (_, who) = lines[0].split_once("] ").unwrap();
+        let number = lines[1].split("event #").nth(1).unwrap();
+        let (number, _) = number.split_once(',').unwrap();
+        let (_, position) = lines[3].split_once("position ").unwrap();
+        let reasons = match flavour() {
+            Flavour::Oneloop => 1,
+            Flavour::Oracle => 3,
+        };
+        let dump: Vec<&str> = lines[5 + reasons..]
+            .iter()
+            .map(|line| line.get(9..).unwrap_or_default())
+            .collect();
+        found.push(format!("{who}; {number}; {position}; {}", dump.concat()));
+    }
+    found
+}
+
+#[test]
+fn a_refused_request_is_kept_with_the_place_of_the_error() {
+    let rig = Rig::new(says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), "", "");
+    for (number, (request, position)) in [
+        ("G@T / HTTP/1.1\r\nHost: h\r\n\r\n", 1),
+        ("GET /x#y HTTP/1.1\r\nHost: h\r\n\r\n", 6),
+        ("GET / HTTP/1.1\r\nHost: h\r\nB@d: a\r\n\r\n", 26),
+        (
+            "GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5, 6\r\n\r\n",
+            41,
+        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 31),
+        ("GET / RTSP/1.0\r\nHost: h\r\n\r\n", 6),
+        ("\x16\x03\x01", 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(rig.client().ask(request).status(), 400);
+        let shown = request
+            .replace('\r', "\\r")
+            .replace('\n', "\\n")
+            .replace('\x16', "\\x16")
+            .replace('\x03', "\\x03")
+            .replace('\x01', "\\x01");
+        let expected = format!("frontend f (#2): invalid request; {number}; {position}; {shown}");
+        let position_is_ours = request.contains("RTSP") && flavour() == Flavour::Oracle;
+        if !position_is_ours {
+            assert_eq!(kept(&rig, "show errors"), [expected]);
+        }
+    }
+    let info = rig.proxy.command("show errors");
+    assert!(info.contains("] : 7\n"), "{info}");
+}
+
+#[test]
+fn a_refused_answer_is_kept_beside_a_refused_request() {
+    let rig = Rig::new(says("HTTP/1.1 2xx OK\r\nA: b\r\n\r\n"), "", "");
+    assert_eq!(rig.client().ask(GET).status(), 502);
+    assert_eq!(rig.client().ask("x y\r\n\r\n").status(), 400);
+    let answer = r"backend b (#3): invalid response; 0; 10; HTTP/1.1 2xx OK\r\nA: b\r\n\r\n";
+    let request = "frontend f (#2): invalid request";
+    assert_eq!(kept(&rig, "show errors -1 response"), [answer]);
+    assert_eq!(kept(&rig, "show errors b response"), [answer]);
+    assert_eq!(kept(&rig, "show errors 3 response"), [answer]);
+    let requests = kept(&rig, "show errors f request");
+    assert!(
+        requests.len() == 1 && requests[0].starts_with(request),
+        "{requests:?}"
+    );
+    assert_eq!(kept(&rig, "show errors").len(), 2);
+    let all = rig.proxy.command("show errors");
+    assert!(
+        all.contains("\n  frontend f (#2), server s (#1), event #0, src 127."),
+        "{all}"
+    );
+    assert!(
+        all.contains("\n  backend <NONE> (#-1), server <NONE> (#-1), event #1, src"),
+        "{all}"
+    );
+}
+
+#[test]
+fn bad_chunks_are_kept_from_both_sides() {
+    let rig = Rig::new(
+        says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"),
+        "",
+        "",
+    );
+    let mut client = rig.client();
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n");
+    assert_eq!(client.answer().status(), 400);
+    assert_eq!(rig.client().ask(GET).status(), 502);
+    let all = kept(&rig, "show errors");
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(
+        all[0].contains("xx\\r\\n") && all[1].contains("zz\\r\\n"),
+        "{all:?}"
+    );
+}
+
+/// How a stream ends after its bytes: in good order, or by a reset.
+fn end(client: &crate::Client) -> Result<Vec<u8>, ErrorKind> {
+    let mut all = Vec::new();
+    let mut stream = &client.stream;
+    stream.read_to_end(&mut all).map_err(|error| error.kind())?;
+    Ok(all)
+}
+
+/// An answer that only its end ends; then the end, or a reset: what a close with bytes unread is.
+fn until_close(resets: bool) -> Origin {
+    Origin::scripted(move |wire: &mut Wire| {
+        if !resets {
+            wire.head();
+        }
+        wire.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+    })
+}
+
+#[test]
+fn a_reset_does_not_look_like_the_end_of_an_answer() {
+    for version in ["1.0", "1.1"] {
+        let rig = Rig::new(until_close(false), "", "");
+        let mut client = rig.client();
+        client.send(format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n"));
+        let all = end(&client).unwrap();
+        assert!(all.ends_with(b"half of it"), "{version}");
+
+        if flavour() == Flavour::Oracle {
+            continue;
+        }
+        let rig = Rig::new(until_close(true), "", "");
+        let mut client = rig.client();
+        client.send(format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n"));
+        assert_eq!(end(&client), Err(ErrorKind::ConnectionReset), "{version}");
+    }
+}
+
+#[test]
+fn a_reset_passes_through_a_tunnel() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    let origin = Origin::scripted(|wire: &mut Wire| {
+        wire.send("hello");
+    });
+    let config = format!(
+        "{}listen t\n mode tcp\n bind @fe@\n server s @s@\n",
+        COMMON.replace("option httplog", "option tcplog")
+    );
+    let rig = Rig::of(origin, &config);
+    let mut client = rig.client();
+    client.send("unread");
+    assert_eq!(end(&client), Err(ErrorKind::ConnectionReset));
+}
