@@ -7,11 +7,12 @@ use oneloop::cli::{self, CliError, Options, Task};
 use oneloop::config::model::Config;
 use oneloop::config::{LoadOptions, Loaded, Source, load};
 use oneloop::config::{blocks, host::Host as _, keywords, lexer::Variables};
+use oneloop::engine::ceiling::Ceiling;
 use oneloop::engine::service::Limits;
 use oneloop::engine::{Engine, Exit, Subject, journal};
 use oneloop::net::os::Os;
 use oneloop::process::host::System;
-use oneloop::process::{daemon, message, signal};
+use oneloop::process::{daemon, limits, message, signal};
 
 /// A configuration that is valid but would not listen anywhere.
 const EXIT_NO_LISTENER: u8 = 2;
@@ -137,6 +138,9 @@ fn with_configuration(options: &Options) -> ExitCode {
     if options.task == Task::Check {
         if !quiet {
             say_verdict(diagnostics.warnings() > 0, listens);
+            if options.quiet == Some(false) {
+                say_ceiling(&config, options.memory_mb.unwrap_or_default());
+            }
         }
         return if listens {
             ExitCode::SUCCESS
@@ -162,6 +166,21 @@ fn say_verdict(warned: bool, listens: bool) {
     } else {
         println!("Configuration file has no error but will not start (no listener) => exit(2).");
     }
+}
+
+/// `-c -V`: what the process can come to need.
+fn say_ceiling(config: &Config, memory_mb: u32) {
+    let connections = limits::connections(config, memory_mb);
+    let ceiling = Ceiling::of(config, connections);
+    let megabytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    println!(
+        "Memory at most: {} MB for {connections} connections (buffers {} MB, records {} MB, the \
+         rest {} MB)",
+        megabytes(ceiling.total()),
+        megabytes(ceiling.buffers),
+        megabytes(ceiling.records),
+        megabytes(ceiling.rest),
+    );
 }
 
 /// The files of `-f` in order; a directory stands for its `*.cfg` files in the order of their

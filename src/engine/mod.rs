@@ -12,6 +12,7 @@
 
 pub mod accept;
 pub mod answer;
+pub mod ceiling;
 pub mod checks;
 pub mod cli;
 pub mod context;
@@ -34,7 +35,7 @@ use crate::base::arena::{Arena, Handle, Key};
 use crate::base::buffer::Pool;
 use crate::base::clock::Now;
 use crate::base::wheel::{TimerId, Wheel};
-use crate::config::model::{Config, ProxyId, ServerId};
+use crate::config::model::{Config, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
 use crate::engine::checks::Probe;
 use crate::engine::cli::Cli;
@@ -211,6 +212,11 @@ pub struct Engine<'c, N: Net, S: Service> {
     exit: Option<Exit>,
 }
 
+/// The size of a buffer: what is received at most, room for what rules add, and a reserve.
+fn buffer_size(global: &Global) -> usize {
+    (global.buffer_size + global.max_rewrite.max(1024)) as usize + 64
+}
+
 impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// An engine for a configuration whose listeners and log targets `net` already holds. `now` is
     /// the time of the start.
@@ -220,8 +226,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let hard_stop_timer = wheel.add(Subject::HardStop.handle());
         let accept_timer = wheel.add(Subject::AcceptAgain.handle());
         let maxconn = limits.maxconn as usize;
-        let buffer =
-            (config.global.buffer_size + config.global.max_rewrite.max(1024)) as usize + 64;
+        let buffer = buffer_size(&config.global);
+        let buffers_max = maxconn
+            .saturating_mul(ceiling::BUFFERS_PER_CONNECTION)
+            .saturating_add(ceiling::BUFFERS_BESIDE);
         let servers: Vec<Server> = config
             .servers
             .iter()
@@ -263,7 +271,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             process: ProcessStats::default(),
             journal: Journal::new(config, &limits),
             bench: Bench::new(config),
-            pool: Pool::new(buffer, maxconn.saturating_mul(5).saturating_add(16)),
+            pool: Pool::new(buffer, buffers_max),
             wheel,
             run_list: Vec::new(),
             running: Vec::new(),

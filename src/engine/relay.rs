@@ -52,7 +52,7 @@ impl Splice {
 }
 
 /// Heads up to this length wait in a session's own storage, which it keeps.
-const HEAD_MAX: usize = 2048;
+pub(super) const HEAD_MAX: usize = 2048;
 
 /// How the body ends as it comes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

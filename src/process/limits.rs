@@ -107,6 +107,14 @@ impl Needs {
     }
 }
 
+/// The connections that a configuration would have here (`maxconn`, or what the limit of
+/// descriptors allows), without changing anything.
+#[must_use]
+pub fn connections(config: &Config, memory_mb: u32) -> u32 {
+    let descriptors_max = limit(libc::RLIMIT_NOFILE).rlim_max;
+    Needs::new(config, memory_mb).reckon(descriptors_max).0
+}
+
 /// Reckons what is needed, and raises the limits to it.
 pub(super) fn take_limits(
     config: &Config,

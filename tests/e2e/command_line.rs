@@ -140,11 +140,20 @@ fn quiet_check_prints_nothing_on_success() {
 }
 
 #[test]
-fn verbose_check_prints_no_more_than_check() {
+fn verbose_check_prints_the_memory_ceiling_too() {
     let setup = Setup::new(GOOD);
     let (path, _) = setup.write();
     let outcome = setup.run(&["-c", "-V", "-f", path.to_str().unwrap()]);
-    assert_eq!(outcome.stdout, "Configuration file is valid\n");
+    let mut lines = outcome.stdout.lines();
+    assert_eq!(lines.next(), Some("Configuration file is valid"));
+    match flavour() {
+        Flavour::Oneloop => {
+            let ceiling = lines.next().unwrap();
+            assert!(ceiling.starts_with("Memory at most: "), "{ceiling}");
+        }
+        Flavour::Oracle => {}
+    }
+    assert_eq!(lines.next(), None);
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod errors;
 mod failure;
 mod forwarding;
 mod logs;
+mod memory;
 mod messages;
 mod refusals;
 mod rules;

@@ -1,0 +1,105 @@
+//! Memory is bounded by the configuration, and `-c -V` says by how much.
+
+use std::fs::read_to_string;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{Flavour, flavour, free_endpoint, own_address, until};
+
+/// Resident memory, kB.
+fn resident(proxy: &Proxy) -> u64 {
+    let status = read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    number.trim().parse().unwrap()
+}
+
+/// The ceiling that `-c -V` prints, MB.
+fn ceiling(setup: &Setup) -> u64 {
+    let (path, _) = setup.write();
+    let outcome = setup.run(&["-c", "-V", "-f", path.to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let line = outcome.stdout.lines().last().unwrap();
+    let rest = line.strip_prefix("Memory at most: ").unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Writes to all streams until nobody takes any more.
+fn stuff(streams: &mut [TcpStream]) {
+    let block = [b'x'; 65_536];
+    let mut calm = 0;
+    until("everything is full", || {
+        let mut moved = false;
+        for stream in &mut *streams {
+            stream.set_nonblocking(true).unwrap();
+            loop {
+                match stream.write(&block) {
+                    Ok(_) => moved = true,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        calm = if moved { 0 } else { calm + 1 };
+        (calm > 20).then_some(())
+    });
+}
+
+#[test]
+fn all_connections_full_both_ways_stay_below_the_ceiling() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    const CONNECTIONS: usize = 150;
+    let listener = TcpListener::bind((own_address(), 0)).unwrap();
+    let config = format!(
+        "global\n maxconn {CONNECTIONS}\n nosplice\n\
+         defaults\n mode tcp\n timeout connect 30s\n timeout client 1m\n timeout server 1m\n\
+         listen t\n bind @fe@\n server s @s@\n"
+    );
+    let setup = || Setup::new(&config).with("s", listener.local_addr().unwrap());
+    let most = ceiling(&setup());
+    let proxy = setup().start();
+    let before = resident(&proxy);
+    // Clients and servers that send and do not read.
+    let addr = proxy.addr("fe");
+    let mut streams = Vec::new();
+    for _ in 0..CONNECTIONS {
+        streams.push(TcpStream::connect(addr).unwrap());
+        streams.push(listener.accept().unwrap().0);
+    }
+    stuff(&mut streams);
+    let after = resident(&proxy);
+    let most_kb = most * 1024;
+    assert!(after < most_kb, "{after} kB with a ceiling of {most_kb} kB");
+    let grown = after - before;
+    assert!(
+        grown * 6 > most_kb,
+        "a ceiling of {most_kb} kB, and only {grown} kB can be reached"
+    );
+    drop(streams);
+}
+
+#[test]
+fn connections_that_may_come_cost_nothing_before_they_do() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    // What 524,288 descriptors allow, which is what systemd gives.
+    let config = format!(
+        "global\n maxconn 262000\n no strict-limits\n\
+         defaults\n mode http\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n\
+         listen l\n bind @fe@\n server s {}\n",
+        free_endpoint()
+    );
+    let proxy = Setup::new(&config).start();
+    let mut stream = TcpStream::connect(proxy.addr("fe")).unwrap();
+    stream.write_all(b"x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    // The debug build is larger than the release build, whose 4 MB the soak run holds.
+    let resident = resident(&proxy);
+    assert!(resident < 16_384, "{resident} kB for one connection");
+}
