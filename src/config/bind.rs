@@ -12,6 +12,7 @@ use super::lines::{AddressProblem, endpoint, reason};
 use super::model::{AccessLevel, Listener, ProxyId, StatsSocket};
 use super::sections::Parser;
 use super::units::{self, Allow, Port, Spec};
+use crate::base::addr::Endpoint;
 
 /// Whose options are read, which decides how messages begin.
 enum Owner {
@@ -252,6 +253,18 @@ impl Parser<'_> {
                     self.refuse(line, 2, message);
                     return;
                 };
+                if let Endpoint::Unix(path) = &endpoint
+                    && let Some(directory) = self.host.open_directory(path)
+                {
+                    let message = format!(
+                        "'stats socket' : everybody may write to '{directory}', and so take the \
+                         place of the socket '{}'.",
+                        line.word(2)
+                    );
+                    let warning = self.found.warning(line.at(2), message);
+                    warning
+                        .note("put it into a directory of its own, as Debian does in /run/haproxy");
+                }
                 let place = self.place_of(line);
                 self.global.stats_sockets.push(StatsSocket {
                     endpoint,

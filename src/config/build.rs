@@ -365,6 +365,7 @@ fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -
             .map(|(name, value)| (text(name), text(value)))
             .collect(),
         zero_warning: said.zero_warning || options.zero_warning,
+        dumpable: said.dumpable,
         quiet: said.quiet || options.quiet,
         strict_limits: !said.limits_are_loose,
     }

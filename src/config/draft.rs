@@ -304,6 +304,7 @@ pub(super) struct GlobalDraft {
     pub(super) node: Option<String>,
     pub(super) description: Option<String>,
     pub(super) zero_warning: bool,
+    pub(super) dumpable: bool,
     pub(super) quiet: bool,
     pub(super) limits_are_loose: bool,
     pub(super) ca_base: bool,

@@ -125,6 +125,11 @@ impl Parser<'_> {
             "daemon" => self.global.daemon |= self.only(line, 0),
             "quiet" => self.global.quiet |= self.only(line, 0),
             "zero-warning" => self.global.zero_warning |= self.only(line, 0),
+            "set-dumpable" => {
+                if self.only(line, 0) {
+                    self.global.dumpable = admitted.prefix != Prefix::No;
+                }
+            }
             "strict-limits" => {
                 if self.only(line, 0) {
                     self.global.limits_are_loose = admitted.prefix == Prefix::No;

@@ -30,6 +30,14 @@ pub trait Host {
     /// Whether a directory stands at this path: `-f` may name one.
     fn is_directory(&self, path: &str) -> bool;
 
+    /// A directory above this path that lets anybody take the place of what stands at the path: the
+    /// one it is in when all may write there, or one further up when all may write there and its
+    /// files belong to nobody (no sticky bit).
+    fn open_directory(&self, path: &[u8]) -> Option<String> {
+        let _ = path;
+        None
+    }
+
     /// The id of a user by name; `None` when there is no such user.
     fn user_id(&self, name: &str) -> Option<u32>;
 

@@ -111,6 +111,8 @@ pub struct Global {
     pub environment: Vec<(String, String)>,
     /// `zero-warning` (or `-dW`).
     pub zero_warning: bool,
+    /// `set-dumpable`: a crash leaves a core.
+    pub dumpable: bool,
     /// `quiet` (or `-q`).
     pub quiet: bool,
     /// `no strict-limits` clears it.

@@ -459,6 +459,7 @@ mod tests {
             description: None,
             environment: Vec::new(),
             zero_warning: false,
+            dumpable: false,
             quiet: false,
             strict_limits: true,
         };

@@ -10,10 +10,11 @@
 // The user database, the group database and the host name have no safe door in `std`.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::ptr;
 
 use crate::config::host::Host;
@@ -47,6 +48,18 @@ impl Host for System {
 
     fn is_directory(&self, path: &str) -> bool {
         std::fs::metadata(path).is_ok_and(|of| of.is_dir())
+    }
+
+    fn open_directory(&self, path: &[u8]) -> Option<String> {
+        const ALL_MAY_WRITE: u32 = 0o002;
+        const STICKY: u32 = 0o1000;
+        let path = std::path::absolute(OsStr::from_bytes(path)).ok()?;
+        let mut above = path.ancestors().skip(1).enumerate();
+        let open = above.find(|(distance, directory)| {
+            let mode = std::fs::metadata(directory).map_or(0, |of| of.mode());
+            mode & ALL_MAY_WRITE != 0 && (*distance == 0 || mode & STICKY == 0)
+        });
+        open.map(|(_, directory)| directory.to_string_lossy().into_owned())
     }
 
     fn user_id(&self, name: &str) -> Option<u32> {

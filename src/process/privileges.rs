@@ -53,7 +53,44 @@ pub(super) fn drop_privileges(global: &Global, notes: &mut Vec<Note>) -> Result<
     // SAFETY: numbers only.
     unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     set_limit(libc::RLIMIT_NPROC, 0, 0);
+    if global.dumpable {
+        set_limit(libc::RLIMIT_CORE, libc::RLIM_INFINITY, libc::RLIM_INFINITY);
+        set_limit(libc::RLIMIT_FSIZE, libc::RLIM_INFINITY, libc::RLIM_INFINITY);
+        // SAFETY: numbers only.
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    } else {
+        // A core would have clients' bytes in it.
+        set_limit(libc::RLIMIT_CORE, 0, 0);
+    }
+    drop_capabilities();
     Ok(())
+}
+
+/// Gives every capability up, also those that root would have: all addresses are bound, and what
+/// comes after needs none. Another user has none by now, and then there is nothing to do.
+fn drop_capabilities() {
+    /// The third version of the call: two halves of 32 bits.
+    const VERSION_3: u32 = 0x2008_0522;
+    /// More than any kernel has; those it lacks are refused.
+    const CAPABILITIES_MAX: libc::c_ulong = 63;
+    for capability in 0..=CAPABILITIES_MAX {
+        // SAFETY: numbers only.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
+    }
+    // SAFETY: numbers only.
+    unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        )
+    };
+    let header: [u32; 2] = [VERSION_3, 0];
+    let none = [0_u32; 6];
+    // SAFETY: the kernel reads a header of two words and two sets of three, which are there.
+    unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
 }
 
 /// HAProxy's line, and ours that names the line which asked.

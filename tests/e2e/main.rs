@@ -31,6 +31,7 @@ mod messages;
 mod refusals;
 mod rules;
 mod runtime;
+mod security;
 mod signals;
 mod splice;
 mod tcp;

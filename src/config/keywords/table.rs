@@ -107,7 +107,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         ANY,
     ),
     yes("maxconn", "XXXIX", 1),
-    toggle("strict-limits", "X----", 0),
+    toggle("strict-limits set-dumpable", "X----", 0),
     yes("spread-checks ulimit-n", "X----", 1),
     yes("stats", "XXXXX", ANY),
     // global: TLS defaults, checked for form because the article's file has them.
@@ -181,11 +181,7 @@ pub(super) const KEYWORDS: &[Group] = &[
          no-memory-trimming tune.fail-alloc tune.buffers.limit tune.buffers.reserve \
          profiling.tasks",
     ),
-    not_toggle(
-        "X----",
-        "",
-        "busy-polling insecure-fork-wanted set-dumpable",
-    ),
+    not_toggle("X----", "", "busy-polling insecure-fork-wanted"),
     not(
         "X----",
         "",

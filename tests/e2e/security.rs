@@ -1,0 +1,109 @@
+//! What the process keeps after its start, and what guards its runtime socket.
+
+use std::fs::read_to_string;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{Flavour, flavour, free_endpoint};
+
+fn start(global: &str) -> Proxy {
+    let config = format!(
+        "global\n{global}\n\
+         defaults\n mode http\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n\
+         listen l\n bind @fe@\n server s {}\n",
+        free_endpoint()
+    );
+    Setup::new(&config).start()
+}
+
+/// A line of `/proc/PID/status`.
+fn status(proxy: &Proxy, name: &str) -> String {
+    let status = read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim_start_matches(':').trim().to_owned()
+}
+
+/// The soft and hard limit of the size of a core.
+fn core(proxy: &Proxy) -> Vec<String> {
+    let limits = read_to_string(format!("/proc/{}/limits", proxy.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let words = line.unwrap().split_whitespace().skip(4).take(2);
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn nothing_is_kept_that_is_not_needed() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    let proxy = start("");
+    assert_eq!(status(&proxy, "NoNewPrivs"), "1");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status(&proxy, set), "0000000000000000", "{set}");
+    }
+    if crate::support::is_root() {
+        // Only root may empty the bounding set, and only root's can be of use to anybody.
+        assert_eq!(status(&proxy, "CapBnd"), "0000000000000000");
+    }
+    assert_eq!(core(&proxy), ["0", "0"]);
+}
+
+#[test]
+fn a_socket_where_everybody_may_write_is_warned_of() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("own");
+    std::fs::create_dir(&below).unwrap();
+    let allow = |mode: u32| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path(), mode).unwrap();
+    };
+    for (mode, path, warns) in [
+        (0o755, folder.path(), false),
+        (0o1777, folder.path(), true),
+        (0o1777, &*below, false),
+        (0o777, &*below, true),
+        (0o770, folder.path(), false),
+    ] {
+        allow(mode);
+        let socket = path.join("admin.sock");
+        let config = format!(
+            "global\n stats socket {}\n\
+             defaults\n mode http\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n\
+             listen l\n bind @fe@\n server s {}\n",
+            socket.display(),
+            free_endpoint()
+        );
+        let outcome = Setup::new(&config).check();
+        assert_eq!(outcome.code, Some(0));
+        let said = format!("everybody may write to '{}'", folder.path().display());
+        assert_eq!(
+            outcome.stderr.contains(&said),
+            warns,
+            "{mode:o}: {}",
+            outcome.stderr
+        );
+        assert_eq!(
+            outcome
+                .stderr
+                .contains("proxy.cfg:2] : 'stats socket' : every"),
+            warns
+        );
+    }
+    allow(0o755);
+}
+
+#[test]
+fn set_dumpable_keeps_cores() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    let proxy = start(" set-dumpable");
+    assert_ne!(core(&proxy)[1], "0");
+    let proxy = start(" set-dumpable\n no set-dumpable");
+    assert_eq!(core(&proxy), ["0", "0"]);
+}
