@@ -30,7 +30,7 @@ use scenario::Scenario;
 use state::{Event, Far, Mutation};
 
 /// A run of any seed is over long before.
-const TURNS_MAX: u32 = 200_000;
+const TURNS_MAX: u32 = 2_000_000;
 const SEEDS_DEFAULT: u64 = 300;
 const SEED_THREAD: &str = "seed";
 

@@ -410,7 +410,7 @@ fn configuration(
         "defaults\n  mode http\n  option httplog\n  option forwardfor\n"
     };
     text += "  log global\n  timeout connect 500\n  timeout client 3s\n  timeout server 3s\n";
-    text += "  timeout queue 60s\n  timeout http-request 2s\n  timeout http-keep-alive 2s\n";
+    text += "  timeout queue 1h\n  timeout http-request 2s\n  timeout http-keep-alive 2s\n";
     if http_close && !tcp {
         text += "  option httpclose\n";
     } else if !tcp {
