@@ -5,6 +5,8 @@
 //! request body that has not come whole is not waited for: the connection ends after the answer
 //! instead.
 
+use std::sync::Arc;
+
 use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
@@ -68,7 +70,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The built-in answer below the HTTP layer, for requests that could not be read. The log
     /// counts no byte for it (haproxy-facts 4).
     pub(crate) fn answer_raw(&mut self, key: Key<Client>, status: u16, why: Termination) -> Flow {
-        let reply = Reply::raw(status);
+        let builtins = Arc::clone(&self.builtins);
+        let reply = builtins.raw(status);
         self.send_ready(
             key,
             why,
@@ -99,7 +102,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .or_else(|| config.proxy(client.frontend).error_file(status));
         match file {
             Some(reply) => self.send_reply(key, status, reply, why),
-            None => self.send_reply(key, status, &Reply::builtin(status), why),
+            None => {
+                let builtins = Arc::clone(&self.builtins);
+                self.send_reply(key, status, builtins.answer(status), why)
+            }
         }
     }
 

@@ -28,6 +28,8 @@ pub mod session;
 pub mod stats;
 pub mod upstream;
 
+use std::sync::Arc;
+
 use crate::balance::pick::Group;
 use crate::balance::queue::{Queue, Waiters};
 use crate::balance::server::Server;
@@ -45,6 +47,7 @@ use crate::engine::service::{Command, Limits, Service, View};
 use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 use crate::engine::upstream::Upstream;
+use crate::http::reply::Builtins;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::{ListenerState, Net, Readiness, Signal};
 
@@ -191,6 +194,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) idle_counts: Vec<u32>,
     /// Messages that could not be read.
     pub(crate) errors: errors::Errors,
+    /// The constant answers; shared, so that one may be sent while the engine changes.
+    pub(crate) builtins: Arc<Builtins>,
     pub(crate) probes: Vec<Option<Probe>>,
     pub(crate) process: ProcessStats,
     pub(crate) journal: Journal,
@@ -266,6 +271,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 .collect(),
             idle_counts: vec![0; servers.len()],
             errors: errors::Errors::new(config.proxies.len()),
+            builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
             servers,
             process: ProcessStats::default(),

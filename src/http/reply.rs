@@ -117,7 +117,7 @@ impl Reply {
     pub fn raw(status: u16) -> Self {
         let (status, reason, text) = builtin_text(status);
         let body = builtin_body(status, reason, text);
-        let close = if matches!(status, 400 | 408) {
+        let close = if matches!(status, 400 | 408 | 414) {
             "Connection: close\r\n"
         } else {
             ""
@@ -228,7 +228,11 @@ impl Builtins {
     pub fn new() -> Self {
         Self {
             answers: BUILTIN_STATUSES.map(Reply::builtin).into(),
-            raw: BUILTIN_STATUSES.map(Reply::raw).into(),
+            raw: BUILTIN_STATUSES
+                .into_iter()
+                .chain([URI_TOO_LONG.0])
+                .map(Reply::raw)
+                .collect(),
         }
     }
 
@@ -566,7 +570,8 @@ fn reason_of_class(status: u16) -> &'static str {
 
 /// Status, reason and sentence of a built-in answer; of the 500 if there is none.
 fn builtin_text(status: u16) -> (u16, &'static str, &'static str) {
-    let found = BUILTIN.iter().find(|(code, _, _)| *code == status);
+    let mut known = BUILTIN.iter().chain([&URI_TOO_LONG]);
+    let found = known.find(|(code, _, _)| *code == status);
     *found.unwrap_or(&(
         500,
         "Internal Server Error",
@@ -588,6 +593,13 @@ pub const BUILTIN_STATUSES: [u16; 19] = {
     }
     statuses
 };
+
+/// HAProxy has no such answer, and so no `errorfile` for it.
+const URI_TOO_LONG: (u16, &str, &str) = (
+    414,
+    "URI Too Long",
+    "The target of the request is too long.",
+);
 
 const BUILTIN: [(u16, &str, &str); 19] = [
     (200, "OK", "Service ready."),

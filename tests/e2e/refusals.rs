@@ -204,6 +204,21 @@ fn answers_that_are_not_http_or_have_two_lengths_are_502() {
 }
 
 #[test]
+fn a_target_that_does_not_fit_is_414() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    let rig = Rig::new(Origin::nginx("x"), "", "");
+    let mut client = rig.client();
+    let answer = client.ask(&format!(
+        "GET /{} HTTP/1.1\r\nHost: h\r\n\r\n",
+        "a".repeat(17_000)
+    ));
+    assert_eq!(answer.status(), 414);
+    assert_eq!(answer.headers("connection"), ["close"]);
+}
+
+#[test]
 fn an_answer_with_too_large_a_head_is_502() {
     let origin = Origin::scripted(|wire| {
         wire.request();
