@@ -14,7 +14,8 @@ mod scenario;
 mod state;
 mod wire;
 
-use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
 
 use judge::Excuses;
 use model::Model;
@@ -210,13 +211,25 @@ fn the_sweep_is_green() {
     }
     let seeds = number("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
     let first = number("SIM_FIRST").unwrap_or(0);
-    let mut failed = Vec::new();
-    for seed in first..first + seeds {
-        if let Err(what) = guarded(seed, Mutation::None) {
-            println!("seed {seed}: {what}\n  SIM_SEED={seed} cargo test --test sim -- --nocapture");
-            failed.push(seed);
+    let next = AtomicU64::new(first);
+    let failed = Mutex::new(Vec::new());
+    let worker = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds {
+                return;
+            }
+            if let Err(what) = guarded(seed, Mutation::None) {
+                let again = format!("SIM_SEED={seed} cargo test --test sim -- --nocapture");
+                println!("seed {seed}: {what}\n  {again}");
+                failed.lock().unwrap().push(seed);
+            }
         }
-    }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_unstable();
     assert!(
         failed.is_empty(),
         "{} of {seeds} seeds failed: {failed:?}",

@@ -20,8 +20,8 @@ use oneloop::net::{
 
 use crate::model::Model;
 use crate::state::{
-    Core, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENOSPC, EPIPE, Event, Far, Mutation,
-    Owner, Sock, WALL_MS,
+    Core, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENETUNREACH, ENFILE,
+    ENOSPC, EPIPE, ETIMEDOUT, Event, Far, Mutation, Owner, Sock, WALL_MS,
 };
 
 /// The whole fake: the system, and the clients and servers behind it.
@@ -56,7 +56,12 @@ impl Fake {
     pub(crate) fn now(&self) -> Now {
         Now {
             ms: self.core.now,
-            wall_ms: WALL_MS + self.core.now,
+            // The wall clock jumps an hour forth and a day back; nothing may depend on it.
+            wall_ms: match self.core.waits / 16 % 3 {
+                0 => WALL_MS + self.core.now,
+                1 => WALL_MS + self.core.now + 3_600_000,
+                _ => WALL_MS + self.core.now - 86_400_000,
+            },
             utc_offset_s: 0,
         }
     }
@@ -403,8 +408,9 @@ impl Net for Fake {
             return Err(Stop::Blocked);
         };
         if core.rng.permille(faults.emfile) {
-            core.say(|| format!("door {listener}: EMFILE"));
-            return Err(Stop::Failed(EMFILE));
+            let errno = [EMFILE, ENFILE][core.waits as usize % 2];
+            core.say(|| format!("door {listener}: {errno}"));
+            return Err(Stop::Failed(errno));
         }
         core.doors[listener as usize].waiting.pop_front();
         core.progress += 1;
@@ -429,8 +435,10 @@ impl Net for Fake {
         let faults = core.faults;
         core.progress += 1;
         if core.rng.permille(faults.refuse_at_once) {
-            core.say(|| format!("connect to server {server}: refused at once"));
-            return Err(Stop::Failed(ECONNREFUSED));
+            let kinds = [ECONNREFUSED, EADDRNOTAVAIL, ENETUNREACH, EMFILE];
+            let errno = kinds[core.progress as usize % kinds.len()];
+            core.say(|| format!("connect to server {server}: {errno} at once"));
+            return Err(Stop::Failed(errno));
         }
         let far = match how.check {
             true => Far::Probe(server),
@@ -440,7 +448,8 @@ impl Net for Fake {
         core.say(|| format!("#{sock} connects to server {server}, {far:?}"));
         let delay = core.rng.pick(&[0, 0, 1, 5]);
         if !core.server_up[server] || core.rng.permille(faults.refuse_late) {
-            core.at(delay, Event::Connected(sock, ECONNREFUSED));
+            let kinds = [ECONNREFUSED, ETIMEDOUT, ENETUNREACH];
+            core.at(delay, Event::Connected(sock, kinds[sock % kinds.len()]));
         } else if !core.rng.permille(faults.connect_silent) {
             core.at(delay, Event::Connected(sock, 0));
         }

@@ -15,7 +15,11 @@ pub(crate) const WALL_MS: u64 = 1_700_000_000_000;
 pub(crate) const ECONNRESET: i32 = 104;
 pub(crate) const EPIPE: i32 = 32;
 pub(crate) const ECONNREFUSED: i32 = 111;
+pub(crate) const ENFILE: i32 = 23;
 pub(crate) const EMFILE: i32 = 24;
+pub(crate) const EADDRNOTAVAIL: i32 = 99;
+pub(crate) const ENETUNREACH: i32 = 101;
+pub(crate) const ETIMEDOUT: i32 = 110;
 pub(crate) const ECONNABORTED: i32 = 103;
 pub(crate) const ENOSPC: i32 = 28;
 
