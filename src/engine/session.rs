@@ -405,7 +405,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             if session.txn.termination.is_normal() {
                 session.txn.termination = why;
             }
-            unread |= session.request.input.is_some();
+            // What is still to come of a body may be here before the close is.
+            let request = session.exchange.request();
+            let midway = matches!(request, RequestState::Body | RequestState::Error);
+            unread |= session.request.input.is_some() || midway;
             self.end_session(key, false);
             self.release_session(key);
         }

@@ -398,6 +398,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         } else if session.txn.http && self.take_idle(key) {
             if let Some(client) = self.clients.get_mut(key) {
                 client.phase = Phase::Exchange;
+                // The wait in the queue is over: the server's time begins.
+                client.active_ms = self.now.ms;
             }
             return Flow::Again;
         }
