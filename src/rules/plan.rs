@@ -2,7 +2,7 @@
 //!
 //! Real configurations have hundreds of rules of one kind: `use_backend ... if { path_beg ... }`,
 //! by host, by suffix. A condition that cannot hold unless some literal is found in some sample is
-//! *keyed* by these literals. All rules keyed by the same sample share tries ([`Trie`]), and one
+//! *keyed* by these literals. All rules keyed by the same sample share tries (`trie`), and one
 //! walk over the sample tells the first rule that can hold. That rule's whole condition is then
 //! asked as ever, so that a plan only leaves out what would have said no: order, edits and
 //! everything else stay what they are without it.
