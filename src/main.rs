@@ -19,7 +19,10 @@ const EXIT_NO_LISTENER: u8 = 2;
 
 fn main() -> ExitCode {
     message::install();
-    let options = match cli::parse(std::env::args().skip(1)) {
+    // Bytes that are no text become marks: no file has such a name, and none is opened by mistake.
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let options = match cli::parse(arguments) {
         Ok(options) => options,
         Err(error) => return refuse_command_line(&error),
     };

@@ -297,8 +297,8 @@ fn open_pid_file(path: &str) -> Result<File, String> {
     drop(fs::remove_file(path));
     let file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        // Not what somebody put there in between, such as a link.
+        .create_new(true)
         .mode(0o644)
         .open(path);
     file.map_err(|_| format!("[haproxy.main()] Cannot create pidfile {path}"))

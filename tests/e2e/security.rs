@@ -1,10 +1,13 @@
 //! What the process keeps after its start, and what guards its runtime socket.
 
+use std::ffi::OsStr;
 use std::fs::read_to_string;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{Flavour, flavour, free_endpoint};
+use crate::support::{Flavour, binary, flavour, free_endpoint};
 
 fn start(global: &str) -> Proxy {
     let config = format!(
@@ -95,6 +98,20 @@ fn a_socket_where_everybody_may_write_is_warned_of() {
         );
     }
     allow(0o755);
+}
+
+#[test]
+fn arguments_that_are_no_text_are_told_and_not_died_of() {
+    for arguments in [&[&b"-c"[..], b"-f", b"\xff.cfg"][..], &[b"-\xff"]] {
+        let mut command = Command::new(binary());
+        for argument in arguments {
+            command.arg(OsStr::from_bytes(argument));
+        }
+        let outcome = command.output().unwrap();
+        assert_eq!(outcome.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{said}");
+    }
 }
 
 #[test]
