@@ -748,9 +748,13 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
     }
 }
 
-/// Whether a field belongs to the sender's connection only.
+/// Whether a field belongs to the sender's connection only. What rules and options have added is
+/// ours: a sender that names it must not be able to take it out.
 #[cold]
 fn is_dropped(message: &Message, how: &Outgoing, name: &[u8]) -> bool {
+    if !message.bytes.as_ptr_range().contains(&name.as_ptr()) {
+        return false;
+    }
     let mut lists = message.fields().filter(|field| field.2 == Name::Connection);
     let named = how.drop_named
         && lists.any(|(_, value, _)| elements(value).any(|token| token.eq_ignore_ascii_case(name)));

@@ -392,6 +392,22 @@ fn many_clients_at_once_each_get_their_own_answer() {
 }
 
 #[test]
+fn a_client_cannot_take_out_what_the_proxy_adds() {
+    let rules = " option forwardfor\n http-request set-header X-User no";
+    let rig = Rig::new(answering(OK), rules, "");
+    let answer = rig.client().ask(
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Forwarded-For, X-User\r\n\
+         X-User: yes\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+    );
+    assert_eq!(answer.status(), 200);
+    let request = rig.origin.requests.take("the request", |_| true);
+    assert_eq!(request.headers("x-user"), ["no"]);
+    let forwarded = request.headers("x-forwarded-for");
+    assert_eq!(forwarded.len(), 1, "{forwarded:?}");
+    assert!(forwarded[0].starts_with("127."), "{forwarded:?}");
+}
+
+#[test]
 fn max_forwards_counts_down_and_ends_here() {
     let rig = Rig::new(answering(OK), "", "");
     for (request, status, seen) in [
