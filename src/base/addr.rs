@@ -143,6 +143,11 @@ impl fmt::Display for Endpoint {
 }
 
 /// Appends `n` in decimal, without `format!`'s machinery: log lines are mostly numbers.
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a u64 has at most 20 digits"
+)]
 pub fn write_decimal(out: &mut Vec<u8>, mut n: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();

@@ -203,7 +203,7 @@ impl<T> Arena<T> {
             return None;
         }
         let record = self.slots.try_remove(key.index as usize)?;
-        *generation = (*generation + 1) & GENERATION_MAX;
+        *generation = generation.wrapping_add(1) & GENERATION_MAX;
         Some(record)
     }
 
@@ -261,6 +261,10 @@ impl<T> Arena<T> {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "each slot ever used has its generation"
+)]
 fn key_at<T>(generations: &[u32], index: usize) -> Key<T> {
     Key::from_parts(index as u32, generations[index])
 }

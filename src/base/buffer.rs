@@ -13,7 +13,8 @@
 //! drained to empty, where both spans restart for free) and growing vectors (a bound per session
 //! is what makes the total bounded).
 
-/// Bytes of fixed size with a readable span.
+/// Bytes of fixed size with a readable span: `start <= end <= size`, which every method that moves
+/// one of them keeps.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Box<[u8]>,
@@ -33,18 +34,21 @@ impl Buffer {
 
     /// The bytes received and not consumed.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "start <= end <= size")]
     pub fn readable(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
     /// The bytes received and not consumed, for changes in place.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "start <= end <= size")]
     pub fn readable_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]
     }
 
     /// Where new bytes go. Say how many with `filled`. Call `compact` first to get all of it.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "start <= end <= size")]
     pub fn writable(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end..]
     }
@@ -52,15 +56,16 @@ impl Buffer {
     /// Makes the first `n` bytes of `writable` readable.
     #[inline]
     pub fn filled(&mut self, n: usize) {
-        debug_assert!(n <= self.bytes.len() - self.end);
-        self.end = (self.end + n).min(self.bytes.len());
+        let end = self.end.saturating_add(n);
+        debug_assert!(end <= self.bytes.len());
+        self.end = end.min(self.bytes.len());
     }
 
     /// Drops the first `n` readable bytes.
     #[inline]
     pub fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.len());
-        self.start = (self.start + n).min(self.end);
+        self.start = self.start.saturating_add(n).min(self.end);
         if self.start == self.end {
             self.clear();
         }
@@ -68,7 +73,7 @@ impl Buffer {
 
     /// Drops readable bytes behind the first `n`.
     pub fn truncate(&mut self, n: usize) {
-        self.end = self.end.min(self.start + n);
+        self.end = self.end.min(self.start.saturating_add(n));
         if self.start == self.end {
             self.clear();
         }
@@ -78,20 +83,22 @@ impl Buffer {
     pub fn compact(&mut self) {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
+            self.end = self.len();
             self.start = 0;
         }
     }
 
     /// Appends what fits of `more` and says how much that was; compacts when that gains room.
     pub fn extend(&mut self, more: &[u8]) -> usize {
-        if more.len() > self.bytes.len() - self.end {
+        if more.len() > self.writable().len() {
             self.compact();
         }
-        let n = more.len().min(self.bytes.len() - self.end);
-        self.bytes[self.end..self.end + n].copy_from_slice(&more[..n]);
-        self.end += n;
-        n
+        let room = self.writable();
+        let count = more.len().min(room.len());
+        #[expect(clippy::indexing_slicing, reason = "both are at least that long")]
+        room[..count].copy_from_slice(&more[..count]);
+        self.filled(count);
+        count
     }
 
     /// Forgets everything readable.
@@ -103,6 +110,7 @@ impl Buffer {
 
     /// How many bytes are readable.
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "start <= end <= size")]
     pub fn len(&self) -> usize {
         self.end - self.start
     }
@@ -115,6 +123,10 @@ impl Buffer {
 
     /// How many more bytes fit, after a `compact`.
     #[inline]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "what is readable is a part of the bytes"
+    )]
     pub fn room(&self) -> usize {
         self.bytes.len() - self.len()
     }
@@ -172,7 +184,7 @@ impl Pool {
         }
         let mut buffer = self.free.pop().unwrap_or_else(|| Buffer::new(self.size));
         self.spare = self.spare.min(self.free.len());
-        self.lent += 1;
+        self.lent = self.lent.saturating_add(1);
         self.lent_max = self.lent_max.max(self.lent);
         debug_assert!(buffer.is_empty());
         if let Some(byte) = self.filler {
@@ -193,9 +205,11 @@ impl Pool {
     /// a second, a burst's memory is gone within seconds and a steady load allocates nothing.
     pub fn trim(&mut self) {
         let idle = self.spare.min(self.free.len().saturating_sub(KEPT));
-        self.free.truncate(self.free.len() - idle.div_ceil(2));
-        if self.free.capacity() > 4 * self.free.len().max(KEPT) {
-            self.free.shrink_to(2 * self.free.len().max(KEPT));
+        let kept = self.free.len().saturating_sub(idle.div_ceil(2));
+        self.free.truncate(kept);
+        let kept = kept.max(KEPT);
+        if self.free.capacity() > kept.saturating_mul(4) {
+            self.free.shrink_to(kept.saturating_mul(2));
         }
         self.spare = self.free.len();
     }

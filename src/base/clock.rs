@@ -51,6 +51,10 @@ const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri",
 impl Civil {
     /// The date of `seconds` since 1970-01-01, moved by `utc_offset_s`. Dates before 1970 read
     /// as 1970.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "every 64-bit second is fewer than 2^48 days; a part is taken off its whole"
+    )]
     pub fn new(seconds: u64, utc_offset_s: i32) -> Self {
         let seconds = seconds.saturating_add_signed(i64::from(utc_offset_s));
         let (days, rest) = (seconds / 86_400, (seconds % 86_400) as u32);
@@ -87,12 +91,14 @@ impl Civil {
 
     /// The month's first three letters, such as `Feb`.
     pub fn month_name(&self) -> &'static [u8] {
-        MONTHS[usize::from(self.month - 1) % 12]
+        let index = usize::from(self.month.saturating_sub(1));
+        MONTHS.get(index).copied().unwrap_or(b"???")
     }
 
     /// The weekday's first three letters, such as `Sun`.
     pub fn weekday_name(&self) -> &'static [u8] {
-        WEEKDAYS[usize::from(self.weekday) % 7]
+        let index = usize::from(self.weekday);
+        WEEKDAYS.get(index).copied().unwrap_or(b"???")
     }
 
     /// Appends `04:02:26`.
@@ -277,6 +283,7 @@ fn write_zone(out: &mut Vec<u8>, utc_offset_s: i32, separator: Option<u8>) {
 }
 
 /// Appends the last `width` (at most 4) digits of `n`, padded by zeros.
+#[expect(clippy::arithmetic_side_effects, reason = "a rest of ten is one digit")]
 fn write_padded(out: &mut Vec<u8>, n: u32, width: u32) {
     for place in (0..width).rev() {
         out.push(b'0' + (n / 10u32.pow(place) % 10) as u8);

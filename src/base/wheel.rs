@@ -84,51 +84,55 @@ impl Wheel {
             list: NO_LIST,
             live: true,
         };
-        self.len += 1;
+        self.len = self.len.saturating_add(1);
         if self.free == NONE {
+            let index = self.nodes.len() as u32;
             self.nodes.push(fresh);
-            return TimerId(self.nodes.len() as u32 - 1);
+            return TimerId(index);
         }
         let index = self.free;
-        self.free = self.nodes[index as usize].next;
-        self.nodes[index as usize] = fresh;
+        let node = self.node_mut(index);
+        let following = node.next;
+        *node = fresh;
+        self.free = following;
         TimerId(index)
     }
 
     /// Ends a node with its record. It will not fire again.
     pub fn remove(&mut self, timer: TimerId) {
-        debug_assert!(self.nodes[timer.0 as usize].live, "a timer is removed once");
+        debug_assert!(self.node(timer.0).live, "a timer is removed once");
         self.disarm(timer);
-        let node = &mut self.nodes[timer.0 as usize];
+        let free = self.free;
+        let node = self.node_mut(timer.0);
         node.live = false;
-        node.next = self.free;
+        node.next = free;
         self.free = timer.0;
-        self.len -= 1;
+        self.len = self.len.saturating_sub(1);
     }
 
     /// Makes sure that the node fires no later than `at_ms`. Does nothing when it is armed for
     /// that time or an earlier one; a time already past fires at the next `advance`.
     #[inline]
     pub fn promise(&mut self, timer: TimerId, at_ms: u64) {
-        let node = &self.nodes[timer.0 as usize];
+        let node = self.node(timer.0);
         debug_assert!(node.live);
         if node.at_ms <= at_ms {
             return;
         }
         self.unlink(timer.0);
-        self.nodes[timer.0 as usize].at_ms = at_ms;
+        self.node_mut(timer.0).at_ms = at_ms;
         self.link(timer.0);
     }
 
     /// Takes a promise back; nothing fires until the next one.
     pub fn disarm(&mut self, timer: TimerId) {
         self.unlink(timer.0);
-        self.nodes[timer.0 as usize].at_ms = UNARMED;
+        self.node_mut(timer.0).at_ms = UNARMED;
     }
 
     /// The time the node is armed for, in ms.
     pub fn armed_at(&self, timer: TimerId) -> Option<u64> {
-        match self.nodes[timer.0 as usize].at_ms {
+        match self.node(timer.0).at_ms {
             UNARMED => None,
             at_ms => Some(at_ms),
         }
@@ -148,14 +152,13 @@ impl Wheel {
                 break;
             }
             self.elapsed_ms = self.elapsed_ms.max(at_ms);
-            let mut index = self.heads[list];
-            self.heads[list] = NONE;
-            self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
+            let mut index = std::mem::replace(self.head_mut(list), NONE);
+            self.mark_empty(list);
             while index != NONE {
-                let node = &mut self.nodes[index as usize];
+                self.armed = self.armed.saturating_sub(1);
+                let node = self.node_mut(index);
                 let following = node.next;
                 node.list = NO_LIST;
-                self.armed -= 1;
                 if node.at_ms <= now_ms {
                     node.at_ms = UNARMED;
                     fired.push(node.handle);
@@ -184,14 +187,19 @@ impl Wheel {
     }
 
     /// The list that comes due first, and the start of the time it covers.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "levels are below 6 and slots below 64; a time is below 2^64 less the wheel's span"
+    )]
     fn next_slot(&self) -> Option<(usize, u64)> {
         // All of a lower level comes before any of an upper one, because an upper slot in use
         // lies behind the one that the present is in (the last level apart, where it may be a
         // full turn away).
-        let level = self.occupied.iter().position(|map| *map != 0)?;
+        let in_use = |(_, map): &(usize, &u64)| **map != 0;
+        let (level, map) = self.occupied.iter().enumerate().find(in_use)?;
         let shift = SLOT_BITS * level as u32;
         let present = (self.elapsed_ms >> shift) as u32 % SLOTS as u32;
-        let ahead = self.occupied[level].rotate_right(present);
+        let ahead = map.rotate_right(present);
         let turn_ms = (SLOTS as u64) << shift;
         let turn_start = self.elapsed_ms & !(turn_ms - 1);
         if level == 0 {
@@ -209,9 +217,41 @@ impl Wheel {
         Some((level * SLOTS + slot, start))
     }
 
+    /// A node: ids come from `add` and links from nodes, and no node is ever taken away.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the table never shrinks")]
+    fn node(&self, index: u32) -> &Node {
+        &self.nodes[index as usize]
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the table never shrinks")]
+    fn node_mut(&mut self, index: u32) -> &mut Node {
+        &mut self.nodes[index as usize]
+    }
+
+    /// The first node of a list.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a list is a slot of a level")]
+    fn head_mut(&mut self, list: usize) -> &mut u32 {
+        &mut self.heads[list]
+    }
+
+    /// Strikes a list off its level's map.
+    fn mark_empty(&mut self, list: usize) {
+        if let Some(map) = self.occupied.get_mut(list / SLOTS) {
+            *map &= !(1 << (list % SLOTS));
+        }
+    }
+
     /// Puts an armed node in the list of its time.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a level is below 6 and a slot below 64"
+    )]
     fn link(&mut self, index: u32) {
-        let node = &self.nodes[index as usize];
+        let node = self.node(index);
         debug_assert!(node.list == NO_LIST && node.at_ms != UNARMED);
         let at_ms = node
             .at_ms
@@ -222,41 +262,42 @@ impl Wheel {
         let level = ((apart / SLOT_BITS) as usize).min(LEVELS - 1);
         let slot = (at_ms >> (SLOT_BITS * level as u32)) as usize % SLOTS;
         let list = level * SLOTS + slot;
-        let head = self.heads[list];
+        let head = std::mem::replace(self.head_mut(list), index);
         if head != NONE {
-            self.nodes[head as usize].prev = index;
+            self.node_mut(head).prev = index;
         }
-        let node = &mut self.nodes[index as usize];
+        let node = self.node_mut(index);
         node.prev = NONE;
         node.next = head;
         node.list = list as u16;
-        self.heads[list] = index;
-        self.occupied[level] |= 1 << slot;
-        self.armed += 1;
+        if let Some(map) = self.occupied.get_mut(level) {
+            *map |= 1 << slot;
+        }
+        self.armed = self.armed.saturating_add(1);
     }
 
     /// Takes a node out of its list, if it is in one.
     fn unlink(&mut self, index: u32) {
         let Node {
             prev, next, list, ..
-        } = self.nodes[index as usize];
+        } = *self.node(index);
         if list == NO_LIST {
             return;
         }
         let list = list as usize;
         if prev == NONE {
-            self.heads[list] = next;
+            *self.head_mut(list) = next;
+            if next == NONE {
+                self.mark_empty(list);
+            }
         } else {
-            self.nodes[prev as usize].next = next;
+            self.node_mut(prev).next = next;
         }
         if next != NONE {
-            self.nodes[next as usize].prev = prev;
+            self.node_mut(next).prev = prev;
         }
-        if self.heads[list] == NONE {
-            self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
-        }
-        self.nodes[index as usize].list = NO_LIST;
-        self.armed -= 1;
+        self.node_mut(index).list = NO_LIST;
+        self.armed = self.armed.saturating_sub(1);
     }
 }
 

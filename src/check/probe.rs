@@ -137,8 +137,7 @@ impl Report {
     pub fn set(&mut self, status: Status, code: u32, duration_ms: u64, info: &[u8]) {
         (self.status, self.code, self.duration_ms) = (status, code, duration_ms);
         self.info.clear();
-        self.info
-            .extend_from_slice(&info[..info.len().min(INFO_MAX)]);
+        self.info.extend(info.iter().take(INFO_MAX));
     }
 }
 
@@ -252,27 +251,23 @@ fn head_is_whole(answer: &[u8]) -> bool {
 
 /// Code and reason of `HTTP/1.1 200 OK`.
 fn status_line(line: &[u8]) -> Option<(u32, &[u8])> {
-    let version = line.get(..9)?;
-    let is_http = version.starts_with(b"HTTP/")
-        && version[5].is_ascii_digit()
-        && version[6] == b'.'
-        && version[7].is_ascii_digit()
-        && version[8] == b' ';
-    if !is_http {
+    let [major, b'.', minor, b' ', rest @ ..] = line.strip_prefix(b"HTTP/")? else {
+        return None;
+    };
+    if !(major.is_ascii_digit() && minor.is_ascii_digit()) {
         return None;
     }
-    let rest = line[9..].trim_ascii_start();
+    let rest = rest.trim_ascii_start();
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     // More digits than any status has still print as a number.
     if digits == 0 || digits > 6 {
         return None;
     }
-    let code = rest[..digits]
-        .iter()
-        .fold(0, |code, digit| code * 10 + u32::from(digit - b'0'));
-    match rest.get(digits) {
+    let (digits, reason) = rest.split_at_checked(digits)?;
+    let code = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    match reason.first() {
         None => Some((code, b"")),
-        Some(b' ') => Some((code, rest[digits..].trim_ascii())),
+        Some(b' ') => Some((code, reason.trim_ascii())),
         Some(_) => None,
     }
 }

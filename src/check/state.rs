@@ -132,7 +132,7 @@ impl Check {
             Verdict::Failed => {
                 // Below `rise` a single failure undoes all successes.
                 self.value = if self.value > self.settings.rise {
-                    self.value - 1
+                    self.value.saturating_sub(1)
                 } else {
                     0
                 };
@@ -146,7 +146,7 @@ impl Check {
             Verdict::PassedStopping if !was_up => Transition::None,
             Verdict::Passed | Verdict::PassedStopping => {
                 // Up is up: one success there undoes all failures.
-                self.value = (self.value + 1).min(self.full());
+                self.value = self.value.saturating_add(1).min(self.full());
                 if self.value >= self.settings.rise {
                     self.value = self.full();
                 }
@@ -201,7 +201,8 @@ impl Check {
 
     /// The counter of a server that is surely up.
     pub const fn full(&self) -> u32 {
-        (self.settings.rise + self.settings.fall).saturating_sub(1)
+        let both = self.settings.rise.saturating_add(self.settings.fall);
+        both.saturating_sub(1)
     }
 
     /// What the last check found.
@@ -262,7 +263,8 @@ impl Check {
         drop(match self.is_up() {
             true => {
                 let word = if drained { "DRAIN" } else { "UP" };
-                write!(out, "{}/{fall} {word}", self.value - rise + 1)
+                let spare = self.value.saturating_sub(rise).saturating_add(1);
+                write!(out, "{spare}/{fall} {word}")
             }
             false => write!(out, "{}/{rise} DOWN", self.value),
         });
@@ -310,7 +312,7 @@ impl Spread {
             shortest_ms: u64::MAX,
         };
         for interval in intervals_ms {
-            spread.count += 1;
+            spread.count = spread.count.saturating_add(1);
             if interval >= SPREAD_INTERVAL_MIN_MS {
                 spread.shortest_ms = spread.shortest_ms.min(interval);
             }
@@ -323,7 +325,9 @@ impl Spread {
 
     /// How long after the start the check number `index` (from 0) begins, in ms.
     pub fn delay_ms(&self, index: u64, interval_ms: u64) -> u64 {
-        interval_ms.max(self.shortest_ms).saturating_mul(index) / self.count.max(1)
+        let turns_ms = interval_ms.max(self.shortest_ms).saturating_mul(index);
+        // Without any check there is nothing to spread.
+        turns_ms.checked_div(self.count).unwrap_or_default()
     }
 }
 

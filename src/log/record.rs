@@ -56,18 +56,18 @@ impl Captures {
         let Some(place) = self.slots.get_mut(slot) else {
             return;
         };
-        let value = &value[..value.len().min(length_max)];
+        let value = value.get(..length_max).unwrap_or(value);
         *place = (self.bytes.len() as u32, value.len() as u32);
         self.bytes.extend_from_slice(value);
     }
 
     /// The value of a slot, `None` when nothing was captured there.
     pub fn get(&self, slot: usize) -> Option<&[u8]> {
-        let (start, length) = *self.slots.get(slot)?;
+        let &(start, length) = self.slots.get(slot)?;
         if start == NO_ID {
             return None;
         }
-        self.bytes.get(start as usize..(start + length) as usize)
+        self.bytes.get(start as usize..)?.get(..length as usize)
     }
 
     /// All slots in order.
@@ -347,7 +347,7 @@ fn since(from: i64, to: i64) -> i64 {
     if from < 0 || to < 0 {
         -1
     } else {
-        (to - from).max(0)
+        to.saturating_sub(from).max(0)
     }
 }
 

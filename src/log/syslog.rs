@@ -62,10 +62,11 @@ impl Level {
     /// The level of a name, as the configuration spells it.
     pub fn named(name: &[u8]) -> Option<Self> {
         let number = LEVELS.iter().position(|known| known.as_bytes() == name)?;
-        Some(Self::ALL[number])
+        Self::ALL.get(number).copied()
     }
 
     /// The name.
+    #[expect(clippy::indexing_slicing, reason = "there are as many names as levels")]
     pub const fn name(self) -> &'static str {
         LEVELS[self as usize]
     }
@@ -181,9 +182,9 @@ impl Framing {
     ) {
         let start = out.len();
         self.write_header(out, now, sender, level);
-        let used = out.len() - start;
+        let used = out.len().saturating_sub(start);
         let room = self.length_max.saturating_sub(used);
-        out.extend_from_slice(&text[..text.len().min(room)]);
+        out.extend_from_slice(text.get(..room).unwrap_or(text));
         out.push(b'\n');
     }
 
@@ -195,7 +196,7 @@ impl Framing {
             Format::Raw | Format::Iso => {}
             Format::Short | Format::Timed => write_priority(out, level),
             Format::Local | Format::Rfc3164 | Format::Rfc5424 | Format::Priority => {
-                write_priority(out, u64::from(self.facility) * 8 + level);
+                write_priority(out, (u64::from(self.facility) << 3) | level);
             }
         }
         match self.format {

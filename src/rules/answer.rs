@@ -134,7 +134,7 @@ impl Final {
                     |value, out| value.render(context, buffers, out),
                     text,
                 );
-                logged + body.len() as u64 + LOGGED_MESSAGE_END
+                logged_message(logged, body)
             }
             Answer::Redirect {
                 to,
@@ -230,7 +230,13 @@ fn write_head<'f, V: 'f>(
     if let Some(content_type) = content_type {
         writer.field(b"content-type", content_type);
     }
-    writer.logged() + unsent
+    writer.logged().saturating_add(unsent)
+}
+
+/// What the log counts of an answer whose head counts `head`.
+fn logged_message(head: u64, body: &[u8]) -> u64 {
+    head.saturating_add(body.len() as u64)
+        .saturating_add(LOGGED_MESSAGE_END)
 }
 
 /// Writes where a redirect points to `out`.
@@ -342,6 +348,7 @@ struct Reader<'w> {
 
 impl<'w> Reader<'w> {
     /// The argument of the word at hand; moves past both.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn argument(&mut self, word: &str, expected: &str) -> Result<&'w [u8], Problem> {
         let argument = self.words.get(self.at + 1).copied().unwrap_or_default();
         if argument.is_empty() {
@@ -353,18 +360,20 @@ impl<'w> Reader<'w> {
     }
 
     fn status(&mut self) -> Result<(), Problem> {
+        let at = self.at;
         let text = self.argument("status", "<status_code>")?;
         let code = super::fetch::leading_int(text).unwrap_or_default();
         match u16::try_from(code) {
             Ok(code @ 200..=599) => self.status = code,
             _ => {
                 let text = format!("Unexpected status code '{code}'.");
-                return Err(Problem::new(self.at - 1, text));
+                return Err(Problem::new(at.saturating_add(1), text));
             }
         }
         Ok(())
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn field(&mut self, compiler: &Compiler<'_>) -> Result<(), Problem> {
         let word = |index: usize| self.words.get(index).copied().unwrap_or_default();
         let (name, value) = (word(self.at + 1), word(self.at + 2));
@@ -379,6 +388,7 @@ impl<'w> Reader<'w> {
         Ok(())
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn payload(&mut self, compiler: &Compiler<'_>) -> Result<(), Problem> {
         let at = self.at;
         let (word, expected) = match self.words.get(at).copied().unwrap_or_default() {
@@ -545,13 +555,14 @@ fn constant(
         minor: 1,
         head,
         body: body.to_vec(),
-        logged_bytes: logged + body.len() as u64 + LOGGED_MESSAGE_END,
+        logged_bytes: logged_message(logged, body),
         closes: false,
     })
 }
 
 /// Reads the arguments of `redirect` from word 1 on; gives the answer and the index of the first
 /// word of the condition.
+#[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
 pub(super) fn compile_redirect(
     words: &[&[u8]],
     purpose: Purpose,

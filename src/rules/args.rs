@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::compile::{Compiler, parse_ip};
+use super::compile::{Compiler, SplitOnce as _, parse_ip};
 use super::regex::Regex;
 
 /// What an argument must be.
@@ -153,6 +153,7 @@ impl Args {
 }
 
 /// Parses the argument list at the front of `text` (which may have none) and gives what is left.
+#[expect(clippy::arithmetic_side_effects, reason = "the number of an argument")]
 pub(super) fn parse<'t>(
     text: &'t [u8],
     kinds: &[Kind],
@@ -259,14 +260,16 @@ fn expected(index: usize, rest: &[u8]) -> ArgError {
 }
 
 /// One argument without its quotes, and where it ends; an open quote ends with the text.
+#[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a text")]
 fn word(text: &[u8]) -> (Vec<u8>, usize) {
     let mut out = Vec::new();
     let mut quote = None;
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
+        let here = at;
         at += 1;
         match (quote, byte) {
-            (None, b',' | b')') => return (out, at - 1),
+            (None, b',' | b')') => return (out, here),
             (None, b'"' | b'\'') => quote = Some(byte),
             (Some(open), _) if open == byte => quote = None,
             (Some(b'\''), _) => out.push(byte),
@@ -347,8 +350,8 @@ fn typed(raw: &[u8], kind: Kind, compiler: &Compiler<'_>) -> Result<Arg, Option<
             ))),
         },
         Kind::Server => {
-            let (backend, name) = match raw.iter().position(|byte| *byte == b'/') {
-                Some(slash) => (raw.get(..slash), raw.get(slash + 1..).unwrap_or_default()),
+            let (backend, name) = match raw.split_once_byte(b'/') {
+                Some((backend, name)) => (Some(backend), name),
                 None => (None, raw),
             };
             if let Some(backend) = backend.filter(|backend| around.backend(backend).is_none()) {
@@ -368,10 +371,14 @@ fn typed(raw: &[u8], kind: Kind, compiler: &Compiler<'_>) -> Result<Arg, Option<
 
 /// The mask of that many leading bits, at most 32.
 pub(super) fn mask4(bits: u32) -> u32 {
-    u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or(0)
+    u32::MAX
+        .checked_shl(32_u32.saturating_sub(bits))
+        .unwrap_or(0)
 }
 
 /// The mask of that many leading bits, at most 128.
 pub(super) fn mask6(bits: u32) -> u128 {
-    u128::MAX.checked_shl(128 - bits.min(128)).unwrap_or(0)
+    u128::MAX
+        .checked_shl(128_u32.saturating_sub(bits))
+        .unwrap_or(0)
 }

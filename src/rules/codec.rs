@@ -8,10 +8,16 @@ use super::convert::Encoding;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
+/// The upper-case digit of the low four bits.
+#[expect(clippy::indexing_slicing, reason = "four bits are at most 15")]
+fn digit(bits: u8) -> u8 {
+    HEX[usize::from(bits & 15)]
+}
+
 /// Appends two upper-case digits.
 pub(super) fn push_hex(byte: u8, out: &mut Vec<u8>) {
-    out.push(HEX[usize::from(byte >> 4)]);
-    out.push(HEX[usize::from(byte & 15)]);
+    out.push(digit(byte >> 4));
+    out.push(digit(byte));
 }
 
 pub(super) fn hex_digits(bytes: &[u8], out: &mut Vec<u8>) {
@@ -63,9 +69,9 @@ pub(super) fn to_base64(bytes: &[u8], for_url: bool, out: &mut Vec<u8>) {
     for chunk in bytes.chunks(3) {
         let byte = |n: usize| u32::from(chunk.get(n).copied().unwrap_or_default());
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for n in 0..4 {
+        for (n, shift) in [18, 12, 6, 0].into_iter().enumerate() {
             if n <= chunk.len() {
-                out.push(letter(bits >> (18 - 6 * n)));
+                out.push(letter(bits >> shift));
             } else if !for_url {
                 out.push(b'=');
             }
@@ -74,6 +80,10 @@ pub(super) fn to_base64(bytes: &[u8], for_url: bool, out: &mut Vec<u8>) {
 }
 
 /// Padding is required in plain base64 and refused in the URL form (RFC 4648 §5).
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a letter lies in the range it is matched with; a chunk has at most four; padding is text"
+)]
 pub(super) fn from_base64(text: &[u8], for_url: bool, out: &mut Vec<u8>) -> Option<()> {
     let value = |byte: u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
@@ -106,20 +116,27 @@ pub(super) fn from_base64(text: &[u8], for_url: bool, out: &mut Vec<u8>) -> Opti
     Some(())
 }
 
+/// The byte that hexadecimal digits, and nothing else, stand for.
+pub(super) fn hex_byte(digits: &[u8]) -> Option<u8> {
+    // The library would take a sign.
+    let digits = std::str::from_utf8(digits).ok()?;
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    u8::from_str_radix(digits, 16).ok()
+}
+
 /// Undoes `%XX`; `+` is a blank in forms, which a query string is.
 pub(super) fn url_decode(text: &[u8], form: bool, out: &mut Vec<u8>) -> Option<()> {
     let mut query = form;
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        at += 1;
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
             b'%' => {
-                let digits = std::str::from_utf8(text.get(at..at + 2)?).ok()?;
-                if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                    return None;
-                }
-                out.push(u8::from_str_radix(digits, 16).ok()?);
-                at += 2;
+                let digits;
+                (digits, rest) = rest.split_at_checked(2)?;
+                out.push(hex_byte(digits)?);
             }
             b'+' if query => out.push(b' '),
             _ => {
@@ -193,8 +210,8 @@ fn json_char(code: u32, out: &mut Vec<u8>) {
             for unit in character.encode_utf16(&mut units) {
                 out.extend_from_slice(b"\\u");
                 for byte in unit.to_be_bytes() {
-                    for digit in [byte >> 4, byte & 15] {
-                        out.push(HEX[usize::from(digit)].to_ascii_lowercase());
+                    for bits in [byte >> 4, byte] {
+                        out.push(digit(bits).to_ascii_lowercase());
                     }
                 }
             }

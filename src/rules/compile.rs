@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::condition::{Acl, AclId};
+use crate::base::edits::distance;
 
 /// What HAProxy puts before a message about a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Problem {
     /// The same for words that are `by` further right.
     #[must_use]
     pub fn shifted(mut self, by: usize) -> Self {
-        self.word += by;
+        self.word = self.word.saturating_add(by);
         self
     }
 }
@@ -121,12 +122,16 @@ impl Compiler<'_> {
     /// words that stand there in the line.
     pub(super) fn shift_warnings(&mut self, before: usize, by: usize) {
         for warning in self.warnings.iter_mut().skip(before) {
-            warning.word += by;
+            warning.word = warning.word.saturating_add(by);
         }
     }
 }
 
 /// An IPv4 address as `inet_aton` reads it (`10.1` is `10.0.0.1`), or an IPv6 address.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "an address has at most four parts"
+)]
 pub(super) fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     if text.contains(':') {
@@ -163,34 +168,25 @@ pub(super) fn nearest<'n>(
 ) -> Option<&'n str> {
     names
         .into_iter()
-        .map(|name| (distance(word, name.as_bytes()), name))
-        .filter(|(distance, name)| *distance <= name.len().max(word.len()).div_ceil(4).min(3))
+        .filter_map(|name| {
+            let limit = name.len().max(word.len()).div_ceil(4).min(3);
+            Some((distance(word, name.as_bytes(), limit)?, name))
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
 
-/// Edits between two words (optimal string alignment). Words of a line are short.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    if a.len().abs_diff(b.len()) > 3 {
-        return usize::MAX;
+/// Bytes around a byte.
+pub(super) trait SplitOnce {
+    /// What stands before and after the first of these bytes.
+    fn split_once_byte(&self, byte: u8) -> Option<(&[u8], &[u8])>;
+}
+
+impl SplitOnce for [u8] {
+    fn split_once_byte(&self, byte: u8) -> Option<(&[u8], &[u8])> {
+        let mut parts = self.splitn(2, |other| *other == byte);
+        Some((parts.next()?, parts.next()?))
     }
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (row, left) in a.iter().enumerate() {
-        let mut line = vec![row + 1];
-        for (column, right) in b.iter().enumerate() {
-            let mut best = (above[column] + usize::from(left != right))
-                .min(above[column + 1] + 1)
-                .min(line[column] + 1);
-            let swapped = column > 0 && row > 0 && a[row - 1] == *right && b[column - 1] == *left;
-            if swapped {
-                best = best.min(before[column - 1] + 1);
-            }
-            line.push(best);
-        }
-        before = std::mem::replace(&mut above, line);
-    }
-    above.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

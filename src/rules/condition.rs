@@ -288,6 +288,7 @@ impl Condition {
     ///
     /// # Errors
     /// A [`Problem`] such as `no such ACL : 'x'.`: the caller says what it was parsing.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     pub fn compile(
         words: &[&[u8]],
         scope: Scope,
@@ -385,6 +386,7 @@ fn says<C: Context>(id: AclId, acls: &[Acl], context: &C, scratch: &mut Scratch)
 }
 
 /// Compiles `{ criterion ... }` at `at`; gives its id and the index after the closing brace.
+#[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
 fn braces(
     words: &[&[u8]],
     at: usize,
@@ -441,8 +443,9 @@ fn named(name: &[u8], at: usize, compiler: &mut Compiler<'_>) -> Result<Vec<AclI
 }
 
 fn declare(acl: Acl, compiler: &mut Compiler<'_>) -> AclId {
+    let id = AclId(compiler.acls.len() as u32);
     compiler.acls.push(acl);
-    AclId((compiler.acls.len() - 1) as u32)
+    id
 }
 
 /// Warns of an ACL that reads what is not there.

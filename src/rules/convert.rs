@@ -457,13 +457,13 @@ impl Step {
             Self::HttpDate { offset, unit } => {
                 // The offset is in the unit of the sample.
                 let moment = n.saturating_add(*offset);
-                let seconds = moment / unit;
+                let seconds = moment.checked_div(*unit)?;
                 clock::write_http_date(out, u64::try_from(seconds).ok()?.saturating_mul(1000));
                 if *unit > 1 {
                     // HAProxy puts the fraction, without leading zeros, before the zone.
                     out.truncate(out.len().saturating_sub(4));
                     out.push(b'.');
-                    crate::base::addr::write_signed(out, moment % unit);
+                    crate::base::addr::write_signed(out, moment.checked_rem(*unit)?);
                     out.extend_from_slice(b" GMT");
                 }
                 Output::Written { binary: false }
@@ -545,7 +545,7 @@ impl Step {
                     .rev()
                     .take_while(|byte| set.contains(byte))
                     .count();
-                return Some(Output::Slice(0, text.len() - cut));
+                return Some(Output::Slice(0, text.len().saturating_sub(cut)));
             }
             Self::Append(tail) => {
                 out.extend_from_slice(text);
@@ -557,7 +557,8 @@ impl Step {
             }
             Self::HostOnly => return Some(Output::Slice(0, host_end(text))),
             Self::PortOnly => {
-                let port = text.get(host_end(text) + 1..).unwrap_or_default();
+                let port = text.get(host_end(text)..).and_then(|rest| rest.get(1..));
+                let port = port.unwrap_or_default();
                 return Some(Output::Int(leading_int(port).unwrap_or_default()));
             }
             Self::Json(encoding) => to_json(text, *encoding, out)?,
@@ -590,10 +591,9 @@ impl Operator {
             Self::Add => left.saturating_add(right),
             Self::Sub => left.saturating_sub(right),
             Self::Mul => left.saturating_mul(right),
-            Self::Div if right == 0 => i64::MAX,
-            Self::Div => left.saturating_div(right),
-            Self::Mod if right == 0 => 0,
-            Self::Mod => left.wrapping_rem(right),
+            // What overflows is the smallest number divided by -1.
+            Self::Div => left.checked_div(right).unwrap_or(i64::MAX),
+            Self::Mod => left.checked_rem(right).unwrap_or(0),
             Self::And => left & right,
             Self::Or => left | right,
             Self::Xor => left ^ right,
@@ -602,6 +602,10 @@ impl Operator {
 }
 
 /// Bounds of the fields asked for: every delimiter parts two, possibly empty, fields.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "1 <= wanted <= total, so that 1 <= last"
+)]
 fn fields_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(usize, usize)> {
     let delimits = |byte: &u8| delimiters.contains(byte);
     let total = text.iter().filter(|byte| delimits(byte)).count() + 1;
@@ -645,6 +649,10 @@ fn fields_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(
 }
 
 /// Bounds of the words asked for: a run of delimiters parts two words, none is empty.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "1 <= wanted <= total, so that 1 <= last"
+)]
 fn words_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(usize, usize)> {
     let delimits = |at: usize| text.get(at).is_none_or(|byte| delimiters.contains(byte));
     let starts = || (0..text.len()).filter(|at| !delimits(*at) && (*at == 0 || delimits(at - 1)));
@@ -680,6 +688,7 @@ fn words_of(text: &[u8], index: i64, delimiters: &[u8], count: i64) -> Option<(u
 
 /// Replaces the first match, or all of them. A match may be empty; after an empty one a byte is
 /// copied, and one more may follow at the very end.
+#[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a text")]
 fn substitute(regex: &Regex, by: &[u8], all: bool, text: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     while let Some(groups) = regex.captures(text, at) {

@@ -147,13 +147,19 @@ pub(super) fn leading_int(text: &[u8]) -> Option<i64> {
         (b'+', rest) => (false, rest),
         _ => (false, text),
     };
-    let magnitude = digits
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .fold(0_i64, |n, byte| {
-            n.saturating_mul(10).saturating_add(i64::from(byte - b'0'))
-        });
-    Some(if negative { -magnitude } else { magnitude })
+    let magnitude =
+        digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .fold(0_i64, |n, byte| {
+                // The low half of a digit is its value.
+                n.saturating_mul(10).saturating_add(i64::from(byte & 15))
+            });
+    Some(if negative {
+        magnitude.saturating_neg()
+    } else {
+        magnitude
+    })
 }
 
 /// Where an expression is evaluated, which decides what fetches may be used (the columns of
@@ -294,7 +300,7 @@ impl Expression {
         if rest.is_empty() {
             Ok(expression)
         } else {
-            let at = text.len() - rest.len();
+            let at = text.len().saturating_sub(rest.len());
             let rest = String::from_utf8_lossy(rest);
             Err(Problem {
                 at: Some(at),
@@ -488,6 +494,10 @@ impl<'a> Current<'a> {
     }
 
     /// What a converter's output makes of it. Written text is in the front buffer by now.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the slice is a part of what the front buffer holds"
+    )]
     pub(super) fn after(self, output: Output, written: usize) -> Self {
         match output {
             Output::Bool(yes) => Self::Direct(Sample::Bool(yes)),

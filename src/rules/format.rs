@@ -210,6 +210,7 @@ impl Format {
     /// # Errors
     /// A [`Problem`] about word 0 such as `no such format variable 'x'. ...`: the caller says what
     /// it was parsing.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a text")]
     pub fn compile(
         text: &[u8],
         purpose: Purpose,
@@ -368,6 +369,7 @@ impl Parser<'_> {
     }
 
     /// What follows a percent sign.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a text")]
     fn percent(&mut self, compiler: &Compiler<'_>) -> Result<(), Problem> {
         let mut flags = self.defaults;
         if self.rest().first() == Some(&b'{') {
@@ -403,6 +405,10 @@ impl Parser<'_> {
     }
 
     /// A sample expression, up to its closing bracket.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "counts the bytes of a text; what is left of it is no longer than it"
+    )]
     fn bracket(&mut self, flags: Flags, compiler: &Compiler<'_>) -> Result<(), Problem> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let shown = String::from_utf8_lossy(rest);
@@ -438,6 +444,7 @@ impl Parser<'_> {
     }
 
     /// A variable's name.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a text")]
     fn name(&mut self, flags: Flags) -> Result<(), Problem> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = rest.iter().position(|byte| !byte.is_ascii_alphanumeric());
@@ -522,6 +529,11 @@ fn end(flags: Flags, out: &mut Vec<u8>) {
 }
 
 /// Puts a backslash before each `"`, `\` and `]` from `start` on (RFC 5424 §6.3.3).
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "`to - from` is how many special bytes are left between `start` and `from`"
+)]
 fn escape(start: usize, out: &mut Vec<u8>) {
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | b']');
     let count = out
@@ -651,10 +663,14 @@ fn number(n: i64, digits: usize, flags: Flags, out: &mut Vec<u8>) {
 }
 
 /// Prints in hexadecimal with at least that many digits.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "an i64 has at most 16 digits, and no number asks for more"
+)]
 fn hex(n: i64, digits: usize, out: &mut Vec<u8>) {
     let needed = (64 - n.leading_zeros() as usize).div_ceil(4).max(digits);
-    for place in (0..needed).rev() {
-        let digit = (n as u64 >> (4 * place)) & 15;
+    for place in (0..needed as u32).rev() {
+        let digit = ((n as u64) >> (4 * place)) & 15;
         out.push(
             char::from_digit(digit as u32, 16)
                 .unwrap_or('0')
@@ -800,7 +816,7 @@ impl Part {
                 let authority = before
                     .windows(3)
                     .position(|three| three == b"://")
-                    .map_or(0, |at| at + 3);
+                    .map_or(0, |at| at.saturating_add(3));
                 let tail = before.get(authority..).unwrap_or_default();
                 let slash = tail.iter().position(|byte| *byte == b'/');
                 slash.map_or(&b""[..], |at| tail.get(at..).unwrap_or_default())

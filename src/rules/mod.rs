@@ -8,6 +8,12 @@
 //! in [`fetch::Scratch`], which the engine owns once. `compile` turns words of the configuration
 //! into such values or into a [`compile::Problem`]; nothing here prints, reads files or panics.
 
+// Nothing from outside may make this code panic.
+#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
+)]
+
 pub mod action;
 pub mod answer;
 mod args;

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::args::{mask4, mask6};
-use super::compile::{Compiler, Lead, Problem, parse_ip};
+use super::compile::{Compiler, Lead, Problem, SplitOnce as _, parse_ip};
 use super::fetch::{Sample, Type};
 use super::regex::Regex;
 use super::samples::{method_of, unhex};
@@ -206,6 +206,7 @@ impl Patterns {
     /// Compiles the words after the criterion. `implied` is the keyword's own matching, `shown`
     /// the criterion for messages, `acl` the ACL's name (empty when anonymous). Errors count the
     /// words from the first of `words`, warnings from the criterion before it.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     pub(super) fn compile(
         words: &[&[u8]],
         implied: Option<Matching>,
@@ -254,6 +255,7 @@ impl Patterns {
     }
 
     /// `-i` counts for all values that follow it.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn any_case(&self, words: &[&[u8]], first: usize) -> bool {
         let flags = words.get(..first).unwrap_or_default();
         let mut at = 0;
@@ -268,6 +270,7 @@ impl Patterns {
     }
 
     /// Reads flags; gives the index of the first value.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn flags(
         &mut self,
         words: &[&[u8]],
@@ -358,6 +361,7 @@ impl Patterns {
 
     /// Reads a pattern file: one value a line, blanks at the front cut, empty lines and lines that
     /// begin with `#` skipped. Of a map's lines the first word counts.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the lines of a file")]
     fn file(
         &mut self,
         path: &[u8],
@@ -633,7 +637,7 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
     };
     let upper = match high.strip_prefix('-') {
         Some("") => Some(0),
-        Some(number) => digits(number).map(|n| -n),
+        Some(number) => digits(number).map(i64::saturating_neg),
         None => digits(high),
     };
     let ends = match (low, high) {
@@ -725,6 +729,7 @@ impl Literals {
     }
 
     /// Whether a part between delimiters is a value; a value may have delimiters inside.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a text")]
     fn any_part(&self, text: &[u8], delimiters: &[u8]) -> bool {
         let ends = |at: usize| text.get(at).is_none_or(|byte| delimiters.contains(byte));
         (0..text.len())
@@ -758,9 +763,8 @@ struct Networks {
 impl Networks {
     /// Adds `address`, `address/bits` or `address/mask`; false if it is neither.
     fn add(&mut self, value: &[u8]) -> bool {
-        let slash = value.iter().position(|byte| *byte == b'/');
-        let (address, suffix) = match slash {
-            Some(at) => (value.get(..at).unwrap_or_default(), value.get(at + 1..)),
+        let (address, suffix) = match value.split_once_byte(b'/') {
+            Some((address, suffix)) => (address, Some(suffix)),
             None => (value, None),
         };
         let bits = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();

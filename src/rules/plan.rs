@@ -75,7 +75,7 @@ impl<R: Conditional> Rules<R> {
         let mut samples: Vec<(&[u8], usize)> = Vec::new();
         for key in keys.iter().flatten() {
             match samples.iter_mut().find(|(known, _)| *known == key.sample) {
-                Some((_, rules)) => *rules += 1,
+                Some((_, rules)) => *rules = rules.saturating_add(1),
                 None => samples.push((key.sample, 1)),
             }
         }

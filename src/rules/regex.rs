@@ -13,6 +13,8 @@ use std::fmt;
 
 use regex::bytes::{CaptureLocations, RegexBuilder};
 
+use super::codec::hex_byte;
+use super::compile::SplitOnce as _;
 use super::straight::Straight;
 
 /// Groups that a replacement can name: `\0` to `\9`.
@@ -112,40 +114,38 @@ impl Regex {
 /// Appends a replacement: `\0` to `\9` stand for groups, `\xNN` for a byte, a backslash before
 /// anything else for that character.
 pub(super) fn expand(replacement: &[u8], text: &[u8], groups: &Groups, out: &mut Vec<u8>) {
-    let mut at = 0;
-    while let Some(&byte) = replacement.get(at) {
-        at += 1;
+    let mut rest = replacement;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         if byte != b'\\' {
             out.push(byte);
             continue;
         }
-        let Some(&next) = replacement.get(at) else {
+        let Some((&next, after)) = rest.split_first() else {
             out.push(b'\\');
             break;
         };
-        at += 1;
+        rest = after;
         match next {
             b'0'..=b'9' => {
-                let group = groups.get(usize::from(next - b'0')).copied().flatten();
+                let group = groups.get(usize::from(next & 15)).copied().flatten();
                 if let Some((start, end)) = group {
                     out.extend_from_slice(text.get(start..end).unwrap_or_default());
                 }
             }
-            b'x' => match hex_byte(replacement.get(at..at + 2)) {
-                Some(value) => {
-                    out.push(value);
-                    at += 2;
+            b'x' => {
+                let number = rest.split_at_checked(2);
+                match number.and_then(|(digits, after)| Some((hex_byte(digits)?, after))) {
+                    Some((value, after)) => {
+                        out.push(value);
+                        rest = after;
+                    }
+                    None => out.push(b'x'),
                 }
-                None => out.push(b'x'),
-            },
+            }
             _ => out.push(next),
         }
     }
-}
-
-fn hex_byte(digits: Option<&[u8]>) -> Option<u8> {
-    let digits = std::str::from_utf8(digits?).ok()?;
-    u8::from_str_radix(digits, 16).ok()
 }
 
 /// The last line of the crate's message, without its picture of the pattern.
@@ -165,7 +165,7 @@ fn translate(pattern: &[u8]) -> Result<String, (String, usize)> {
     let mut reader = Reader {
         pattern,
         at: 0,
-        out: String::with_capacity(pattern.len() + 8),
+        out: String::with_capacity(pattern.len()),
         open: 0,
         repeatable: false,
     };
@@ -189,11 +189,26 @@ struct Reader<'a> {
     repeatable: bool,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn ahead(&self, text: &[u8]) -> bool {
         self.pattern
             .get(self.at..)
             .is_some_and(|rest| rest.starts_with(text))
+    }
+
+    /// The place `count` bytes further right.
+    fn past(&self, count: usize) -> usize {
+        self.at.saturating_add(count)
+    }
+
+    /// What stands there.
+    fn from(&self, count: usize) -> &'a [u8] {
+        self.pattern.get(self.past(count)..).unwrap_or_default()
+    }
+
+    /// The byte there.
+    fn peek(&self, count: usize) -> Option<u8> {
+        self.from(count).first().copied()
     }
 
     /// Copies `count` bytes that mean the same in both syntaxes.
@@ -201,7 +216,7 @@ impl Reader<'_> {
         for byte in self.pattern.iter().skip(self.at).take(count) {
             self.out.push(char::from(*byte));
         }
-        self.at += count;
+        self.at = self.past(count);
     }
 
     /// Writes one byte that stands for itself.
@@ -224,7 +239,7 @@ impl Reader<'_> {
                 if self.open == 0 {
                     return Err(("unmatched closing parenthesis".to_owned(), self.at));
                 }
-                self.open -= 1;
+                self.open = self.open.saturating_sub(1);
                 self.copy(1);
                 self.repeatable = true;
             }
@@ -233,7 +248,7 @@ impl Reader<'_> {
                 Some(length) => return self.quantifier(length),
                 None => {
                     self.out.push_str("\\{");
-                    self.at += 1;
+                    self.at = self.past(1);
                     self.repeatable = true;
                 }
             },
@@ -247,7 +262,7 @@ impl Reader<'_> {
             }
             _ => {
                 self.literal(byte);
-                self.at += 1;
+                self.at = self.past(1);
                 self.repeatable = true;
             }
         }
@@ -256,11 +271,16 @@ impl Reader<'_> {
 
     /// Length of `{n}`, `{n,}` or `{n,m}` here; other braces stand for themselves.
     fn braces(&self) -> Result<Option<usize>, (String, usize)> {
-        let rest = self.pattern.get(self.at + 1..).unwrap_or_default();
-        let Some(end) = rest.iter().position(|byte| *byte == b'}') else {
+        // Looking no further than digits go keeps many open braces linear.
+        let rest = self.from(1);
+        let end = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit() || **byte == b',')
+            .count();
+        let (inside, after) = rest.split_at_checked(end).unwrap_or_default();
+        if after.first() != Some(&b'}') {
             return Ok(None);
-        };
-        let inside = rest.get(..end).unwrap_or_default();
+        }
         let (low, high) = match inside.split_once_byte(b',') {
             Some((low, high)) => (low, Some(high)),
             None => (inside, None),
@@ -272,7 +292,7 @@ impl Reader<'_> {
         let number = |text: &[u8]| {
             let number = super::fetch::leading_int(text).unwrap_or_default();
             let too_big = || "number too big in {} quantifier".to_owned();
-            u16::try_from(number).map_err(|_| (too_big(), self.at + 1 + end))
+            u16::try_from(number).map_err(|_| (too_big(), self.past(end).saturating_add(1)))
         };
         let (low, high) = match high {
             None | Some(b"") => (number(low)?, u16::MAX),
@@ -280,9 +300,9 @@ impl Reader<'_> {
         };
         if low > high {
             let text = "numbers out of order in {} quantifier";
-            return Err((text.to_owned(), self.at + 1 + end));
+            return Err((text.to_owned(), self.past(end).saturating_add(1)));
         }
-        Ok(Some(end + 2))
+        Ok(Some(end.saturating_add(2)))
     }
 
     /// A quantifier of that length; it makes what it repeats unrepeatable.
@@ -293,10 +313,11 @@ impl Reader<'_> {
         }
         self.copy(length);
         if self.ahead(b"+") {
-            self.at += 1;
+            let plus = self.at;
+            self.at = self.past(1);
             return match self.pattern.get(self.at) {
                 Some(b'*' | b'+' | b'?') => self.quantifier(1),
-                _ => Err(unsupported("possessive quantifiers", self.at - 1)),
+                _ => Err(unsupported("possessive quantifiers", plus)),
             };
         }
         if self.ahead(b"?") {
@@ -307,7 +328,7 @@ impl Reader<'_> {
 
     fn group(&mut self) -> Result<(), (String, usize)> {
         let at = self.at;
-        self.open += 1;
+        self.open = self.open.saturating_add(1);
         self.repeatable = false;
         for (start, what) in [
             (&b"(?="[..], "look-ahead assertions"),
@@ -332,11 +353,11 @@ impl Reader<'_> {
                 let text = "missing ) after (?# comment";
                 return Err((text.to_owned(), self.pattern.len()));
             };
-            self.at += end + 1;
-            self.open -= 1;
+            self.at = self.past(end).saturating_add(1);
+            self.open = self.open.saturating_sub(1);
             return Ok(());
         }
-        let verb = self.pattern.get(at + 2).is_some_and(u8::is_ascii_uppercase);
+        let verb = self.peek(2).is_some_and(|byte| byte.is_ascii_uppercase());
         if self.ahead(b"(*") && verb {
             return Err(unsupported("backtracking verbs", at));
         }
@@ -349,7 +370,7 @@ impl Reader<'_> {
 
     /// Flags, or a group that has flags or a name: copied up to the end of the opening.
     fn special_group(&mut self) -> Result<(), (String, usize)> {
-        let rest = self.pattern.get(self.at + 2..).unwrap_or_default();
+        let rest = self.from(2);
         let named = rest.starts_with(b"<") || rest.starts_with(b"P<");
         let stops: &[u8] = if named { b">" } else { b":)" };
         let end = rest.iter().position(|byte| stops.contains(byte));
@@ -359,27 +380,27 @@ impl Reader<'_> {
                 let text = "syntax error in subpattern name (missing terminator?)";
                 return Err((text.to_owned(), self.pattern.len()));
             };
-            self.copy(end + 3);
+            self.copy(end.saturating_add(3));
             return Ok(());
         }
         if let Some(bad) = before.iter().position(|byte| !b"imsxU-".contains(byte)) {
             let text = "unrecognized character after (? or (?-";
-            return Err((text.to_owned(), self.at + 2 + bad));
+            return Err((text.to_owned(), self.past(bad).saturating_add(2)));
         }
         let Some(end) = end else {
             let text = "missing closing parenthesis";
             return Err((text.to_owned(), self.pattern.len()));
         };
         if rest.get(end) == Some(&b')') {
-            self.open -= 1;
+            self.open = self.open.saturating_sub(1);
         }
-        self.copy(end + 3);
+        self.copy(end.saturating_add(3));
         Ok(())
     }
 
     /// An escape outside of a class.
     fn escape(&mut self) -> Result<(), (String, usize)> {
-        let Some(&next) = self.pattern.get(self.at + 1) else {
+        let Some(next) = self.peek(1) else {
             return Err(("\\ at end of pattern".to_owned(), self.pattern.len()));
         };
         self.repeatable = true;
@@ -391,19 +412,19 @@ impl Reader<'_> {
                 return Err(unsupported(&name, self.at));
             }
             b'Q' => {
-                let from = self.at + 2;
-                let rest = self.pattern.get(from..).unwrap_or_default();
+                let rest = self.from(2);
                 let end = rest.windows(2).position(|pair| pair == b"\\E");
                 let quoted = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+                let from = self.past(2).saturating_add(quoted.len());
                 for byte in quoted {
                     self.literal(*byte);
                 }
-                self.at = from + quoted.len() + if end.is_some() { 2 } else { 0 };
+                self.at = from.saturating_add(if end.is_some() { 2 } else { 0 });
             }
-            b'E' => self.at += 2,
+            b'E' => self.at = self.past(2),
             b'Z' => {
                 self.out.push_str("(?:\\n?\\z)");
-                self.at += 2;
+                self.at = self.past(2);
             }
             b'h' => self.replace("[ \\t]"),
             b'H' => self.replace("[^ \\t]"),
@@ -419,7 +440,7 @@ impl Reader<'_> {
 
     fn replace(&mut self, by: &str) {
         self.out.push_str(by);
-        self.at += 2;
+        self.at = self.past(2);
     }
 
     /// An escape that stands for a byte or a class of bytes, inside a class or not.
@@ -431,12 +452,12 @@ impl Reader<'_> {
             b'v' => self.replace("\\x0B\\x0C\\x0A\\x0D"),
             b'e' => self.replace("\\x1B"),
             b'x' => {
-                let digits = self.pattern.get(self.at + 2..).unwrap_or_default();
+                let digits = self.from(2);
                 let (digits, length) = match digits.split_first() {
                     Some((b'{', rest)) => {
                         let end = rest.iter().position(|byte| *byte == b'}');
                         let end = end.unwrap_or(rest.len());
-                        (rest.get(..end).unwrap_or_default(), end + 2)
+                        (rest.get(..end).unwrap_or_default(), end.saturating_add(2))
                     }
                     _ => {
                         let count = digits
@@ -453,34 +474,34 @@ impl Reader<'_> {
                     .and_then(|text| u8::from_str_radix(text, 16).ok());
                 let Some(value) = value else {
                     let text = "character code point value in \\x{} or \\o{} is too large";
-                    return Err((text.to_owned(), self.at + 1 + length));
+                    return Err((text.to_owned(), self.past(length).saturating_add(1)));
                 };
                 self.literal(value);
-                self.at += 2 + length;
+                self.at = self.past(length).saturating_add(2);
             }
             b'0' => {
                 let count = self
-                    .pattern
+                    .from(1)
                     .iter()
-                    .skip(self.at + 1)
                     .take(3)
                     .take_while(|byte| (b'0'..=b'7').contains(byte))
                     .count();
-                let digits = self.pattern.get(self.at + 1..self.at + 1 + count);
-                let value = digits
-                    .unwrap_or_default()
+                // Three digits of which the first is 0 are less than 64.
+                let value = self
+                    .from(1)
                     .iter()
-                    .fold(0_u8, |value, byte| value << 3 | (byte - b'0'));
+                    .take(count)
+                    .fold(0_u8, |value, byte| value << 3 | (byte & 7));
                 self.literal(value);
-                self.at += 1 + count;
+                self.at = self.past(count).saturating_add(1);
             }
             _ if next.is_ascii_alphanumeric() => {
                 let text = "unrecognized character follows \\";
-                return Err((text.to_owned(), self.at + 1));
+                return Err((text.to_owned(), self.past(1)));
             }
             _ => {
                 self.literal(next);
-                self.at += 2;
+                self.at = self.past(2);
             }
         }
         Ok(())
@@ -504,24 +525,24 @@ impl Reader<'_> {
                     Some(length) => self.copy(length),
                     None => {
                         self.literal(byte);
-                        self.at += 1;
+                        self.at = self.past(1);
                     }
                 },
-                b'\\' => match self.pattern.get(self.at + 1) {
+                b'\\' => match self.peek(1) {
                     None => {
                         return Err(("\\ at end of pattern".to_owned(), self.pattern.len()));
                     }
                     Some(b'b') => self.replace("\\x08"),
                     Some(b'h') => self.replace(" \\t"),
                     Some(b'v') => self.replace("\\n\\x0B\\f\\r"),
-                    Some(&next) => self.escaped(next)?,
+                    Some(next) => self.escaped(next)?,
                 },
                 // A range keeps its hyphen; at either end it stands for itself.
                 b'-' => {
-                    let next = self.pattern.get(self.at + 1).copied();
+                    let next = self.peek(1);
                     if self.at == first || next == Some(b']') {
                         self.literal(byte);
-                        self.at += 1;
+                        self.at = self.past(1);
                     } else {
                         self.range(first, next)?;
                         self.copy(1);
@@ -529,7 +550,7 @@ impl Reader<'_> {
                 }
                 _ => {
                     self.literal(byte);
-                    self.at += 1;
+                    self.at = self.past(1);
                 }
             }
         }
@@ -541,15 +562,16 @@ impl Reader<'_> {
     /// Checks a range between two plain characters; the crate checks those with escapes.
     fn range(&self, first: usize, to: Option<u8>) -> Result<(), (String, usize)> {
         let plain = |byte: u8| byte != b'\\' && byte != b'[' && byte != b']';
-        let escaped = self.at >= first + 2 && self.pattern.get(self.at - 2) == Some(&b'\\');
-        let from = self.pattern.get(self.at - 1).copied().filter(|_| !escaped);
+        let before = self.pattern.get(first..self.at).unwrap_or_default();
+        let escaped = matches!(before, [.., b'\\', _]);
+        let from = before.last().copied().filter(|_| !escaped);
         match (
             from.filter(|byte| plain(*byte)),
             to.filter(|byte| plain(*byte)),
         ) {
             (Some(from), Some(to)) if from > to => {
                 let text = "range out of order in character class";
-                Err((text.to_owned(), self.at + 1))
+                Err((text.to_owned(), self.past(1)))
             }
             _ => Ok(()),
         }
@@ -561,19 +583,23 @@ impl Reader<'_> {
             b"alnum", b"alpha", b"ascii", b"blank", b"cntrl", b"digit", b"graph", b"lower",
             b"print", b"punct", b"space", b"upper", b"word", b"xdigit",
         ];
-        let rest = self.pattern.get(self.at + 2..).unwrap_or_default();
-        let Some(end) = rest.windows(2).position(|pair| pair == b":]") else {
+        let rest = self.from(2);
+        // Looking no further than letters go keeps many open brackets linear.
+        let negated = usize::from(rest.first() == Some(&b'^'));
+        let letters = rest.iter().skip(negated);
+        let count = letters
+            .take_while(|byte| byte.is_ascii_alphabetic())
+            .count();
+        let end = negated.saturating_add(count);
+        let (inside, after) = rest.split_at_checked(end).unwrap_or_default();
+        if !after.starts_with(b":]") {
             return Ok(None);
-        };
-        let inside = rest.get(..end).unwrap_or_default();
+        }
         let name = inside.strip_prefix(b"^").unwrap_or(inside);
         if NAMES.contains(&name) {
-            return Ok(Some(end + 4));
+            return Ok(Some(end.saturating_add(4)));
         }
-        if name.iter().all(u8::is_ascii_alphabetic) {
-            return Err(("unknown POSIX class name".to_owned(), self.at + 2));
-        }
-        Ok(None)
+        Err(("unknown POSIX class name".to_owned(), self.past(2)))
     }
 }
 
@@ -582,18 +608,6 @@ fn unsupported(what: &str, at: usize) -> (String, usize) {
         format!("{what} are not supported: oneloop's regular expressions are linear-time"),
         at,
     )
-}
-
-/// `split_once` for bytes.
-trait SplitOnce {
-    fn split_once_byte(&self, byte: u8) -> Option<(&[u8], &[u8])>;
-}
-
-impl SplitOnce for [u8] {
-    fn split_once_byte(&self, byte: u8) -> Option<(&[u8], &[u8])> {
-        let at = self.iter().position(|other| *other == byte)?;
-        Some((self.get(..at)?, self.get(at + 1..)?))
-    }
 }
 
 #[cfg(test)]

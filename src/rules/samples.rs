@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use super::Context;
 use super::args::{self, Args, Kind};
-use super::compile::Compiler;
+use super::compile::{Compiler, SplitOnce as _};
 use super::fetch::{ExpressionError, Sample, Scope, Type, leading_int};
 use super::format::{Field, Value, line_parts};
 use super::missing;
@@ -565,7 +565,10 @@ impl Fetch {
             Self::SourcePort => port(context.source())?,
             Self::DestinationPort => port(context.destination())?,
             Self::Date { offset, per_second } => date_sample(context, *offset, *per_second),
-            Self::Microseconds => Sample::Int((context.now().wall_ms % 1000) as i64 * 1000),
+            Self::Microseconds => {
+                let ms = context.now().wall_ms % 1000;
+                Sample::Int(ms.saturating_mul(1000) as i64)
+            }
             Self::Name(field) => match context.field(*field) {
                 Value::Bytes(text) => Sample::Str(text),
                 _ => return None,
@@ -635,7 +638,9 @@ impl Fetch {
             }
             Self::CookieCount { side, name } => {
                 let mut count = 0;
-                cookies_of(message(context, *side)?, *side, name, |_| count += 1);
+                cookies_of(message(context, *side)?, *side, name, |_| {
+                    count = i64::saturating_add(count, 1);
+                });
                 Some(Sample::Int(count))
             }
             Self::Version(side) => {
@@ -769,8 +774,9 @@ impl<'a> Iterator for Elements<'a> {
         });
         let element = match comma {
             Some(comma) => {
-                self.rest = line.get(comma + 1..);
-                line.get(..comma).unwrap_or_default()
+                let (element, rest) = line.split_at_checked(comma)?;
+                self.rest = rest.get(1..);
+                element
             }
             None => line,
         };
@@ -789,7 +795,7 @@ fn occurrence_of<'a>(
     let mut all = all;
     match occurrence {
         0 | -1 => all.last(),
-        1.. => all.nth(usize::try_from(occurrence).ok()? - 1),
+        1.. => all.nth(usize::try_from(occurrence).ok()?.checked_sub(1)?),
         _ => {
             let from_end = usize::try_from(occurrence.checked_neg()?).ok()?;
             let count = occurrences(message, name, whole).count();
@@ -830,10 +836,9 @@ fn url_params<'a, 'n>(
     name: &'n [u8],
     delimiter: u8,
 ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-    let start = target.iter().position(|byte| *byte == delimiter);
-    let list = start
-        .and_then(|at| target.get(at + 1..))
-        .unwrap_or_default();
+    let list = target
+        .split_once_byte(delimiter)
+        .map_or(&b""[..], |(_, list)| list);
     list.split(move |byte| matches!(byte, b'&' | b';') || *byte == delimiter)
         .filter_map(move |pair| {
             let equals = pair.iter().position(|byte| *byte == b'=')?;

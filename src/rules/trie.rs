@@ -114,6 +114,10 @@ impl Trie {
 
     /// Calls `found` with the length and the numbers of each key that the bytes begin with, the
     /// shortest first, until it says true; tells whether it did.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the labels that matched are a part of the text"
+    )]
     pub(super) fn prefixes(
         &self,
         mut text: impl Iterator<Item = u8>,

@@ -1,6 +1,6 @@
 //! What PCRE patterns mean here.
 
-use super::{Regex, expand};
+use super::{Regex, expand, translate};
 
 fn matches(pattern: &str, text: &[u8]) -> Result<bool, String> {
     Regex::compile(pattern.as_bytes(), false)
@@ -149,6 +149,9 @@ fn replacements_name_groups() {
         (br"\9|\8", b"h|g"),
         (br"\\1\.", b"\\1."),
         (br"\x41\xzz", b"Axzz"),
+        // A sign is no digit, though the library's numbers may have one.
+        (br"\x+5", b"x+5"),
+        (br"\x4", b"x4"),
         (br"end\", b"end\\"),
         (b"", b""),
     ] {
@@ -157,4 +160,21 @@ fn replacements_name_groups() {
         assert_eq!(out, expected, "{}", replacement.escape_ascii());
     }
     assert_eq!(regex.captures(text, 3), None);
+}
+
+/// What does not end is looked at once: these would take minutes otherwise.
+#[test]
+fn many_open_brackets_are_read_in_linear_time() {
+    for (part, translated) in [
+        ("{", "\\{"),
+        ("{1,", "\\{1\\x2C"),
+        ("[[:a]", "[\\x5B\\x3Aa]"),
+    ] {
+        let pattern = part.repeat(1 << 17);
+        let whole = translate(pattern.as_bytes()).unwrap();
+        assert_eq!(whole.len(), translated.len() << 17, "{part}");
+        assert!(whole.starts_with(translated), "{part}");
+    }
+    let classes = format!("[{}]", "[:a".repeat(1 << 17));
+    assert!(translate(classes.as_bytes()).is_ok());
 }
