@@ -384,6 +384,21 @@ fn rule_panics(source: &Source, findings: &mut Vec<String>) {
     }
 }
 
+/// What the root of a pure folder says to clippy: nothing from outside makes the folder panic.
+const PANIC_LINTS: &str = "#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
+)]";
+const PANIC_LINTS_IN: &[&str] = &["admin", "base", "check", "config", "log", "rules"];
+
+fn rule_panic_lints(source: &Source, findings: &mut Vec<String>) {
+    let area = source.area();
+    let is_root = source.path == format!("{area}/mod.rs");
+    if is_root && PANIC_LINTS_IN.contains(&area) && !source.code.contains(PANIC_LINTS) {
+        findings.push(source.found(1, "the lints on what may panic are off"));
+    }
+}
+
 fn rule_marks(source: &Source, findings: &mut Vec<String>) {
     for (number, line) in (1..).zip(source.text.lines()) {
         for mark in ["TODO", "FIXME"] {
@@ -419,6 +434,7 @@ const RULES: &[(&str, Rule)] = &[
     ("hidden state", rule_hidden_state),
     ("width", rule_width),
     ("panics", rule_panics),
+    ("panic lints", rule_panic_lints),
     ("marks", rule_marks),
     ("shape", rule_shape),
 ];
@@ -504,7 +520,7 @@ fn planted_violations_are_caught() {
     let wide = format!("const A: u8 = {};", "1 + ".repeat(30));
     let wide_comment = format!("// {}", "word ".repeat(30));
     let wide_behind_literal = format!("f(\"a\", {});", "1 + ".repeat(30));
-    let rows: [(&str, &str, &str); 26] = [
+    let rows: [(&str, &str, &str); 27] = [
         (
             "base/a.rs",
             "use crate::http::head::Head;",
@@ -564,6 +580,11 @@ fn planted_violations_are_caught() {
         ("net/a.rs", &wide_behind_literal, "columns"),
         ("http/a.rs", "fn f() { g().unwrap(); }", ".unwrap()"),
         ("engine/a.rs", "fn f() { g().expect(\"why\"); }", ".expect("),
+        (
+            "rules/mod.rs",
+            "// {PANIC_LINTS}",
+            "lints on what may panic",
+        ),
         ("net/a.rs", "// TODO later", "a bare TODO"),
         ("net/a.rs", "fn f() { todo!() }", "todo!"),
         ("net/a.rs", "#[allow(dead_code)]", "dead_code"),

@@ -125,6 +125,7 @@ enum Weight {
     Garbled(&'static str),
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a word")]
 fn weight_of(word: &str, initial: u16) -> Result<u16, Weight> {
     let signed = usize::from(word.starts_with(['-', '+']));
     let digits = word.bytes().skip(signed).take_while(u8::is_ascii_digit);

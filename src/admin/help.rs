@@ -7,6 +7,7 @@
 use std::io::Write as _;
 
 use super::command::{ALWAYS, Entry};
+use crate::base::edits::distance;
 
 /// Suggestions at most.
 const NEAR_MAX: usize = 5;
@@ -73,7 +74,7 @@ fn near<'a>(commands: &'a [Entry], words: &[&str]) -> Vec<&'a Entry> {
     let best = scored.first().map_or(0, |(score, _)| *score);
     let mut kept: Vec<usize> = scored
         .into_iter()
-        .filter(|(score, _)| *score <= best + 1)
+        .filter(|(score, _)| *score <= best.saturating_add(1))
         .take(NEAR_MAX)
         .map(|(_, index)| index)
         .collect();
@@ -92,29 +93,7 @@ fn score(name: &str, words: &[&str]) -> Option<usize> {
         .copied()
         .collect::<Vec<_>>()
         .join(" ");
-    let distance = distance(name.as_bytes(), given.as_bytes());
-    (distance * 3 <= name.len().max(3)).then_some(distance)
-}
-
-/// The distance of Levenshtein, with a swap of neighbours as one error.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut before: Vec<usize> = vec![0; b.len() + 1];
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let at = |line: &[usize], k: usize| line.get(k).copied().unwrap_or(usize::MAX);
-            let changed = at(&above, j) + usize::from(x != y);
-            let mut least = changed.min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
-            if swapped {
-                least = least.min(at(&before, j - 1) + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above.last().copied().unwrap_or_default()
+    distance(name.as_bytes(), given.as_bytes(), name.len().max(3) / 3)
 }
 
 #[cfg(test)]
@@ -124,19 +103,6 @@ mod tests {
 
     fn names(words: &[&str]) -> Vec<&'static str> {
         near(TABLE, words).iter().map(|entry| entry.name).collect()
-    }
-
-    #[test]
-    fn distances() {
-        let cases = [
-            ("", "", 0),
-            ("abc", "abc", 0),
-            ("abc", "acb", 1),
-            ("abc", "xbcd", 2),
-        ];
-        for (a, b, expected) in cases {
-            assert_eq!(distance(a.as_bytes(), b.as_bytes()), expected, "{a} {b}");
-        }
     }
 
     #[test]

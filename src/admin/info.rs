@@ -163,8 +163,11 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     set(Fact::Uptime, Value::from(uptime));
     let started_ms = limits.started.1;
     if float {
-        set(Fact::UptimeSec, Value::Micros(up_ms * 1000));
-        set(Fact::StartTimeSec, Value::Micros(started_ms * 1000));
+        set(Fact::UptimeSec, Value::Micros(up_ms.saturating_mul(1000)));
+        set(
+            Fact::StartTimeSec,
+            Value::Micros(started_ms.saturating_mul(1000)),
+        );
     } else {
         set(Fact::UptimeSec, count(up));
         set(Fact::StartTimeSec, count(started_ms / 1000));
@@ -190,17 +193,15 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     set(Fact::ZlibMemUsage, Value::Empty);
     set(Fact::MaxZlibMemUsage, Value::Empty);
     let probes = view.probes.iter().flatten().count() as u32;
+    let connections = process.connections.saturating_add(view.runtime_connections);
     let listening = if view.stopping {
         0
     } else {
         let proxies = view.config.proxies.iter().filter(|proxy| !proxy.disabled);
         let own: usize = proxies.map(|proxy| proxy.listeners.len()).sum();
-        (own + view.config.global.stats_sockets.len()) as u32
+        own.saturating_add(view.config.global.stats_sockets.len()) as u32
     };
-    set(
-        Fact::Tasks,
-        Value::U32(process.connections + probes + view.runtime_connections),
-    );
+    set(Fact::Tasks, Value::U32(connections.saturating_add(probes)));
     set(Fact::IdlePct, Value::U32(view.idle_percent.into()));
     set(Fact::RunQueue, Value::U32(view.run_queue));
     set(Fact::Node, Value::from(limits.node.as_str()));
@@ -210,7 +211,7 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
         description.map_or(Value::Empty, Value::from),
     );
     set(Fact::Stopping, Value::U32(u32::from(view.stopping)));
-    let jobs = process.connections + view.runtime_connections + listening;
+    let jobs = connections.saturating_add(listening);
     set(Fact::Jobs, Value::U32(jobs));
     set(Fact::Listeners, Value::U32(listening));
     set(Fact::DroppedLogs, count(process.dropped_logs));
@@ -221,8 +222,8 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     set(Fact::BuildInfo, Value::from(VERSION_AS_HAPROXY));
     let (size, lent, free) = view.pool;
     let (used, kept) = (
-        lent as u64 * size as u64,
-        (lent + free) as u64 * size as u64,
+        (lent as u64).saturating_mul(size as u64),
+        (lent.saturating_add(free) as u64).saturating_mul(size as u64),
     );
     set(Fact::PoolAllocMb, count(kept >> 20));
     set(Fact::PoolUsedMb, count(used >> 20));

@@ -6,6 +6,12 @@
 //! Answers are HAProxy's to the byte, because tools parse them; help texts and descriptions of
 //! fields are our own.
 
+// Nothing from outside may make this code panic.
+#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
+)]
+
 pub mod change;
 pub mod column;
 pub mod command;

@@ -83,7 +83,11 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
         |check| address_and_port(&check.endpoint).0,
     );
     // The model does not say whether a number was given; one that differs from its place was.
-    let place = server.id.0 - backend.servers.start + 1;
+    let place = server
+        .id
+        .0
+        .saturating_sub(backend.servers.start)
+        .saturating_add(1);
     drop(writeln!(
         out,
         "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {running} 0 {} {} {} \
@@ -97,7 +101,7 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
         record.weight,
         record.weight_initial,
         record.since_change_s(view.now.ms),
-        u8::from(backend.number != backend.id.0 + 2),
+        u8::from(backend.number != backend.id.0.saturating_add(2)),
         u8::from(server.number != place),
         server.hostname.as_deref().unwrap_or("-"),
     ));

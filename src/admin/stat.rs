@@ -188,7 +188,7 @@ fn leading_number(word: &str) -> i64 {
     let len = rest.bytes().take_while(u8::is_ascii_digit).count();
     let number = rest.get(..len).unwrap_or_default().parse().unwrap_or(0);
     if word.starts_with('-') {
-        -number
+        i64::saturating_neg(number)
     } else {
         number
     }
@@ -210,7 +210,7 @@ pub fn show(request: &Request, view: &View<'_>, out: &mut Vec<u8>) {
             if request.form == Form::Json && count > 0 {
                 out.push(b',');
             }
-            count += 1;
+            count = usize::saturating_add(count, 1);
             write_row(request, &row, out);
         });
     }
@@ -581,8 +581,8 @@ fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel) -> Row<'a>
             true => (&mut backup, &mut backup_weight),
             false => (&mut active, &mut active_weight),
         };
-        *count += 1;
-        *weight += u32::from(record.weight);
+        *count = u32::saturating_add(*count, 1);
+        *weight = u32::saturating_add(*weight, u32::from(record.weight));
     }
     let weight = match (active, proxy.all_backups) {
         (0, true) => backup_weight,
@@ -596,7 +596,7 @@ fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel) -> Row<'a>
         _ => active_weight,
     };
     let has_servers = !proxy.servers.is_empty();
-    let up = !has_servers || active + backup > 0;
+    let up = !has_servers || active > 0 || backup > 0;
     row.set(Column::Status, if up { "UP" } else { "DOWN" });
     row.set(Column::Weight, weight);
     row.set(Column::Uweight, weight);
@@ -607,12 +607,15 @@ fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel) -> Row<'a>
     row.set(Column::Lastchg, seconds(since));
     if has_servers {
         let current = if up { 0 } else { since };
-        row.set(Column::Downtime, seconds(stats.down_ms + current));
+        row.set(
+            Column::Downtime,
+            seconds(stats.down_ms.saturating_add(current)),
+        );
     }
     if http {
         row.set(Column::ReqTot, counters.req_tot);
         let open = u64::from(counters.scur);
-        let messages = counters.connect + counters.reuse;
+        let messages = counters.connect.saturating_add(counters.reuse);
         let (bin, bout) = (counters.bout, counters.bin);
         http1(
             &mut row,
@@ -650,6 +653,7 @@ fn max_conn(proxy: &Proxy, view: &View<'_>) -> u32 {
         .map_or(0, |record| record.maxconn)
 }
 
+#[expect(clippy::indexing_slicing, reason = "each proxy has its statistics")]
 fn proxy_stats<'a>(proxy: &Proxy, view: &View<'a>) -> &'a ProxyStats {
     &view.proxy_stats[proxy.id.0 as usize]
 }

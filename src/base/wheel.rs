@@ -240,9 +240,14 @@ impl Wheel {
 
     /// Strikes a list off its level's map.
     fn mark_empty(&mut self, list: usize) {
-        if let Some(map) = self.occupied.get_mut(list / SLOTS) {
-            *map &= !(1 << (list % SLOTS));
-        }
+        *self.map_mut(list / SLOTS) &= !(1 << (list % SLOTS));
+    }
+
+    /// Which slots of a level are in use.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a level is below 6")]
+    fn map_mut(&mut self, level: usize) -> &mut u64 {
+        &mut self.occupied[level]
     }
 
     /// Puts an armed node in the list of its time.
@@ -270,9 +275,7 @@ impl Wheel {
         node.prev = NONE;
         node.next = head;
         node.list = list as u16;
-        if let Some(map) = self.occupied.get_mut(level) {
-            *map |= 1 << slot;
-        }
+        *self.map_mut(level) |= 1 << slot;
         self.armed = self.armed.saturating_add(1);
     }
 

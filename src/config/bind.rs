@@ -64,7 +64,7 @@ fn ports(spec: &Spec) -> Vec<u16> {
 /// How many `ports` would give.
 fn count_ports(spec: &Spec) -> usize {
     match spec.port {
-        Port::Range(low, high) => usize::from(high - low) + 1,
+        Port::Range(low, high) => usize::from(high.saturating_sub(low)).saturating_add(1),
         _ => 1,
     }
 }
@@ -89,7 +89,7 @@ impl Parser<'_> {
         let Some(proxy) = self.proxies.get_mut(at) else {
             return;
         };
-        proxy.bind_lines += 1;
+        proxy.bind_lines = proxy.bind_lines.saturating_add(1);
         let section = proxy.section.name();
         if line.bytes(1).is_empty() {
             let message =
@@ -149,14 +149,13 @@ impl Parser<'_> {
         Some(specs)
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn id_is_taken(&mut self, line: &Line, at: usize, number: u32, owner: &Owner) -> bool {
         let Some(proxy) = self.proxies.get(at) else {
             return false;
         };
-        let clash = proxy
-            .listeners
-            .iter()
-            .find(|one| one.number == Some(number));
+        let clash = proxy.listener_ids.get(&number);
+        let clash = clash.and_then(|index| proxy.listeners.get(*index));
         let Some(other) = clash else { return false };
         let text = format!(
             "'id' : custom id {number} already used at {}:{} ('bind {}')",
@@ -208,6 +207,10 @@ impl Parser<'_> {
             place,
         };
         if let Some(proxy) = self.proxies.get_mut(at) {
+            if let Some(number) = options.number {
+                let index = proxy.listeners.len();
+                proxy.listener_ids.entry(number).or_insert(index);
+            }
             proxy.listeners.push(ListenerDraft {
                 spelled: line.word(1).into_owned(),
                 at: line.at(1),
@@ -280,6 +283,7 @@ impl Parser<'_> {
     }
 
     /// The options from word `from` on.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_options(&mut self, line: &Line, from: usize, owner: &Owner) -> Option<Options> {
         let mut options = Options::default();
         let mut at = from;
@@ -317,6 +321,7 @@ impl Parser<'_> {
     }
 
     /// `process PROCESSES[/THREADS]`, which HAProxy is about to give up.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_process(&mut self, line: &Line, at: usize, owner: &Owner) -> Option<()> {
         let word = line.word(at + 1);
         let (processes, threads) = match word.split_once('/') {
@@ -351,6 +356,7 @@ impl Parser<'_> {
     }
 
     /// The option at word `at` and its argument.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_option(
         &mut self,
         line: &Line,
@@ -431,6 +437,7 @@ impl Parser<'_> {
     }
 
     /// The options that say whose the file of a unix socket is.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_ownership(
         &mut self,
         line: &Line,
@@ -472,6 +479,7 @@ impl Parser<'_> {
         Some(())
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn access_level(&mut self, line: &Line, at: usize, owner: &Owner) -> Option<AccessLevel> {
         let word = self.bind_text(line, at, owner, "missing level")?;
         match word.as_str() {
@@ -490,6 +498,7 @@ impl Parser<'_> {
     }
 
     /// The argument of the option at word `at`, which must be there.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_text(
         &mut self,
         line: &Line,
@@ -508,6 +517,7 @@ impl Parser<'_> {
     }
 
     /// The argument of the option at word `at` as a number of at least `least`.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_number(
         &mut self,
         line: &Line,
@@ -523,6 +533,7 @@ impl Parser<'_> {
     }
 
     /// Reports `bad` of the option at word `at` unless there is a value.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_found<T>(
         &mut self,
         line: &Line,

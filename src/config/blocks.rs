@@ -215,6 +215,7 @@ fn message(line: &Line, severity: Severity, found: &mut Diagnostics) -> After {
 }
 
 /// Evaluates the condition of an `.if` or `.elif`; `None` after reporting that it has none.
+#[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
 fn condition(line: &Line, variables: &Variables, found: &mut Diagnostics) -> Option<bool> {
     let words = line.from(1);
     let text = words
@@ -260,6 +261,7 @@ pub fn evaluate(condition: &[u8], variables: &Variables) -> Result<bool, String>
             FaultKind::Brace => "Unmatched brace in environment variable name",
             FaultKind::FirstChar => "Forbidden first char in environment variable name",
             FaultKind::Expansion => "Truncated or invalid word expansion sequence",
+            FaultKind::Long => "Too long a condition after the expansion of variables",
         };
         format!("Syntax Error in condition: {what}.")
     })?;
@@ -329,11 +331,16 @@ impl<'a> Terms<'a> {
         self.text.get(self.at..).unwrap_or("")
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "what is left after blanks is no longer than before"
+    )]
     fn skip_blanks(&mut self) {
         let rest = self.rest();
         self.at += rest.len() - rest.trim_start_matches([' ', '\t']).len();
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     fn skip(&mut self, token: &str) -> bool {
         let there = self.rest().starts_with(token);
         self.at += if there { token.len() } else { 0 };
@@ -382,6 +389,7 @@ impl<'a> Terms<'a> {
         }
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     fn term(&mut self) -> Outcome {
         let start = self.at;
         self.skip_blanks();
@@ -419,6 +427,10 @@ impl<'a> Terms<'a> {
         Ok(self.predicate(name, &args) != negated)
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a depth is at most one more than the most; a place in a line"
+    )]
     fn group(&mut self, start: usize) -> Outcome {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
@@ -439,6 +451,7 @@ impl<'a> Terms<'a> {
     }
 
     /// The arguments in parentheses right after a predicate's name. Parts may be quoted.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     fn arguments(&mut self, name: &str, wanted: usize) -> Result<Vec<String>, Wrong> {
         let used = "used in conditional expression";
         let mut args = vec![String::new()];
@@ -508,6 +521,10 @@ const PREDICATES: &[(&str, usize)] = &[
 
 /// A version as something to compare: three numbers, then development versions before the release
 /// and builds after it.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "at least -3 times 2^32, and 32 bits more"
+)]
 fn version(text: &str) -> ([u32; 3], i64) {
     let mut numbers = [0; 3];
     let mut rest = text;

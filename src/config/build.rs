@@ -43,6 +43,7 @@ impl Parser<'_> {
     /// The servers of all proxies, in order, their names resolved.
     ///
     /// `ignore`: one that does not resolve is disabled instead of refused.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts what fits in memory")]
     pub(super) fn resolve_servers(&mut self, ignore: bool) -> Vec<Vec<Server>> {
         let mut all = Vec::new();
         let mut failed = false;
@@ -176,14 +177,16 @@ impl FreeNumbers {
 
     fn take(&mut self) -> u32 {
         while self.taken.contains(&self.next) {
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
         }
-        self.next += 1;
-        self.next - 1
+        let number = self.next;
+        self.next = number.saturating_add(1);
+        number
     }
 }
 
 /// The configuration of drafts that have no errors.
+#[expect(clippy::arithmetic_side_effects, reason = "counts what fits in memory")]
 pub(super) fn build(
     parser: &mut Parser<'_>,
     options: &LoadOptions,

@@ -15,6 +15,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use crate::base::edits::distance;
+
 /// Names a configuration file; an index into `Diagnostics::files`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FileId(pub u16);
@@ -45,6 +47,7 @@ impl Place {
     /// Narrows the span of a word to its byte `at`, if the word stands in the source as it was
     /// read: plain, or in one pair of quotes without escapes.
     #[must_use]
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     pub fn pointing_at(mut self, word: &[u8], at: Option<usize>) -> Self {
         let (Some(at), Some(span)) = (at, self.span) else {
             return self;
@@ -200,6 +203,7 @@ impl Diagnostics {
     }
 
     /// Adds a diagnostic of any kind.
+    #[expect(clippy::indexing_slicing, reason = "the place was filled just before")]
     pub fn push(
         &mut self,
         severity: Severity,
@@ -302,6 +306,10 @@ const COLUMNS_MAX: usize = 78;
 
 /// Appends the source line, its leading blanks cut and its control bytes as blanks, and a line of
 /// carets under the span. Of a long line the part round the span is shown.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "counts the bytes of a line; the window begins no later than the span"
+)]
 fn show_source(place: &Place, out: &mut String) {
     let source = &place.source;
     let lead = source
@@ -366,13 +374,12 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (letters.len() / 3).max(1);
     let mut best: Option<((usize, bool), &'a str)> = None;
     for name in names {
-        let distance = edits(&letters, name, limit);
-        let rank = (distance, letters.first().copied() != name.chars().next());
-        if distance <= limit
-            && distance < name.chars().count()
-            && best.is_none_or(|(other, _)| rank < other)
-        {
-            best = Some((rank, name));
+        let spelled: Vec<char> = name.chars().collect();
+        if let Some(distance) = distance(&letters, &spelled, limit) {
+            let rank = (distance, letters.first() != spelled.first());
+            if distance < spelled.len() && best.is_none_or(|(other, _)| rank < other) {
+                best = Some((rank, name));
+            }
         }
         let other = bare(name);
         let shared = wanted.len().min(other.len());
@@ -395,37 +402,6 @@ fn bare(text: &str) -> Cow<'_, str> {
     } else {
         text.into()
     }
-}
-
-/// The number of edits between two words (optimal string alignment), or something above `limit`
-/// when there are more: a file may have a thousand words to compare with hundreds of names.
-fn edits(a: &[char], b: &str, limit: usize) -> usize {
-    if b.len().abs_diff(a.len()) > limit && b.chars().count().abs_diff(a.len()) > limit {
-        return usize::MAX;
-    }
-    let b: Vec<char> = b.chars().collect();
-    let mut two = vec![0; b.len() + 1];
-    let mut one: Vec<usize> = (0..=b.len()).collect();
-    let mut row = vec![0; b.len() + 1];
-    for i in 1..=a.len() {
-        row[0] = i;
-        let mut least = i;
-        for j in 1..=b.len() {
-            let change = usize::from(a[i - 1] != b[j - 1]);
-            row[j] = (one[j] + 1).min(row[j - 1] + 1).min(one[j - 1] + change);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(two[j - 2] + 1);
-            }
-            least = least.min(row[j]);
-        }
-        // A swap may still come from the row before, and costs one.
-        if least > limit && one.iter().all(|before| *before >= limit) {
-            return usize::MAX;
-        }
-        std::mem::swap(&mut two, &mut one);
-        std::mem::swap(&mut one, &mut row);
-    }
-    one[b.len()]
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! Nothing here reports or decides. Rejected: filling `Config` directly, which would need
 //! holes for names that are declared later in the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::diag;
@@ -227,6 +227,9 @@ pub(super) struct ProxyDraft {
     pub(super) timeouts_inherited: Timeouts,
     pub(super) listeners: Vec<ListenerDraft>,
     pub(super) servers: Vec<ServerDraft>,
+    /// Which listener and which server has an `id`, the first of those that share it.
+    pub(super) listener_ids: HashMap<u32, usize>,
+    pub(super) server_ids: HashMap<u32, usize>,
     pub(super) acls: AclNames,
     pub(super) request: Vec<RequestRule>,
     /// Which of its rules end every message: what follows never runs.

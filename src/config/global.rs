@@ -441,6 +441,7 @@ impl Parser<'_> {
     }
 
     /// `ssl-default-bind-*` and `ssl-default-server-*`: only their form is checked.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn tls_default_line(&mut self, line: &Line) {
         let keyword = line.word(0).into_owned();
         if !keyword.ends_with("-options") {
@@ -584,6 +585,7 @@ impl Parser<'_> {
     }
 
     /// Keywords that place work on threads and processors.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn thread_line(&mut self, admitted: &Admitted) {
         let line = &admitted.line;
         let name = admitted.keyword.name;
@@ -652,6 +654,7 @@ impl Parser<'_> {
     }
 
     /// `cpu-map [auto:]THREADS CPUS...`: only its form matters.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn cpu_map_is_good(&mut self, line: &Line) -> bool {
         if line.words.len() < 3 {
             let message = "cpu-map expects a process number  ('all', 'odd', 'even', a number from 1 to 64 or a range),  followed by a list of CPU ranges with numbers from 0 to 63.";

@@ -285,6 +285,7 @@ pub fn admit(scope: Scope<'_>, line: &Line, found: &mut Diagnostics) -> Option<A
 }
 
 /// Reports the first word too many of a line that has more than `max` words after its keyword.
+#[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
 pub fn too_many(line: &Line, max: usize, found: &mut Diagnostics) -> bool {
     if max == usize::from(ANY) || line.words.len() <= max + 1 {
         return false;

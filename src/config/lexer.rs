@@ -18,6 +18,8 @@ use super::diag::{Diagnostics, FileId, Lead, Place, Span};
 
 /// The most words one line may have (HAProxy's `MAX_LINE_ARGS`).
 pub const WORDS_MAX: usize = 64;
+/// How many bytes a line may get from variables, so that lines that double one another end soon.
+const EXPANDED_MAX: usize = 1 << 20;
 
 /// One word, after quotes, escapes and variables were taken out.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -65,6 +67,7 @@ impl Line {
     }
 
     /// The place of word `index`; when the line has fewer words, the end of the last one.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     pub fn at(&self, index: usize) -> Place {
         let span = match self.words.get(index) {
             Some(word) => word.span,
@@ -171,12 +174,13 @@ impl<'a> Lexer<'a> {
     /// The next line with words, or `None` at the end of the file. What is wrong with a line is
     /// reported and the line left out. `variables` may change from call to call; the name of the
     /// current section is its variable `.SECTION`.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the lines of a file")]
     pub fn next_line(&mut self, variables: &Variables, found: &mut Diagnostics) -> Option<Line> {
         while !self.rest.is_empty() {
             let (source, ended) = self.cut_line();
             self.number += 1;
             let nul = source.iter().position(|&byte| byte == 0);
-            let kept = &source[..nul.unwrap_or(source.len())];
+            let kept = nul.map_or(source, |at| source.get(..at).unwrap_or(source));
             let line = self.words_of(kept, variables, found);
             if nul.is_some() || !ended {
                 // HAProxy reads the line up to the fault, complains and reads no further.
@@ -209,14 +213,15 @@ impl<'a> Lexer<'a> {
     fn cut_line(&mut self) -> (&'a [u8], bool) {
         match self.rest.iter().position(|&byte| byte == b'\n') {
             Some(at) => {
-                let line = &self.rest[..at];
-                self.rest = &self.rest[at + 1..];
+                let (line, rest) = self.rest.split_at(at);
+                self.rest = rest.get(1..).unwrap_or_default();
                 (line, true)
             }
             None => (std::mem::take(&mut self.rest), false),
         }
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     fn report_bad_end(&self, kept: &[u8], stray: bool, found: &mut Diagnostics) {
         let at = kept.len() as u32;
         let position = at + 1;
@@ -247,6 +252,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// One line's words; `None` when it has none, begins with an empty one, or is wrong.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     fn words_of(
         &self,
         source: &[u8],
@@ -262,18 +268,17 @@ impl<'a> Lexer<'a> {
         let source: Arc<[u8]> = source.into();
         match split(&source, Some(&inside), true) {
             Ok(mut words) => {
-                if words.len() > WORDS_MAX {
-                    let last = &words[WORDS_MAX - 1];
+                if let Some((kept, [more, ..])) = words.split_at_checked(WORDS_MAX)
+                    && let Some((last, before)) = kept.split_last()
+                {
                     // HAProxy counts the position in the line as it is after unquoting.
-                    let before = words[..WORDS_MAX - 1]
-                        .iter()
-                        .map(|word| word.text.len() + 1);
-                    let position = before.sum::<usize>() + 1;
+                    let before = before.iter().map(|word| word.text.len().saturating_add(1));
+                    let position = before.fold(1, usize::saturating_add);
                     let text = format!(
                         "too many words, truncating after word {WORDS_MAX}, position {position}: <{}>.",
                         last.str()
                     );
-                    let span = words[WORDS_MAX].span;
+                    let span = more.span;
                     found
                         .alert(self.place(source, span), text)
                         .lead(Lead::ParsingTight);
@@ -341,6 +346,8 @@ pub(super) enum FaultKind {
     FirstChar,
     /// `[` that is not `[*]`.
     Expansion,
+    /// More text than a line may get from variables.
+    Long,
 }
 
 impl FaultKind {
@@ -351,6 +358,7 @@ impl FaultKind {
             Self::Hex => "truncated or invalid hexadecimal sequence",
             Self::FirstChar => "forbidden first char in environment variable name",
             Self::Expansion => "truncated or invalid word expansion sequence",
+            Self::Long => "too long a line after the expansion of variables",
         }
     }
 }
@@ -379,6 +387,7 @@ struct Current {
 
 /// Splits a line into words. `inside` is where variables come from, `comments` whether `#` ends the
 /// line (it does not in a condition on the command line).
+#[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
 pub(super) fn split(
     source: &[u8],
     inside: Option<&Inside<'_>>,
@@ -388,6 +397,7 @@ pub(super) fn split(
     let mut current = Current::default();
     // The open quote, if any: its byte and its column.
     let mut quote: Option<(u8, usize)> = None;
+    let mut expanded = 0_usize;
     let mut at = 0;
     while let Some(&byte) = source.get(at) {
         let open = quote.map(|(kind, _)| kind);
@@ -406,7 +416,12 @@ pub(super) fn split(
             (b'"' | b'\'', None) => quote = Some((byte, at)),
             (b'"' | b'\'', Some(kind)) if kind == byte => quote = None,
             (b'\\', None | Some(b'"')) => {
-                at += escape(&source[at..], open.is_some(), &mut current.text).ok_or(Fault {
+                at += escape(
+                    source.get(at..).unwrap_or_default(),
+                    open.is_some(),
+                    &mut current.text,
+                )
+                .ok_or(Fault {
                     kind: FaultKind::Hex,
                     at,
                 })?;
@@ -415,7 +430,12 @@ pub(super) fn split(
             (b'$', Some(b'"')) => {
                 if let Some(inside) = inside {
                     let name = Reference::read(source, at)?;
-                    expand(&name, inside, at, &mut words, &mut current);
+                    let length = expand(&name, inside, at, &mut words, &mut current);
+                    expanded = expanded.saturating_add(length);
+                    if expanded > EXPANDED_MAX {
+                        let kind = FaultKind::Long;
+                        return Err(Fault { kind, at });
+                    }
                     at = name.end;
                     continue;
                 }
@@ -464,7 +484,7 @@ fn escape(source: &[u8], in_quotes: bool, text: &mut Vec<u8>) -> Option<usize> {
         Some(b'$') if in_quotes => b'$',
         Some(b'x') => {
             let digit = |at: usize| (*source.get(at)? as char).to_digit(16);
-            text.push((digit(2)? * 16 + digit(3)?) as u8);
+            text.push((digit(2)? << 4 | digit(3)?) as u8);
             return Some(4);
         }
         // Any other backslash stands for itself.
@@ -488,6 +508,7 @@ struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the bytes of a line")]
     fn read(source: &'a [u8], dollar: usize) -> Result<Self, Fault> {
         let braced = source.get(dollar + 1) == Some(&b'{');
         let start = dollar + 1 + usize::from(braced);
@@ -500,7 +521,7 @@ impl<'a> Reference<'a> {
         while source.get(end).is_some_and(name_byte) {
             end += 1;
         }
-        let name = &source[start..end];
+        let name = source.get(start..end).unwrap_or_default();
         let pseudo = matches!(name, b".FILE" | b".LINE" | b".SECTION");
         let letter = source
             .get(first)
@@ -535,9 +556,9 @@ impl<'a> Reference<'a> {
             at: dollar + 1,
         };
         if source.get(end) == Some(&b'-') {
-            let rest = &source[end + 1..];
+            let rest = source.get(end + 1..).unwrap_or_default();
             let close = rest.iter().position(|&byte| byte == b'}').ok_or(brace)?;
-            read.default = Some(&rest[..close]);
+            read.default = rest.get(..close);
             end += 1 + close;
         }
         if source.get(end) != Some(&b'}') {
@@ -549,29 +570,31 @@ impl<'a> Reference<'a> {
 }
 
 /// Puts a variable's value where the reference stands. The value is taken as it is: quotes,
-/// backslashes and `#` in it mean nothing.
+/// backslashes and `#` in it mean nothing. Says how long it is.
 fn expand(
     reference: &Reference<'_>,
     inside: &Inside<'_>,
     at: usize,
     words: &mut Vec<Word>,
     current: &mut Current,
-) {
+) -> usize {
     let value = inside.value(reference.name);
     let value = value.as_deref().or(reference.default).unwrap_or(b"");
     if !reference.list {
         current.text.extend_from_slice(value);
-        return;
+        return value.len();
     }
     let mut rest = value;
     while let Some(blank) = rest.iter().position(|&byte| is_blank(byte)) {
-        current.text.extend_from_slice(&rest[..blank]);
+        let (part, after) = rest.split_at(blank);
+        current.text.extend_from_slice(part);
         finish(words, current, reference.end);
         current.start = Some(at);
-        let next = rest[blank..].iter().position(|&byte| !is_blank(byte));
-        rest = next.map_or(&[], |skip| &rest[blank + skip..]);
+        let next = after.iter().position(|&byte| !is_blank(byte));
+        rest = next.and_then(|skip| after.get(skip..)).unwrap_or_default();
     }
     current.text.extend_from_slice(rest);
+    value.len()
 }
 
 #[cfg(test)]
@@ -713,6 +736,24 @@ mod tests {
                 [format!("parsing [t.cfg:1]: {message}")],
                 "{line}"
             );
+        }
+    }
+
+    /// Lines that double a variable would otherwise take all memory.
+    #[test]
+    fn variables_make_a_line_only_so_long() {
+        let half = "x".repeat(EXPANDED_MAX / 2);
+        let variables = Variables::new([("V", half.as_str())]);
+        let inside = Inside {
+            variables: &variables,
+            file: "",
+            line: 1,
+        };
+        let words = split(b"\"$V\" \"${V}\"", Some(&inside), true);
+        assert_eq!(words.map(|words| words.len()).ok(), Some(2));
+        for line in ["\"$V$V${O-y}\"", "\"$V\" \"$V\" \"${V[*]}\""] {
+            let fault = split(line.as_bytes(), Some(&inside), true).err();
+            assert!(matches!(fault.map(|one| one.kind), Some(FaultKind::Long)));
         }
     }
 

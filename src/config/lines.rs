@@ -102,6 +102,7 @@ impl Parser<'_> {
     }
 
     /// No words may follow word `last`; `what` is how the message names the statement.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     pub(super) fn only_as(&mut self, line: &Line, last: usize, what: &str) -> bool {
         let Some(extra) = line.words.get(last + 1) else {
             return true;
@@ -215,6 +216,7 @@ impl Parser<'_> {
     }
 
     /// A `log` line of a proxy (`in_global` false) or of `global`.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     pub(super) fn log_line(&mut self, line: &Line, in_global: bool) -> Option<LogLine> {
         if line.bytes(1) == b"global" && line.words.len() == 2 {
             if in_global {
@@ -284,6 +286,7 @@ impl Parser<'_> {
     }
 
     /// Facility, level and minimum level from word `at` on.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn log_levels(&mut self, line: &Line, at: usize, framing: &mut Framing) -> Option<()> {
         let word = line.word(at);
         let Some(facility) = syslog::facility(line.bytes(at)) else {

@@ -9,6 +9,12 @@
 //! Invariants: one pass tells all errors; nothing here does I/O but through `host::Host`; no
 //! input makes it panic; nothing is accepted and ignored.
 
+// Nothing from outside may make this code panic.
+#![cfg_attr(
+    not(test),
+    warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
+)]
+
 mod bind;
 pub mod blocks;
 mod build;

@@ -537,24 +537,40 @@ impl Network {
 impl Config {
     /// The proxy of an id of this configuration.
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an id and a range are given by the configuration that they are asked of"
+    )]
     pub fn proxy(&self, id: ProxyId) -> &Proxy {
         &self.proxies[id.0 as usize]
     }
 
     /// The server of an id of this configuration.
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an id and a range are given by the configuration that they are asked of"
+    )]
     pub fn server(&self, id: ServerId) -> &Server {
         &self.servers[id.0 as usize]
     }
 
     /// The servers of a proxy, in order.
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an id and a range are given by the configuration that they are asked of"
+    )]
     pub fn servers_of(&self, proxy: &Proxy) -> &[Server] {
         &self.servers[proxy.servers.start as usize..proxy.servers.end as usize]
     }
 
     /// The listeners of a proxy, in order.
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an id and a range are given by the configuration that they are asked of"
+    )]
     pub fn listeners_of(&self, proxy: &Proxy) -> &[Listener] {
         &self.listeners[proxy.listeners.start as usize..proxy.listeners.end as usize]
     }

@@ -340,6 +340,7 @@ impl Parser<'_> {
     }
 
     /// `option forwardfor [except NET] [header NAME] [if-none]`.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn forwardfor_option(&mut self, line: &Line) -> Option<ForwardFor> {
         let mut said = ForwardFor {
             header: "X-Forwarded-For".to_owned(),
@@ -529,11 +530,8 @@ impl Parser<'_> {
             self.refuse_tight(line, 1, "custom id has to be > 0.");
             return;
         };
-        let others = self.proxies.iter().enumerate();
-        let mut others = others
-            .filter(|(other, _)| *other != at)
-            .map(|(_, other)| other);
-        let clash = others.find(|other| other.number == Some(number));
+        let clash = self.proxy_ids.get(&number).filter(|other| **other != at);
+        let clash = clash.and_then(|other| self.proxies.get(*other));
         if let (Some(other), Some(proxy)) = (clash, self.proxies.get(at)) {
             let message = format!(
                 "{} {} reuses same custom id as {} {} (declared at {}:{}).",
@@ -547,8 +545,11 @@ impl Parser<'_> {
             self.refuse_tight(line, 1, message);
             return;
         }
-        if let Some(proxy) = self.proxy() {
-            proxy.number = Some(number);
+        if let Some(proxy) = self.proxies.get_mut(at) {
+            if let Some(before) = proxy.number.replace(number) {
+                self.proxy_ids.remove(&before);
+            }
+            self.proxy_ids.insert(number, at);
         }
     }
 }

@@ -157,6 +157,7 @@ fn layer_six_word(line: &Line, acls: &AclNames) -> Option<Place> {
 }
 
 /// Tells a problem with the words from `from` on.
+#[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
 fn report(
     found: &mut Diagnostics,
     severity: Severity,

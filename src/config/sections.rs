@@ -166,7 +166,7 @@ impl Survey {
                     section = Some(opened);
                     if is_proxy(opened) {
                         self.note_proxy(opened, line.bytes(1), *proxies);
-                        *proxies += 1;
+                        *proxies = proxies.saturating_add(1);
                     }
                 }
                 Opening::Skipped => section = None,
@@ -180,7 +180,7 @@ impl Survey {
                         );
                     }
                     Some(Section::Backend | Section::Listen) if line.bytes(0) == b"server" => {
-                        servers.push((*proxies - 1, line.bytes(1).to_vec()));
+                        servers.push((proxies.saturating_sub(1), line.bytes(1).to_vec()));
                     }
                     _ => {}
                 },
@@ -251,6 +251,10 @@ pub(super) struct Parser<'a> {
     built_in: Settings,
     /// Proxies by name, to find the first that has one.
     by_name: HashMap<String, Vec<usize>>,
+    /// The first and the last `defaults` section of a name.
+    defaults_by_name: HashMap<String, (usize, usize)>,
+    /// Which proxy has an `id`.
+    pub(super) proxy_ids: HashMap<u32, usize>,
     current: Current,
     files: Vec<Arc<str>>,
     replayed: usize,
@@ -273,6 +277,8 @@ impl<'a> Parser<'a> {
             listeners: 0,
             lines_are_good: false,
             by_name: HashMap::new(),
+            defaults_by_name: HashMap::new(),
+            proxy_ids: HashMap::new(),
             current: Current::Nowhere,
             files: Vec::new(),
             replayed: 0,
@@ -371,6 +377,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `defaults [NAME] [from NAME]`.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn open_defaults(&mut self, line: &Line) {
         let named = !matches!(line.bytes(1), b"" | b"from");
         let name = if named {
@@ -394,6 +401,11 @@ impl<'a> Parser<'a> {
         } else {
             self.only_as(line, from_at - 1, "defaults");
         }
+        let at = self.defaults.len();
+        self.defaults_by_name
+            .entry(name.clone())
+            .and_modify(|(_, last)| *last = at)
+            .or_insert((at, at));
         self.defaults.push(Defaults {
             name,
             place: self.place_of(line),
@@ -403,7 +415,7 @@ impl<'a> Parser<'a> {
             rules_serve: None,
             finals: Finals::default(),
         });
-        self.current = Current::Defaults(self.defaults.len() - 1);
+        self.current = Current::Defaults(at);
     }
 
     /// The defaults section named by word `index`, for a section called `name`.
@@ -415,8 +427,8 @@ impl<'a> Parser<'a> {
         name: &str,
     ) -> Option<usize> {
         let wanted = line.word(index);
-        let of_name = |one: &Defaults| !wanted.is_empty() && one.name == wanted;
-        let Some(at) = self.defaults.iter().rposition(of_name) else {
+        let of_name = self.defaults_by_name.get(&*wanted);
+        let Some(&(first, at)) = of_name.filter(|_| !wanted.is_empty()) else {
             let message = format!("defaults section '{wanted}' not found for {kind} '{name}'.");
             let names = self.defaults.iter().map(|one| one.name.as_str());
             let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
@@ -426,7 +438,6 @@ impl<'a> Parser<'a> {
                 .abort();
             return None;
         };
-        let first = self.defaults.iter().position(of_name).unwrap_or(at);
         if first != at
             && let (Some(one), Some(other)) = (self.defaults.get(first), self.defaults.get(at))
         {
@@ -440,6 +451,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `frontend NAME`, `backend NAME`, `listen NAME`, each with `from NAME`.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn open_proxy(&mut self, section: Section, line: &Line) {
         let name = line.word(1).into_owned();
         if name.is_empty() {
@@ -493,6 +505,8 @@ impl<'a> Parser<'a> {
             switches: Vec::new(),
             unused_default: None,
             unused_switches: Vec::new(),
+            listener_ids: HashMap::new(),
+            server_ids: HashMap::new(),
             layer_six: super::draft::LayerSix::default(),
             bind_lines: 0,
         });
@@ -535,10 +549,11 @@ impl<'a> Parser<'a> {
     /// handler of such lines is called from, the built-in ones of no section.
     pub(super) fn settings(&mut self) -> &mut Settings {
         match self.current {
-            Current::Defaults(at) if at < self.defaults.len() => &mut self.defaults[at].settings,
-            Current::Proxy(at) if at < self.proxies.len() => &mut self.proxies[at].settings,
-            _ => &mut self.built_in,
+            Current::Defaults(at) => self.defaults.get_mut(at).map(|one| &mut one.settings),
+            Current::Proxy(at) => self.proxies.get_mut(at).map(|one| &mut one.settings),
+            _ => None,
         }
+        .unwrap_or(&mut self.built_in)
     }
 
     /// The proxy at hand, `None` in `defaults`.

@@ -73,6 +73,9 @@ impl Parser<'_> {
         let Some(proxy) = self.proxies.get_mut(at) else {
             return;
         };
+        if let Some(number) = number {
+            proxy.server_ids.insert(number, proxy.servers.len());
+        }
         proxy.servers.push(ServerDraft {
             name,
             at: line.at(1),
@@ -92,6 +95,7 @@ impl Parser<'_> {
     }
 
     /// The options from word `from` on, over `settings`; and the `id`.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn server_options(
         &mut self,
         line: &Line,
@@ -133,6 +137,7 @@ impl Parser<'_> {
     }
 
     /// An option of a server that has an argument.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn server_option(
         &mut self,
         line: &Line,
@@ -191,6 +196,7 @@ impl Parser<'_> {
         Some(())
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn check_address(
         &mut self,
         line: &Line,
@@ -222,6 +228,7 @@ impl Parser<'_> {
     }
 
     /// A delay of at least 1 ms.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn server_time(&mut self, line: &Line, at: usize, name: &str, before: &str) -> Option<u32> {
         let option = line.word(at);
         let word = line.word(at + 1);
@@ -254,6 +261,7 @@ impl Parser<'_> {
     }
 
     /// A count of checks, at least 1.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn server_count(&mut self, line: &Line, at: usize, before: &str) -> Option<u32> {
         let option = line.word(at);
         if line.bytes(at + 1).is_empty() {
@@ -266,6 +274,7 @@ impl Parser<'_> {
         u32::try_from(number).ok()
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn server_number(
         &mut self,
         line: &Line,
@@ -284,6 +293,7 @@ impl Parser<'_> {
     }
 
     /// `id N`, unique in its proxy.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn server_id(&mut self, line: &Line, at: usize, before: &str) -> Option<u32> {
         let word = line.word(at + 1);
         if word.is_empty() {
@@ -298,11 +308,10 @@ impl Parser<'_> {
             self.refuse_server(line, at + 1, message);
             return None;
         };
-        let servers = self.proxy().map(|proxy| &proxy.servers);
-        let clash = servers
-            .into_iter()
-            .flatten()
-            .find(|other| other.number == Some(number));
+        let clash = self.proxy().and_then(|proxy| {
+            let index = proxy.server_ids.get(&number)?;
+            proxy.servers.get(*index)
+        });
         if let Some(other) = clash {
             let (at_other, name) = (other.at.clone(), other.name.clone());
             let place = self.model_place(&at_other);

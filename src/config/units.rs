@@ -161,9 +161,10 @@ pub fn atol(text: &str) -> i64 {
         return 0;
     }
     let limit = if minus { i64::MIN } else { i64::MAX };
-    digits
-        .parse::<i64>()
-        .map_or(limit, |value| if minus { -value } else { value })
+    digits.parse::<i64>().map_or(
+        limit,
+        |value| if minus { value.saturating_neg() } else { value },
+    )
 }
 
 /// The whole text as a decimal integer (a sign may stand before it), or `None`.
