@@ -14,6 +14,10 @@
 //! A server that comes back gets its turn as far ahead as the others' weight says, one whose
 //! weight changes a period ahead, so neither gets a burst.
 //!
+//! A server that is passed over, because it is full or to be avoided, has had its turn, and each
+//! one passed over is a step on the line too; among equals the one passed over last comes first.
+//! When all of them were passed over the cycle is over.
+//!
 //! The turns are in a heap that knows where each server stands in it, so a pick costs the
 //! logarithm of the number of servers, and nothing allocates after the group is made.
 //!
@@ -111,7 +115,13 @@ impl Group {
             passed: Vec::with_capacity(places.len()),
         };
         for (index, place) in (0..).zip(places) {
-            group.add(*place);
+            group.members.push(Member {
+                weight: 0,
+                backup: place.backup,
+                turn: None,
+                carried: 0,
+                order: 0,
+            });
             let ring = if place.backup {
                 &mut group.backup
             } else {
@@ -119,22 +129,9 @@ impl Group {
             };
             ring.set_weight(&mut group.members, index, u32::from(place.weight), true);
         }
-        group.active.cycle_end = CYCLE_ROUNDS * u64::from(group.active.total_weight);
-        group.backup.cycle_end = CYCLE_ROUNDS * u64::from(group.backup.total_weight);
+        group.active.cycle_end = group.active.cycle_length();
+        group.backup.cycle_end = group.backup.cycle_length();
         group
-    }
-
-    /// Adds a server without weight at the end and says its place.
-    fn add(&mut self, place: Place) -> u32 {
-        let fresh = Member {
-            weight: 0,
-            backup: place.backup,
-            turn: None,
-            carried: 0,
-            order: 0,
-        };
-        self.members.push(fresh);
-        self.members.len() as u32 - 1
     }
 
     /// The algorithm.
@@ -207,6 +204,16 @@ impl Group {
         }
     }
 
+    /// True when sessions may come to this server: it has weight, and is active or stands in.
+    pub fn serves(&self, index: u32) -> bool {
+        let member = self.members.get(index as usize);
+        member.is_some_and(|member| {
+            let stands_in = self.active.count == 0
+                && (self.all_backups || self.first_backup(None) == Some(index));
+            member.weight > 0 && (!member.backup || stands_in)
+        })
+    }
+
     /// The first backup with weight that is not `avoid`.
     fn first_backup(&self, avoid: Option<u32>) -> Option<u32> {
         let usable = |(index, member): &(u32, &Member)| {
@@ -226,21 +233,21 @@ impl Group {
         };
         let mut chosen = None;
         let mut spare = None;
-        let mut renewed = false;
+        let mut renewed = None;
         debug_assert!(self.passed.is_empty());
         ring.begin_cycle_if_due(&mut self.members);
         loop {
             let Some(index) = ring.take_next(&self.members) else {
-                if renewed || ring.waiting.is_empty() {
+                if renewed.is_some() {
                     break;
                 }
                 // Those who wait for the next cycle are better than nobody.
-                renewed = true;
+                renewed = Some(self.passed.len());
                 ring.begin_cycle_if_due(&mut self.members);
                 continue;
             };
             // Whoever is passed over has had its turn all the same: it gets no burst afterwards.
-            ring.use_turn(&mut self.members[index as usize]);
+            ring.use_turn(member_mut(&mut self.members, index));
             self.passed.push(index);
             if full(index) {
                 continue;
@@ -252,8 +259,14 @@ impl Group {
             spare = Some(index);
         }
         chosen = chosen.or(spare);
-        ring.position += u64::from(chosen.is_some());
-        for index in self.passed.drain(..) {
+        let anew = renewed.unwrap_or_default();
+        for (at, index) in self.passed.drain(..).enumerate().rev() {
+            let member = member_mut(&mut self.members, index);
+            if at < anew {
+                member.turn = None;
+                member.carried = 0;
+            }
+            member.order = ring.next_order();
             ring.enter(&self.members, index);
         }
         chosen.map_or(Picked::AllFull, Picked::Server)
@@ -261,9 +274,22 @@ impl Group {
 }
 
 impl Ring {
+    fn cycle_length(&self) -> u64 {
+        CYCLE_ROUNDS.saturating_mul(u64::from(self.total_weight))
+    }
+
+    /// A number behind all that were given: who came later among equals.
+    const fn next_order(&mut self) -> u64 {
+        self.order = self.order.wrapping_add(1);
+        self.order
+    }
+
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a member's weight is part of the total and not 0 below; positions are steps of 64 bits"
+    )]
     fn set_weight(&mut self, members: &mut [Member], index: u32, weight: u32, at_start: bool) {
-        let member = &mut members[index as usize];
-        let before = member.weight;
+        let before = member(members, index).weight;
         if before == weight {
             return;
         }
@@ -272,13 +298,12 @@ impl Ring {
         }
         self.total_weight = self.total_weight - before + weight;
         self.count = self.count + u32::from(before == 0) - u32::from(weight == 0);
-        let member = &mut members[index as usize];
+        let member = member_mut(members, index);
         member.weight = weight;
         if weight == 0 {
             return;
         }
-        self.order += 1;
-        member.order = self.order;
+        member.order = self.next_order();
         if at_start {
             member.turn = None;
         } else if before == 0 {
@@ -301,9 +326,9 @@ impl Ring {
             return;
         }
         self.position = self.position.max(self.cycle_end);
-        self.cycle_end = self.position + CYCLE_ROUNDS * u64::from(self.total_weight);
+        self.cycle_end = self.position.saturating_add(self.cycle_length());
         while let Some(index) = self.waiting.pop() {
-            let member = &mut members[index as usize];
+            let member = member_mut(members, index);
             member.turn = None;
             member.carried = 0;
             self.enter(members, index);
@@ -314,14 +339,18 @@ impl Ring {
     /// heaviest of those without one, else the earliest.
     fn take_next(&mut self, members: &[Member]) -> Option<u32> {
         let first = self.heap.first().copied();
-        let due = first.is_some_and(|index| members[index as usize].turn <= Some(self.position));
+        let due = first.is_some_and(|index| member(members, index).turn <= Some(self.position));
         if !due && let Some(index) = self.fresh.pop() {
             return Some(index);
         }
         first.inspect(|_| self.remove_at(members, 0))
     }
 
-    /// Moves a member that was taken out on to its next turn.
+    /// Moves a member that was taken out on to its next turn, and the line one step on.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "who has a turn has weight; less than two of the greatest weights are carried"
+    )]
     fn use_turn(&mut self, member: &mut Member) {
         let total = self.total_weight;
         let from = member.turn.unwrap_or(self.position);
@@ -331,37 +360,28 @@ impl Ring {
             member.carried -= member.weight;
         }
         member.turn = Some(from + u64::from(total / member.weight) + u64::from(whole));
-        self.order += 1;
-        member.order = self.order;
+        self.position += 1;
     }
 
     /// Puts a member with weight in.
     fn enter(&mut self, members: &[Member], index: u32) {
-        let member = &members[index as usize];
-        if member.turn >= Some(self.cycle_end) {
+        let entering = member(members, index);
+        if entering.turn >= Some(self.cycle_end) {
             self.waiting.push(index);
             return;
         }
-        if member.turn.is_none() {
+        if entering.turn.is_none() {
             let heavier = |other: &u32| {
-                let other = &members[*other as usize];
-                (other.weight, member.order) < (member.weight, other.order)
+                let other = member(members, *other);
+                (other.weight, entering.order) < (entering.weight, other.order)
             };
             let at = self.fresh.partition_point(heavier);
             self.fresh.insert(at, index);
             return;
         }
-        let mut at = self.heap.len();
+        let at = self.heap.len();
         self.heap.push(index);
-        while at > 0 {
-            let parent = (at - 1) / 2;
-            if key(members, self.heap[parent]) <= key(members, index) {
-                break;
-            }
-            self.heap[at] = self.heap[parent];
-            at = parent;
-        }
-        self.heap[at] = index;
+        self.rise(members, at);
     }
 
     /// Takes a member out, wherever it is: only changes of weight do this, so a scan will do.
@@ -376,438 +396,76 @@ impl Ring {
 
     fn remove_at(&mut self, members: &[Member], at: usize) {
         let Some(last) = self.heap.pop() else { return };
-        if at == self.heap.len() {
-            return;
-        }
-        // The last one takes the empty place and moves to where it belongs.
-        self.heap[at] = last;
-        let mut at = at;
-        while at > 0 && key(members, self.heap[at]) < key(members, self.heap[(at - 1) / 2]) {
-            self.heap.swap(at, (at - 1) / 2);
-            at = (at - 1) / 2;
-        }
-        loop {
-            let children = (2 * at + 1)..(2 * at + 3).min(self.heap.len());
-            let Some(child) = children.min_by_key(|child| key(members, self.heap[*child])) else {
-                break;
-            };
-            if key(members, self.heap[at]) <= key(members, self.heap[child]) {
-                break;
-            }
-            self.heap.swap(at, child);
-            at = child;
+        // The last one takes the empty place, unless that was its own, and moves to where it
+        // belongs.
+        if let Some(place) = self.heap.get_mut(at) {
+            *place = last;
+            let at = self.rise(members, at);
+            self.sink(members, at);
         }
     }
+
+    /// Moves the one at a place of the heap up to where it belongs, and says where that is.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        reason = "the place is in the heap, and so is what lies above it"
+    )]
+    fn rise(&mut self, members: &[Member], mut at: usize) -> usize {
+        while at > 0 {
+            let above = (at - 1) / 2;
+            if key(members, self.heap[above]) <= key(members, self.heap[at]) {
+                break;
+            }
+            self.heap.swap(at, above);
+            at = above;
+        }
+        at
+    }
+
+    /// Moves the one at a place of the heap down to where it belongs.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        reason = "the place is in the heap, and what lies below it ends with the heap"
+    )]
+    fn sink(&mut self, members: &[Member], mut at: usize) {
+        loop {
+            let below = (2 * at + 1)..(2 * at + 3).min(self.heap.len());
+            let Some(first) = below.min_by_key(|at| key(members, self.heap[*at])) else {
+                break;
+            };
+            if key(members, self.heap[at]) <= key(members, self.heap[first]) {
+                break;
+            }
+            self.heap.swap(at, first);
+            at = first;
+        }
+    }
+}
+
+/// The member of a ring's list.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "lists hold places in the group, which nobody leaves"
+)]
+fn member(members: &[Member], index: u32) -> &Member {
+    &members[index as usize]
+}
+
+/// The same, to change it.
+#[expect(clippy::indexing_slicing, reason = "as for `member`")]
+fn member_mut(members: &mut [Member], index: u32) -> &mut Member {
+    &mut members[index as usize]
 }
 
 /// What orders the turns: the earliest first, then the one owed most, then who came first.
 fn key(members: &[Member], index: u32) -> (Option<u64>, i64, u64) {
-    let member = &members[index as usize];
-    (
-        member.turn,
-        i64::from(member.carried) - i64::from(member.weight),
-        member.order,
-    )
+    let member = member(members, index);
+    let owed = i64::from(member.carried).saturating_sub(i64::from(member.weight));
+    (member.turn, owed, member.order)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn group(weights: &[u16]) -> Group {
-        let places: Vec<_> = weights
-            .iter()
-            .map(|weight| Place {
-                weight: *weight,
-                backup: false,
-            })
-            .collect();
-        Group::new(Algorithm::RoundRobin, &places, false)
-    }
-
-    fn letters(group: &mut Group, count: usize) -> String {
-        let letter = |picked| match picked {
-            Picked::Server(index) => char::from(b'a' + index as u8),
-            Picked::AllFull => '!',
-            Picked::None => '-',
-        };
-        (0..count)
-            .map(|_| letter(group.pick(None, |_| false)))
-            .collect()
-    }
-
-    /// What HAProxy 2.6.12 did with 60 requests.
-    #[test]
-    fn sequences_are_haproxys() {
-        let rows: [(&[u16], &str); 17] = [
-            (
-                &[1, 1],
-                "abababababababababababababababababababababababababababababab",
-            ),
-            (
-                &[2, 1],
-                "aabaabaabaabaabaabaabaabaabaabaabaabaabaabaabaabaabaabaabaab",
-            ),
-            (
-                &[1, 2],
-                "bbabbabbabbabbabbabbabbabbabbabbabbabbabbabbabbabbabbabbabba",
-            ),
-            (
-                &[3, 2, 1],
-                "abacababacababacababacababacababacababacababacababacababacab",
-            ),
-            (
-                &[1, 2, 3],
-                "cbcacbcbcacbcbcacbcbcacbcbcacbcbcacbcbcacbcbcacbcbcacbcbcacb",
-            ),
-            (
-                &[10, 1],
-                "aaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaaa",
-            ),
-            (
-                &[1, 10],
-                "bbbbbbbbbbabbbbbbbbbbabbbbbbbbbbabbbbbbbbbbabbbbbbbbbbabbbbb",
-            ),
-            (
-                &[5, 1, 1],
-                "aaabaacaaabaacaaabaacaaabaacaaabaacaaabaacaaabaacaaabaacaaab",
-            ),
-            (
-                &[4, 3, 2, 1],
-                "abacbadabcabacbadabcabacbadabcabacbadabcabacbadabcabacbadabc",
-            ),
-            (
-                &[1, 1, 1],
-                "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc",
-            ),
-            (
-                &[7, 3],
-                "aaabaabaabaaabaabaabaaabaabaabaaabaabaabaaabaabaabaaabaabaab",
-            ),
-            (
-                &[100, 50, 25],
-                "aabacabaabacabaabacabaabacabaabacabaabacabaabacabaabacabaaba",
-            ),
-            (
-                &[256, 1],
-                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-            ),
-            (
-                &[16, 8, 4, 2, 1],
-                "aabacabadabacabaeabacabadabacabaabacabadabacabaeabacabadabac",
-            ),
-            (
-                &[13, 7, 5],
-                "aabacbaabcaabacabaacbaabcaabacbaabcaabacabaacbaabcaabacbaabc",
-            ),
-            (
-                &[3, 3, 3],
-                "abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc",
-            ),
-            (
-                &[2, 2, 1],
-                "ababcababcababcababcababcababcababcababcababcababcababcababc",
-            ),
-        ];
-        for (weights, sequence) in rows {
-            assert_eq!(letters(&mut group(weights), 60), sequence, "{weights:?}");
-        }
-    }
-
-    /// Changes at run time as HAProxy 2.6.12 showed them: server, new weight, then the picks.
-    #[test]
-    fn changes_are_haproxys() {
-        type Step = (u32, u16, &'static str);
-        let rows: [(&[u16], &str, &[Step]); 23] = [
-            (&[1, 1], "aba", &[(1, 0, "aaa"), (1, 1, "ababab")]),
-            (&[1, 1], "abab", &[(1, 0, "aaa"), (1, 1, "ababab")]),
-            (&[1, 1, 1], "abcab", &[(1, 0, "caca"), (1, 1, "cabcabcab")]),
-            (
-                &[3, 2, 1],
-                "abac",
-                &[(0, 0, "bbbb"), (0, 3, "acbaabacbaab")],
-            ),
-            (
-                &[3, 2, 1],
-                "abac",
-                &[(2, 0, "abab"), (2, 1, "abaabacbaaba")],
-            ),
-            (
-                &[2, 1],
-                "aaba",
-                &[(1, 3, "abbababbabab"), (0, 1, "bbbabbbabbba")],
-            ),
-            (
-                &[1, 1],
-                "ababa",
-                &[(0, 10, "baaaaaaaaaabaaaaaaaaaabaa"), (0, 1, "babababababa")],
-            ),
-            (&[1, 1], "ababa", &[(0, 0, "bbbb"), (0, 1, "babababababa")]),
-            (&[10, 1], "aaaaa", &[(0, 0, "bbbb"), (0, 1, "babbababbaba")]),
-            (
-                &[43, 10, 2, 1],
-                "a",
-                &[
-                    (0, 0, "bbbbcbbbdb"),
-                    (2, 10, "b"),
-                    (3, 0, "cbcbcbcbcb"),
-                    (2, 0, "b"),
-                    (0, 43, "abaaaabaaa"),
-                ],
-            ),
-            (
-                &[10, 10, 10, 3, 1],
-                "abcabcabcd",
-                &[
-                    (3, 0, "a"),
-                    (3, 0, "bcabcabcab"),
-                    (0, 0, "ceb"),
-                    (4, 0, "ccb"),
-                    (2, 5, "bbc"),
-                ],
-            ),
-            (
-                &[10, 3, 1, 10],
-                "adadadbada",
-                &[
-                    (0, 10, "dcadabdada"),
-                    (2, 1, "dad"),
-                    (3, 0, "b"),
-                    (2, 0, "aaa"),
-                    (0, 5, "b"),
-                ],
-            ),
-            (
-                &[1, 48, 2, 5],
-                "bbbbbbdbbb",
-                &[
-                    (1, 10, "cbbabbdbcb"),
-                    (3, 2, "bbb"),
-                    (0, 5, "b"),
-                    (0, 10, "a"),
-                    (1, 0, "dacaaaadac"),
-                ],
-            ),
-            (
-                &[20, 1],
-                "aaa",
-                &[(
-                    0,
-                    10,
-                    "baaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaaaaaaaabaaaa",
-                )],
-            ),
-            (
-                &[10, 10, 13],
-                "cacbacbcabcacbacbacbcabcacbacbcabcacbacbcabcacbacbacbca",
-                &[(
-                    2,
-                    2,
-                    "bababababacbababababacbababababacbababababacbababababacbababababacbababababacbababababacbababababacb",
-                )],
-            ),
-            (
-                &[4, 3, 5],
-                "cacbacacbcabcacbacacbcabcacbacacbcabcacbacac",
-                &[(
-                    2,
-                    5,
-                    "bcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcabcacbacacbcab",
-                )],
-            ),
-            (
-                &[1, 7],
-                "b",
-                &[
-                    (1, 0, "a"),
-                    (
-                        1,
-                        7,
-                        "abbbbbbbabbbbbbbabbbbbbbabbbbbbbabbbbbbbabbbbbbbabbbbbbbabbb",
-                    ),
-                ],
-            ),
-            (
-                &[7, 1],
-                "aaaaaaab",
-                &[
-                    (1, 0, "a"),
-                    (
-                        1,
-                        1,
-                        "aaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaaaaabaaaa",
-                    ),
-                ],
-            ),
-            (
-                &[26, 3, 2, 3],
-                "aaaabaaadaaacaaabaaadaaaaabaacadaaaaaabaaadaaacaaabaa",
-                &[(
-                    1,
-                    10,
-                    "adaabaaabacabaadabaabaaabaadbaacabaaabaabadaabaaabacabaadabaabaaabaadbaacabaaabaabadaabaaabacabaadab",
-                )],
-            ),
-            (
-                &[1, 10, 3, 15, 10],
-                "dbdebdedbcdebdedbadebd",
-                &[(
-                    0,
-                    10,
-                    "ecdbadebdaedbadecbdaedbadebdaedbcadebdaedbadebdaecdbadebdaedbadecbdaedbadebdaedbcadebdaedbadebdaecdb",
-                )],
-            ),
-            (
-                &[10, 3, 2, 18],
-                "ddad",
-                &[(
-                    0,
-                    10,
-                    "bdadadcdaddabddadaddadbcdaddaddadbdadadcdaddabddadaddadbcdaddaddadbdadadcdaddabddadaddadbcdaddaddadb",
-                )],
-            ),
-            (
-                &[2, 1, 2],
-                "",
-                &[
-                    (0, 0, ""),
-                    (
-                        0,
-                        2,
-                        "cbacacbacacbacacbacacbacacbacacbacacbacacbacacbacacbacacbaca",
-                    ),
-                ],
-            ),
-            (
-                &[1, 1],
-                "a",
-                &[(
-                    0,
-                    10,
-                    "baaaaaaaaaabaaaaaaaaaabaaaaaaaaaaaaaaaaaabaaaaaaaaaabaaaaaaa",
-                )],
-            ),
-        ];
-        for (weights, start, steps) in rows {
-            let mut group = group(weights);
-            assert_eq!(letters(&mut group, start.len()), start, "{weights:?}");
-            for (index, weight, sequence) in steps {
-                group.set_weight(*index, *weight);
-                assert_eq!(
-                    letters(&mut group, sequence.len()),
-                    *sequence,
-                    "{weights:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn shares_are_exact_over_a_round() {
-        let weights = [13, 256, 1, 99, 40];
-        let mut group = group(&weights);
-        let total: usize = weights.iter().map(|weight| usize::from(*weight)).sum();
-        for _ in 0..3 {
-            let sequence = letters(&mut group, total);
-            for (index, weight) in (b'a'..).zip(weights) {
-                let count = sequence.bytes().filter(|byte| *byte == index).count();
-                assert_eq!(count, usize::from(weight));
-            }
-        }
-    }
-
-    #[test]
-    fn backups_stand_in() {
-        let place = |weight, backup| Place { weight, backup };
-        let places = [
-            place(1, false),
-            place(1, false),
-            place(1, true),
-            place(2, true),
-        ];
-        for (all, with_both, with_last, with_both_again) in [
-            (false, "cccccc", "dddd", "cccc"),
-            (true, "ddcddc", "dddd", "ddcd"),
-        ] {
-            let mut group = Group::new(Algorithm::RoundRobin, &places, all);
-            assert_eq!(letters(&mut group, 4), "abab");
-            group.set_weight(0, 0);
-            group.set_weight(1, 0);
-            assert_eq!((group.active(), group.backup()), (0, 2));
-            assert_eq!(letters(&mut group, 6), with_both);
-            group.set_weight(2, 0);
-            assert_eq!(letters(&mut group, 4), with_last);
-            group.set_weight(2, 1);
-            assert_eq!(letters(&mut group, 4), with_both_again);
-            group.set_weight(0, 1);
-            assert_eq!(letters(&mut group, 4), "aaaa");
-            for index in 0..4 {
-                group.set_weight(index, 0);
-            }
-            assert_eq!(group.pick(None, |_| false), Picked::None);
-        }
-    }
-
-    #[test]
-    fn avoided_and_full_servers_are_passed_over() {
-        let mut group = group(&[1, 1, 1]);
-        assert_eq!(group.pick(Some(0), |_| false), Picked::Server(1));
-        assert_eq!(group.pick(None, |_| true), Picked::AllFull);
-        group.set_weight(1, 0);
-        group.set_weight(2, 0);
-        assert_eq!(
-            group.pick(Some(0), |_| false),
-            Picked::Server(0),
-            "nobody else is left"
-        );
-        assert_eq!(group.pick(Some(0), |index| index == 0), Picked::AllFull);
-    }
-
-    /// What HAProxy 2.6.12 did while one server's only slot was held: weights, the picks before,
-    /// who was held then, the picks while it was and afterwards.
-    #[test]
-    fn a_server_that_was_full_gets_no_burst() {
-        let rows: [(&[u16], &str, u32, &str, &str); 3] = [
-            (&[1, 1, 1], "abca", 1, "bcacaca", "bcabcabca"),
-            (&[3, 2, 1], "abac", 0, "abbcbbcbbc", "ababacababacab"),
-            (&[3, 2, 1], "aba", 1, "cabaacaaac", "ababacababacab"),
-        ];
-        for (weights, before, held, during, after) in rows {
-            let mut group = group(weights);
-            assert_eq!(letters(&mut group, before.len()), before);
-            let mut taken = false;
-            for expected in during.bytes() {
-                let picked = group.pick(None, |index| index == held && taken);
-                assert_eq!(
-                    picked,
-                    Picked::Server(u32::from(expected - b'a')),
-                    "{weights:?}"
-                );
-                taken |= picked == Picked::Server(held);
-            }
-            assert_eq!(letters(&mut group, after.len()), after, "{weights:?}");
-        }
-    }
-
-    #[test]
-    fn many_servers_and_changes_keep_the_heap_in_order() {
-        let mut group = group(&[5; 100]);
-        let mut seed = 1u32;
-        for _ in 0..20_000 {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let index = (seed >> 8) % 100;
-            if seed >> 29 == 0 {
-                group.set_weight(index, (seed % 257) as u16);
-            }
-            let picked = group.pick(Some(index), |other| other % 7 == index % 7);
-            assert!(matches!(picked, Picked::Server(_)));
-            let heap = &group.active.heap;
-            for at in 1..heap.len() {
-                let (above, below) = (heap[(at - 1) / 2], heap[at]);
-                assert!(key(&group.members, above) <= key(&group.members, below));
-            }
-            let rest = group.active.fresh.len() + group.active.waiting.len();
-            assert_eq!(heap.len() + rest, group.active() as usize);
-        }
-    }
-}
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod tests;

@@ -96,7 +96,7 @@ impl Waiters {
             None => queue.first = Some(ticket),
         }
         queue.last = Some(ticket);
-        queue.len += 1;
+        queue.len = queue.len.saturating_add(1);
         Some(ticket)
     }
 
@@ -122,9 +122,10 @@ impl Waiters {
             Some(after) => after.prev = prev,
             None => queue.last = prev,
         }
-        queue.len -= 1;
-        queue.gone += 1;
-        let position = (queue.gone - gone_before).min(u64::from(u32::MAX)) as u32;
+        queue.len = queue.len.saturating_sub(1);
+        queue.gone = queue.gone.wrapping_add(1);
+        let position = queue.gone.wrapping_sub(gone_before);
+        let position = position.min(u64::from(u32::MAX)) as u32;
         Some(Left { handle, position })
     }
 
@@ -145,6 +146,7 @@ impl Waiters {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

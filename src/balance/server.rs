@@ -99,7 +99,7 @@ pub struct Health {
 impl Health {
     /// The counter of a server that is surely up.
     pub const fn full(&self) -> u32 {
-        (self.rise + self.fall).saturating_sub(1)
+        self.rise.saturating_add(self.fall).saturating_sub(1)
     }
 }
 
@@ -112,8 +112,12 @@ pub struct Initial {
     pub backup: bool,
     /// `disabled`: starts in maintenance.
     pub disabled: bool,
+    /// `minconn`, 0 for a limit that does not move.
+    pub minconn: u32,
     /// `maxconn`, 0 for none.
     pub maxconn: u32,
+    /// `maxqueue`, 0 for none.
+    pub maxqueue: u32,
     /// `check`.
     pub checked: bool,
     /// `rise`.
@@ -128,12 +132,31 @@ impl Default for Initial {
             weight: 1,
             backup: false,
             disabled: false,
+            minconn: 0,
             maxconn: 0,
+            maxqueue: 0,
             checked: false,
             rise: 2,
             fall: 3,
         }
     }
+}
+
+/// How much a backend has to do, for the limits of its servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Its sessions, those that wait among them.
+    pub sessions: u32,
+    /// `fullconn`: from so many on, servers take as many as they ever do.
+    pub full_conn: u32,
+}
+
+impl Load {
+    /// A backend with nothing to do: servers take as few as they ever do.
+    pub const NONE: Self = Self {
+        sessions: 0,
+        full_conn: u32::MAX,
+    };
 }
 
 /// A server at run time.
@@ -153,8 +176,12 @@ pub struct Server {
     pub weight_initial: u16,
     /// Weight as set at run time, 0 to 256.
     pub weight: u16,
+    /// The most sessions at once while its backend has none, 0 where the limit does not move.
+    pub minconn: u32,
     /// The most sessions at once, 0 for any number.
     pub maxconn: u32,
+    /// The most sessions that may wait for this very server, 0 for any number.
+    pub maxqueue: u32,
     /// Sessions that hold a slot.
     pub served: u32,
     /// Sessions that wait for a slot of this server.
@@ -258,7 +285,9 @@ impl Server {
             backup: initial.backup,
             weight_initial: initial.weight,
             weight: initial.weight,
+            minconn: initial.minconn,
             maxconn: initial.maxconn,
+            maxqueue: initial.maxqueue,
             served: 0,
             queued: 0,
             last_change_ms: now_ms,
@@ -287,9 +316,22 @@ impl Server {
         if self.usable() { self.weight } else { 0 }
     }
 
-    /// True when all slots of `maxconn` are held.
-    pub const fn is_full(&self) -> bool {
-        self.maxconn > 0 && self.served >= self.maxconn
+    /// The most sessions at once under this load, 0 for any number: `maxconn`, or with `minconn`
+    /// that share of it which the backend's sessions are of its `fullconn`.
+    pub fn limit(&self, load: Load) -> u32 {
+        if self.minconn == 0 || load.sessions >= load.full_conn {
+            return self.maxconn;
+        }
+        let share = u64::from(load.sessions).saturating_mul(u64::from(self.maxconn));
+        let share = share.checked_div(u64::from(load.full_conn)).unwrap_or(0);
+        // Less than the whole of `maxconn`.
+        (share as u32).max(self.minconn)
+    }
+
+    /// True when all slots that there are under this load are held.
+    pub fn is_full(&self, load: Load) -> bool {
+        let limit = self.limit(load);
+        limit > 0 && self.served >= limit
     }
 
     /// The check (or the runtime API) found it down. `None` when it was, or is in maintenance.
@@ -430,16 +472,17 @@ impl Server {
             Op::Stopped => now_ms.saturating_sub(self.last_change_ms),
             _ => 0,
         };
-        (self.down_ms + current) / 1000
+        self.down_ms.saturating_add(current) / 1000
     }
 
     fn change_op(&mut self, op: Op, now_ms: u64) {
         debug_assert_ne!(self.op, op);
         if self.op == Op::Stopped {
-            self.down_ms += now_ms.saturating_sub(self.last_change_ms);
+            let down_ms = now_ms.saturating_sub(self.last_change_ms);
+            self.down_ms = self.down_ms.saturating_add(down_ms);
         }
         if op == Op::Stopped {
-            self.downs += 1;
+            self.downs = self.downs.saturating_add(1);
         }
         self.op = op;
         self.last_change_ms = now_ms;
@@ -491,7 +534,11 @@ pub fn write_status(out: &mut Vec<u8>, server: &Server, tracked: Option<Tracked<
     };
     out.extend_from_slice(word);
     if source.checked && value < source.health.full() {
-        drop(write!(out, " {}/{fall}", (value + 1).saturating_sub(rise)));
+        drop(write!(
+            out,
+            " {}/{fall}",
+            value.saturating_add(1).saturating_sub(rise)
+        ));
     }
 }
 
@@ -668,199 +715,5 @@ pub fn write_none_left(out: &mut Vec<u8>, word: &str, backend: &str, quoted: boo
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(change: Option<Change>, server: &Server, cause: Cause<'_>, counts: Counts) -> String {
-        let Some(change) = change else {
-            return String::new();
-        };
-        let story = Story {
-            backend: "b",
-            name: "s1",
-            server,
-            cause,
-            via: None,
-            counts,
-        };
-        let mut out = Vec::new();
-        out.extend_from_slice(if change.alert { b"alert " } else { b"notice " });
-        write_news(&mut out, change.news, &story);
-        if change.drain_kept {
-            out.push(b'|');
-            write_news(&mut out, News::DrainKept, &story);
-        }
-        String::from_utf8(out).unwrap()
-    }
-
-    fn status(server: &Server) -> String {
-        let mut out = Vec::new();
-        write_status(&mut out, server, None);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[derive(Clone, Copy)]
-    enum Do {
-        Maint,
-        Drain,
-        Ready,
-        Down,
-        Up,
-        Stopping,
-    }
-
-    /// What the runtime API's `set server b/s1 state` and `health` do.
-    fn run(server: &mut Server, what: Do) -> Vec<Option<Change>> {
-        match what {
-            Do::Maint => server.set_mode(Mode::Maint, true, 0).into(),
-            Do::Drain => server.set_mode(Mode::Drain, true, 0).into(),
-            Do::Ready => server.set_mode(Mode::Ready, true, 0).into(),
-            Do::Down => vec![server.go_down(0)],
-            Do::Up => {
-                server.health.value = server.health.full();
-                vec![server.come_up(0)]
-            }
-            Do::Stopping => vec![server.begin_stopping(0)],
-        }
-    }
-
-    /// One row is one command given to HAProxy 2.6.12 on an unchecked server, what it logged and
-    /// the status it showed afterwards.
-    #[test]
-    fn changes_are_told_as_haproxy_tells_them() {
-        let left = ". 1 active and 1 backup servers left. 0 sessions active, 0 requeued, \
-                    0 remaining in queue.";
-        let online =
-            ". 1 active and 1 backup servers online. 0 sessions requeued, 0 total in queue.";
-        let kept = "|Server b/s1 remains in forced drain mode.";
-        let rows = [
-            (
-                Do::Maint,
-                format!("alert Server b/s1 is going DOWN for maintenance{left}"),
-                "MAINT",
-            ),
-            (
-                Do::Ready,
-                "notice Server b/s1 is UP/READY (leaving forced maintenance).".into(),
-                "no check",
-            ),
-            (
-                Do::Drain,
-                format!("notice Server b/s1 enters drain state{online}"),
-                "DRAIN",
-            ),
-            (Do::Drain, String::new(), "DRAIN"),
-            (
-                Do::Ready,
-                "notice Server b/s1 is UP (leaving forced drain).".into(),
-                "no check",
-            ),
-            (Do::Ready, String::new(), "no check"),
-            (
-                Do::Maint,
-                format!("alert Server b/s1 is going DOWN for maintenance{left}"),
-                "MAINT",
-            ),
-            (
-                Do::Drain,
-                format!("notice Server b/s1 is UP/DRAIN (leaving forced maintenance).{kept}"),
-                "DRAIN",
-            ),
-            (
-                Do::Ready,
-                "notice Server b/s1 is UP (leaving forced drain).".into(),
-                "no check",
-            ),
-            (
-                Do::Down,
-                format!("alert Server b/s1 is DOWN, changed from CLI{left}"),
-                "DOWN",
-            ),
-            (
-                Do::Maint,
-                "notice Server b/s1 was DOWN and now enters maintenance.".into(),
-                "MAINT",
-            ),
-            (
-                Do::Ready,
-                "notice Server b/s1 is UP/READY (leaving forced maintenance).".into(),
-                "no check",
-            ),
-            (
-                Do::Down,
-                format!("alert Server b/s1 is DOWN, changed from CLI{left}"),
-                "DOWN",
-            ),
-            (
-                Do::Drain,
-                format!("notice Server b/s1 enters drain state{left}"),
-                "DOWN",
-            ),
-            (
-                Do::Up,
-                format!("notice Server b/s1 is UP, changed from CLI{online}{kept}"),
-                "DRAIN",
-            ),
-            (
-                Do::Down,
-                format!("notice Server b/s1 is DOWN, changed from CLI{left}{kept}"),
-                "DOWN",
-            ),
-            (
-                Do::Ready,
-                "notice Server b/s1 is DOWN (leaving forced drain).".into(),
-                "DOWN",
-            ),
-            (
-                Do::Up,
-                format!("notice Server b/s1 is UP, changed from CLI{online}"),
-                "no check",
-            ),
-            (
-                Do::Stopping,
-                format!("notice Server b/s1 is stopping, changed from CLI{online}"),
-                "NOLB",
-            ),
-            (
-                Do::Drain,
-                format!("notice Server b/s1 enters drain state{online}"),
-                "NOLB",
-            ),
-            (
-                Do::Ready,
-                "notice Server b/s1 is UP (leaving forced drain).".into(),
-                "NOLB",
-            ),
-            (
-                Do::Up,
-                format!("notice Server b/s1 is UP, changed from CLI{online}"),
-                "no check",
-            ),
-            (
-                Do::Stopping,
-                format!("notice Server b/s1 is stopping, changed from CLI{online}"),
-                "NOLB",
-            ),
-            (
-                Do::Down,
-                format!("alert Server b/s1 is DOWN, changed from CLI{left}"),
-                "DOWN",
-            ),
-        ];
-        let mut server = Server::new(&Initial::default(), 0);
-        let counts = Counts {
-            active: 1,
-            backup: 1,
-            ..Counts::default()
-        };
-        for (row, (what, expected, shown)) in rows.into_iter().enumerate() {
-            let changes = run(&mut server, what);
-            let text: String = changes
-                .into_iter()
-                .map(|change| told(change, &server, Cause::Cli, counts))
-                .collect();
-            assert_eq!(text, expected, "row {row}");
-            assert_eq!(status(&server), shown, "row {row}");
-        }
-    }
-}
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod tests;

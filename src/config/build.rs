@@ -143,7 +143,12 @@ impl Parser<'_> {
             weight: settings.weight,
             backup: settings.backup,
             disabled: settings.disabled,
-            maxconn: settings.maxconn,
+            // Not below `maxconn`, it is `maxconn`: nothing is left to move between.
+            minconn: match settings.minconn < settings.maxconn {
+                true => settings.minconn,
+                false => 0,
+            },
+            maxconn: settings.maxconn.max(settings.minconn),
             maxqueue: settings.maxqueue,
             check,
         };

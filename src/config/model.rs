@@ -481,7 +481,9 @@ pub struct Server {
     pub backup: bool,
     /// `disabled`.
     pub disabled: bool,
-    /// `maxconn`; 0 means no limit.
+    /// `minconn` where it is less than `maxconn`, else 0: the limit does not move.
+    pub minconn: u32,
+    /// `maxconn`, or `minconn` if that is more; 0 means no limit.
     pub maxconn: u32,
     /// `maxqueue`; 0 means no limit.
     pub maxqueue: u32,

@@ -165,16 +165,16 @@ impl Parser<'_> {
                 let weight = self.server_number(line, at, range, before, bad)?;
                 settings.weight = u16::try_from(weight).unwrap_or_default();
             }
-            "maxconn" | "maxqueue" => {
+            "minconn" | "maxconn" | "maxqueue" => {
                 let bad = |got: &str| format!("'{option}' expects a positive value (got '{got}').");
                 let range = 0..=i64::from(i32::MAX);
                 let number = self.server_number(line, at, range, before, bad)?;
                 let number = u32::try_from(number).unwrap_or_default();
-                if option == "maxconn" {
-                    settings.maxconn = number;
-                } else {
-                    settings.maxqueue = number;
-                }
+                *match option {
+                    "minconn" => &mut settings.minconn,
+                    "maxconn" => &mut settings.maxconn,
+                    _ => &mut settings.maxqueue,
+                } = number;
             }
             "port" => {
                 if line.bytes(at + 1).is_empty() {

@@ -369,9 +369,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.proxies[proxy.id.0 as usize]
             .group
             .set_weight(index, weight);
-        if weight > 0 {
-            self.note_freed(proxy.id);
-        }
+        self.note_changed(proxy.id);
     }
 
     /// Tells a server's change to the order of service, stderr and the log.

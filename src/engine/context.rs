@@ -142,10 +142,11 @@ impl<'a> Facts<'a> {
     fn slots(&self, id: u32) -> i64 {
         let mut slots = 0;
         for server in self.servers_of(id).iter().filter(|s| s.usable()) {
-            if server.maxconn == 0 {
+            if server.maxconn == 0 || server.maxqueue == 0 {
                 return -1;
             }
             slots += i64::from(server.maxconn) - i64::from(server.served);
+            slots += i64::from(server.maxqueue) - i64::from(server.queued);
         }
         slots
     }

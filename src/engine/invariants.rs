@@ -15,11 +15,12 @@ use super::deadline::earliest;
 use super::relay::Pipe;
 use super::service::Service;
 use super::{Engine, Subject};
+use crate::balance::server::{Load, Server};
 use crate::base::arena::Key;
 use crate::config::model::Reuse;
 use crate::engine::accept::{Client, ListenerKind};
 use crate::engine::session::Session;
-use crate::engine::upstream::Upstream;
+use crate::engine::upstream::{Freed, Upstream};
 use crate::net::{Net, Readiness};
 
 /// Fails with a formatted text unless the condition holds.
@@ -301,14 +302,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn check_queues(&self) -> Result<(), String> {
         for proxy in &self.config.proxies {
             let record = &self.proxies[proxy.id.0 as usize];
-            if record.queue.is_empty() || self.freed.contains(&proxy.id) {
+            let noted = |freed: &Freed| proxy.servers.contains(&freed.server.0);
+            if record.queue.is_empty() || self.freed.iter().any(noted) {
                 continue;
             }
             let own = &self.servers[proxy.servers.start as usize..proxy.servers.end as usize];
-            let serves = |s: &&crate::balance::server::Server| {
+            let serves = |s: &&Server| {
                 s.usable() && s.effective_weight() > 0 && (!s.backup || record.group.active() == 0)
             };
-            let free = own.iter().filter(serves).find(|s| !s.is_full());
+            // A limit that moves with the load is looked at when a slot comes free.
+            let free = own.iter().filter(serves).find(|s| !s.is_full(Load::NONE));
             let waits = record.queue.len();
             let name = &proxy.name;
             // Only the first backup serves unless all of them do.

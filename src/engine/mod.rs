@@ -28,6 +28,7 @@ pub mod session;
 pub mod stats;
 pub mod upstream;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::balance::pick::Group;
@@ -207,7 +208,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     ready: Vec<(Handle, Readiness)>,
     fired: Vec<Handle>,
     pub(crate) waiters: Waiters,
-    pub(crate) freed: Vec<ProxyId>,
+    pub(crate) freed: VecDeque<upstream::Freed>,
     pub(crate) accept_paused: bool,
     purge_timer: TimerId,
     hard_stop_timer: TimerId,
@@ -284,7 +285,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             ready: Vec::with_capacity(512),
             fired: Vec::new(),
             waiters: Waiters::new(maxconn),
-            freed: Vec::new(),
+            freed: VecDeque::new(),
             accept_paused: false,
             purge_timer,
             hard_stop_timer,

@@ -441,7 +441,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let server = session.server;
         if let Some(backend) = session.backend {
             let stats = &mut self.proxy_stats[backend.0 as usize].back;
-            stats.leave();
             stats.bin += session.txn.bytes_uploaded;
             stats.bout += session.txn.bytes_read;
             add_times(stats, &session.txn);
@@ -466,7 +465,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.free_slot(key);
         open!(self, key => _client, session);
-        session.backend = None;
+        if let Some(backend) = session.backend.take() {
+            self.proxy_stats[backend.0 as usize].back.leave();
+        }
     }
 
     /// Gives the session's record and buffers back.

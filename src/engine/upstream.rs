@@ -17,7 +17,7 @@ use super::session::{Flow, Phase, open};
 use super::{Engine, ProxyRecord, Subject};
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
-use crate::balance::server::{Initial, Server};
+use crate::balance::server::{Initial, Load, Server};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
@@ -105,7 +105,9 @@ pub(crate) fn record(server: &crate::config::model::Server, now: Now) -> Server 
         weight: server.weight,
         backup: server.backup,
         disabled: server.disabled,
+        minconn: server.minconn,
         maxconn: server.maxconn,
+        maxqueue: server.maxqueue,
         checked: check.is_some(),
         rise: check.map_or(2, |check| check.rise),
         fall: check.map_or(3, |check| check.fall),
@@ -151,6 +153,14 @@ fn leads_to(front: &Proxy, backend: ProxyId) -> bool {
     front.is_frontend
         && !front.disabled
         && (by_default || front.switches.iter().any(|switch| names_it(&switch.target)))
+}
+
+/// A server with room for those who wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Freed {
+    pub(crate) server: ServerId,
+    /// The sessions of its backend when the slot came free.
+    sessions: u32,
 }
 
 /// What looking for a server came to.
@@ -235,9 +245,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let base = backend.servers.start;
         let own = &self.servers[base as usize..backend.servers.end as usize];
         let avoid = avoid.map(|server| server.0 - base);
+        let load = Load {
+            sessions: self.proxy_stats[backend.id.0 as usize].back.scur,
+            full_conn: record.full_conn,
+        };
         // Whoever waits already has the older right to a slot.
         let picked = match record.queue.is_empty() || record.group.is_empty() {
-            true => record.group.pick(avoid, |index| is_full(own, index)),
+            true => record.group.pick(avoid, |index| is_full(own, index, load)),
             false => Picked::AllFull,
         };
         let index = match picked {
@@ -307,39 +321,55 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         debug_assert!(record.served > 0, "a slot given back twice");
         record.served = record.served.saturating_sub(1);
         self.server_stats[server.0 as usize].leave();
-        self.note_freed(self.config.server(server).proxy);
+        self.note_freed(server);
     }
 
-    /// A slot of this backend may have come free.
-    pub(crate) fn note_freed(&mut self, backend: ProxyId) {
-        if !self.proxies[backend.0 as usize].queue.is_empty() && !self.freed.contains(&backend) {
-            self.freed.push(backend);
+    /// A slot of this server may have come free.
+    pub(crate) fn note_freed(&mut self, server: ServerId) {
+        let backend = self.config.server(server).proxy.0 as usize;
+        if self.proxies[backend].queue.is_empty() {
+            return;
+        }
+        // Whoever leaves still counts: that is the load under which the slot came free.
+        let sessions = self.proxy_stats[backend].back.scur;
+        match self.freed.iter_mut().find(|freed| freed.server == server) {
+            Some(freed) => freed.sessions = sessions,
+            None => self.freed.push_back(Freed { server, sessions }),
         }
     }
 
-    /// Gives freed slots to those who wait, in order.
+    /// Any server of this backend may have room for those who wait.
+    pub(crate) fn note_changed(&mut self, backend: ProxyId) {
+        for server in self.config.proxy(backend).servers.clone() {
+            self.note_freed(ServerId(server));
+        }
+    }
+
+    /// Gives freed slots to those who wait, in order. As in HAProxy the server that has room takes
+    /// them, whoever's turn it would be for a new session.
     pub(crate) fn serve_queues(&mut self) {
-        while let Some(backend) = self.freed.pop() {
+        while let Some(Freed { server, sessions }) = self.freed.pop_front() {
+            let proxy = self.config.proxy(self.config.server(server).proxy);
+            let backend = proxy.id.0 as usize;
             loop {
-                let proxy = self.config.proxy(backend);
-                let base = proxy.servers.start;
-                let own = &self.servers[base as usize..proxy.servers.end as usize];
-                let record = &mut self.proxies[backend.0 as usize];
-                if record.queue.is_empty() {
+                let record = &mut self.proxies[backend];
+                let load = Load {
+                    sessions,
+                    full_conn: record.full_conn,
+                };
+                if !record.group.serves(server.0 - proxy.servers.start)
+                    || self.servers[server.0 as usize].is_full(load)
+                {
                     break;
                 }
-                let picked = record.group.pick(None, |index| is_full(own, index));
-                let Picked::Server(index) = picked else {
-                    break;
-                };
                 let Some(left) = self.waiters.pop(&mut record.queue) else {
                     break;
                 };
-                self.proxy_stats[backend.0 as usize].queued = record.queue.len();
+                self.proxy_stats[backend].queued = record.queue.len();
                 let Some(Subject::Client(key)) = Subject::of(left.handle) else {
                     continue;
                 };
-                self.leave_with_slot(key, left.position, ServerId(base + index));
+                self.leave_with_slot(key, left.position, server);
             }
         }
     }
@@ -862,6 +892,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 }
 
 /// Whether a server of a backend takes no more sessions.
-fn is_full(own: &[Server], index: u32) -> bool {
-    own.get(index as usize).is_none_or(Server::is_full)
+fn is_full(own: &[Server], index: u32, load: Load) -> bool {
+    own.get(index as usize)
+        .is_none_or(|server| server.is_full(load))
 }

@@ -504,7 +504,7 @@ pub(super) const STATS_SOCKET: &[Group] = &[
 
 pub(super) const SERVER: &[Group] = &[
     yes(
-        "addr downinter fall fastinter id inter maxconn port rise weight",
+        "addr downinter fall fastinter id inter maxconn maxqueue minconn port rise weight",
         "---XX",
         1,
     ),
@@ -525,7 +525,7 @@ pub(super) const SERVER: &[Group] = &[
         "---XX",
         "",
         "agent-addr agent-check agent-inter agent-port agent-send check-proto check-send-proxy \
-         check-via-socks4 cookie error-limit init-addr log-proto max-reuse maxqueue minconn \
+         check-via-socks4 cookie error-limit init-addr log-proto max-reuse \
          namespace no-agent-check no-check-send-proxy no-send-proxy no-send-proxy-v2 \
          no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo non-stick observe on-error \
          on-marked-down on-marked-up pool-low-conn pool-max-conn pool-purge-delay proto \
