@@ -136,7 +136,7 @@ pub(super) fn take_limits(
     };
     let limit = limit(libc::RLIMIT_NOFILE);
     let (maxconn, max_pipes, maxsock) = Needs::new(config, memory_mb).reckon(limit.rlim_max);
-    let descriptors = config.global.descriptors_max.unwrap_or(maxsock);
+    let mut descriptors = config.global.descriptors_max.unwrap_or(maxsock);
     let wanted = u64::from(descriptors);
     let mut short = false;
     if limit.rlim_cur < wanted {
@@ -156,6 +156,7 @@ pub(super) fn take_limits(
             missed(text)?;
             // As far as it goes.
             set_limit(libc::RLIMIT_NOFILE, limit.rlim_max, limit.rlim_max);
+            descriptors = u32::try_from(limit.rlim_max).unwrap_or(descriptors);
             short = config.global.descriptors_max.is_none();
         }
     }

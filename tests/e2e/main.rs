@@ -25,6 +25,7 @@ mod edges;
 mod errors;
 mod failure;
 mod forwarding;
+mod limits;
 mod logs;
 mod memory;
 mod messages;

@@ -9,7 +9,7 @@ use crate::support::proxy::{Proxy, Setup};
 use crate::support::{Flavour, flavour, free_endpoint, own_address, until};
 
 /// Resident memory, kB.
-fn resident(proxy: &Proxy) -> u64 {
+pub(crate) fn resident(proxy: &Proxy) -> u64 {
     let status = read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.unwrap().trim().strip_suffix(" kB").unwrap();

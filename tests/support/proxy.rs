@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) args: Vec<String>,
     /// Further environment variables.
     pub(crate) env: Vec<(String, String)>,
+    /// The limit of descriptors that it starts with, where not the test's own.
+    pub(crate) descriptors: Option<u64>,
     /// Whom the program runs as, where the test may choose that; its program is then a copy.
     pub(crate) user: Option<u32>,
 }
@@ -63,6 +65,7 @@ impl Setup {
             values,
             args: Vec::new(),
             env: Vec::new(),
+            descriptors: None,
             user: None,
         }
     }
@@ -194,9 +197,16 @@ impl Setup {
     }
 
     fn spawn<'a>(&self, args: impl Iterator<Item = &'a str>) -> Child {
-        let mut command = match self.user {
-            None => Command::new(binary()),
-            Some(user) => {
+        let mut command = match (self.user, self.descriptors) {
+            (None, None) => Command::new(binary()),
+            (None, Some(descriptors)) => {
+                // The shell becomes the program, so that the process keeps its id.
+                let mut command = Command::new("sh");
+                let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+                command.arg("-c").arg(script).arg(binary());
+                command
+            }
+            (Some(user), _) => {
                 // Where the program was built, that user may have no business.
                 let copy = self.dir().join("program");
                 std::fs::copy(binary(), &copy).unwrap();
