@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use oneloop::admin::command::Commands;
 use oneloop::cli::{self, CliError, Options, Task};
+use oneloop::config::host::{FILE_BYTES_MAX, Host as _};
 use oneloop::config::model::Config;
 use oneloop::config::{LoadOptions, Loaded, Source, load};
-use oneloop::config::{blocks, host::Host as _, keywords, lexer::Variables};
+use oneloop::config::{blocks, keywords, lexer::Variables};
 use oneloop::engine::ceiling::Ceiling;
 use oneloop::engine::service::Limits;
 use oneloop::engine::{Engine, Exit, Subject, journal};
@@ -210,7 +211,7 @@ fn read_sources(files: &[String]) -> Option<Vec<Source>> {
             vec![name.clone()]
         };
         for name in names {
-            match System.read_file(&name) {
+            match System.read_file(&name, FILE_BYTES_MAX) {
                 Ok(bytes) => sources.push(Source { name, bytes }),
                 Err(error) => {
                     log::error!(

@@ -13,13 +13,17 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The largest configuration and the largest file of patterns, bytes. Some files have no end.
+pub const FILE_BYTES_MAX: usize = 256 << 20;
+
 /// The machine, as far as a configuration may ask about it.
 pub trait Host {
-    /// The whole content of a file (configuration, `errorfile`, ACL patterns).
+    /// The whole content of a file (configuration, `errorfile`, ACL patterns) of at most `most`
+    /// bytes. A pipe is read to its end, but nobody is waited for who might begin to write to it.
     ///
     /// # Errors
-    /// What opening or reading it said; messages print its text.
-    fn read_file(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// What opening or reading it said, `FileTooLarge` when there is more; messages print its text.
+    fn read_file(&self, path: &str, most: usize) -> io::Result<Vec<u8>>;
 
     /// The names (without the path) of the regular files of a directory, in byte order: `-f DIR`.
     ///
@@ -122,9 +126,16 @@ impl Fake {
     }
 }
 
+/// The error for a file that is larger than allowed.
+pub(crate) fn too_large(most: usize) -> io::Error {
+    let text = format!("larger than {most} bytes");
+    io::Error::new(io::ErrorKind::FileTooLarge, text)
+}
+
 impl Host for Fake {
-    fn read_file(&self, path: &str) -> io::Result<Vec<u8>> {
+    fn read_file(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
         match self.files.get(path) {
+            Some(content) if content.len() > most => Err(too_large(most)),
             Some(content) => Ok(content.clone()),
             // `ENOENT`, so that the text is the system's.
             None => Err(io::Error::from_raw_os_error(2)),
@@ -191,9 +202,13 @@ mod tests {
             .with_file("/etc/b.cfg", "b")
             .with_file("/etc/a.cfg", "a")
             .with_file("/etc/errors/503.http", "c");
-        assert_eq!(host.read_file("/etc/a.cfg").unwrap(), b"a");
+        assert_eq!(host.read_file("/etc/a.cfg", 1).unwrap(), b"a");
         assert_eq!(
-            host.read_file("/etc/x").unwrap_err().raw_os_error(),
+            host.read_file("/etc/a.cfg", 0).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
+        assert_eq!(
+            host.read_file("/etc/x", 9).unwrap_err().raw_os_error(),
             Some(2)
         );
         assert_eq!(host.list_directory("/etc/").unwrap(), ["a.cfg", "b.cfg"]);

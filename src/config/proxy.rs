@@ -425,12 +425,14 @@ impl Parser<'_> {
         if let Some(known) = self.error_files.get(&path) {
             return Some(known.clone());
         }
-        let bytes = match self.host.read_file(&path) {
+        let bytes_max = self.global.buffer_size.unwrap_or(BUFFER_SIZE);
+        let bytes = match self.host.read_file(&path, bytes_max as usize) {
             Ok(bytes) => bytes,
             Err(error) => {
+                use std::io::ErrorKind::{FileTooLarge, IsADirectory};
                 // Opening a directory works, reading it does not.
                 let verb = match error.kind() {
-                    std::io::ErrorKind::IsADirectory => "reading",
+                    FileTooLarge | IsADirectory => "reading",
                     _ => "opening",
                 };
                 let message = format!("errorfile : error {verb} file '{path}'.");
@@ -440,7 +442,7 @@ impl Parser<'_> {
             }
         };
         let limits = Limits {
-            bytes_max: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
+            bytes_max,
             lenient: false,
         };
         match Reply::from_errorfile(&bytes, &limits) {

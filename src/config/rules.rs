@@ -9,7 +9,7 @@
 use super::build::BUFFER_SIZE;
 use super::diag::{Diagnostics, Lead, Place, Severity};
 use super::draft::{AclNames, Finals, SwitchDraft};
-use super::host::Host;
+use super::host::{FILE_BYTES_MAX, Host};
 use super::keywords::{self, Class, Section};
 use super::lexer::{Line, Variables};
 use super::lines::{bad_character, reason};
@@ -42,7 +42,8 @@ impl Surroundings for Around<'_> {
 
     fn read(&self, path: &[u8]) -> Result<Vec<u8>, String> {
         let path = String::from_utf8_lossy(path);
-        self.host.read_file(&path).map_err(|error| reason(&error))
+        let contents = self.host.read_file(&path, FILE_BYTES_MAX);
+        contents.map_err(|error| reason(&error))
     }
 
     fn variable(&self, name: &[u8]) -> Option<Vec<u8>> {

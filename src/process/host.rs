@@ -11,13 +11,15 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, OsStr};
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, ToSocketAddrs as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::ptr;
 
-use crate::config::host::Host;
+use crate::config::host::{Host, too_large};
 
 /// Largest record of the user or group database that is read, bytes.
 const RECORD_MAX: usize = 1 << 20;
@@ -27,8 +29,32 @@ const RECORD_MAX: usize = 1 << 20;
 pub struct System;
 
 impl Host for System {
-    fn read_file(&self, path: &str) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
+    fn read_file(&self, path: &str, most: usize) -> io::Result<Vec<u8>> {
+        // A pipe without a writer would hold up the opening for as long as it has none.
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)?;
+        let mut contents = Vec::new();
+        if file.metadata()?.file_type().is_fifo() {
+            let mut first = [0; 4096];
+            match file.read(&mut first) {
+                Ok(0) => return Err(io::Error::other("nobody writes to this pipe")),
+                Ok(length) => contents.extend_from_slice(&first[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // From here on there is an end to wait for.
+        // SAFETY: the descriptor is open, and the call takes a number.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, 0) };
+        let room = (most as u64).saturating_add(1);
+        file.take(room).read_to_end(&mut contents)?;
+        match contents.len() > most {
+            true => Err(too_large(most)),
+            false => Ok(contents),
+        }
     }
 
     fn list_directory(&self, path: &str) -> io::Result<Vec<String>> {
@@ -204,15 +230,55 @@ mod tests {
         let path = folder.path().to_str().unwrap();
         assert_eq!(System.list_directory(path).unwrap(), ["a.cfg", "b.cfg"]);
         assert!(System.is_directory(path));
-        assert_eq!(System.read_file(&format!("{path}/a.cfg")).unwrap(), b"a");
-        let missing = System.read_file(&format!("{path}/x")).unwrap_err();
+        let read = |name: &str, most| System.read_file(&format!("{path}/{name}"), most);
+        assert_eq!(read("a.cfg", 1).unwrap(), b"a");
+        let missing = read("x", 1).unwrap_err();
         assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
         assert!(System.list_directory(&format!("{path}/a.cfg")).is_err());
+        let kind = |name: &str, most| read(name, most).unwrap_err().kind();
+        assert_eq!(kind("a.cfg", 0), io::ErrorKind::FileTooLarge);
+        assert_eq!(kind("c.cfg", 9), io::ErrorKind::IsADirectory);
         assert!(!System.hostname().is_empty());
         assert_eq!(
             System.resolve("127.0.0.1").unwrap(),
             [IpAddr::from([127, 0, 0, 1])]
         );
         assert!(System.environment().iter().any(|(name, _)| name == b"PATH"));
+    }
+
+    #[test]
+    fn files_without_end_have_one_here() {
+        let read = |path: &str| System.read_file(path, 100_000);
+        let error = read("/dev/zero").unwrap_err();
+        assert_eq!(error.to_string(), "larger than 100000 bytes");
+        assert_eq!(read("/dev/null").unwrap(), b"");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe").to_str().unwrap().to_owned();
+        let name = CString::new(path.clone()).unwrap();
+        // SAFETY: the name ends in a zero byte.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        let error = read(&path).unwrap_err();
+        assert_eq!(error.to_string(), "nobody writes to this pipe");
+        // Longer than what a pipe holds, so that it comes in pieces and is waited for.
+        for length in [99_999, 100_001] {
+            let target = path.clone();
+            let writer = std::thread::spawn(move || {
+                // It fails where the reader has read enough.
+                std::fs::write(target, vec![b'x'; length]).is_ok()
+            });
+            let contents = loop {
+                match read(&path) {
+                    Err(error) if error.to_string().starts_with("nobody") => {
+                        std::thread::yield_now();
+                    }
+                    other => break other,
+                }
+            };
+            match length {
+                99_999 => assert_eq!(contents.unwrap().len(), length),
+                _ => assert_eq!(contents.unwrap_err().kind(), io::ErrorKind::FileTooLarge),
+            }
+            writer.join().unwrap();
+        }
     }
 }

@@ -370,10 +370,15 @@ impl Patterns {
         compiler: &Compiler<'_>,
     ) -> Result<(), Problem> {
         let shown = String::from_utf8_lossy(path);
-        let contents = compiler
-            .around
-            .read(path)
-            .map_err(|_| Problem::new(0, format!("failed to open pattern file <{shown}>.")))?;
+        let contents = compiler.around.read(path).map_err(|why| {
+            let text = match why.as_str() {
+                "No such file or directory" | "Permission denied" => {
+                    format!("failed to open pattern file <{shown}>.")
+                }
+                _ => format!("error encountered while reading  <{shown}> : {why}."),
+            };
+            Problem::new(0, text)
+        })?;
         for (number, line) in contents.split(|byte| *byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.starts_with(b"#") {

@@ -124,3 +124,49 @@ fn set_dumpable_keeps_cores() {
     let proxy = start(" set-dumpable\n no set-dumpable");
     assert_eq!(core(&proxy), ["0", "0"]);
 }
+
+#[test]
+fn files_without_end_are_refused() {
+    if flavour() == Flavour::Oracle {
+        // It reads for ever, or waits for ever for somebody to write to the pipe.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let pipe = pipe.to_str().unwrap();
+    let idle = "nobody writes to this pipe";
+    for (line, file, said) in [
+        ("errorfile 503", "/dev/zero", "larger than 16384 bytes"),
+        ("errorfile 503", pipe, idle),
+        ("http-request deny if { path -f", pipe, idle),
+    ] {
+        let end = if line.ends_with("-f") { " }" } else { "" };
+        let config = format!(
+            "frontend f\n mode http\n bind @fe@\n timeout client 1s\n {line} {file}{end}\n"
+        );
+        let outcome = Setup::new(&config).check();
+        assert_eq!(outcome.code, Some(1), "{line} {file}");
+        let stderr = &outcome.stderr;
+        assert!(stderr.contains(file) && stderr.contains(said), "{stderr}");
+    }
+    let setup = Setup::new("");
+    for (file, said) in [("/dev/zero", "larger than 268435456 bytes"), (pipe, idle)] {
+        let outcome = setup.run(&["-c", "-f", file]);
+        assert_eq!(outcome.code, Some(1), "{file}");
+        assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_configuration_may_come_from_a_pipe() {
+    let config = "listen l\n mode http\n bind 127.0.0.1:9\n timeout client 1s\n\
+                  timeout connect 1s\n timeout server 1s\n";
+    // The pipe is empty at first.
+    let script = r#"{ sleep 0.2; printf %s "$1"; } | "$0" -c -f /dev/stdin"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(binary()).arg(config);
+    let outcome = command.output().unwrap();
+    assert_eq!(outcome.status.code(), Some(0), "{outcome:?}");
+}
