@@ -511,7 +511,10 @@ mod tests {
     #[test]
     fn a_daemon_serves_when_its_parent_returns() {
         if let Some(folder) = other_process() {
-            serve(&config(&folder), true);
+            let mut config = config(&folder);
+            // Else only root could look at its descriptors.
+            config.global.dumpable = true;
+            serve(&config, true);
         }
         let folder = tempfile::tempdir().unwrap();
         let output = again("a_daemon_serves_when_its_parent_returns", folder.path());

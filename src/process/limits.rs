@@ -198,7 +198,7 @@ fn spare_pipes(config: &Config, maxsock: u64) -> u32 {
 }
 
 /// A limit of the process.
-fn limit(resource: libc::__rlimit_resource_t) -> libc::rlimit {
+pub(super) fn limit(resource: libc::__rlimit_resource_t) -> libc::rlimit {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,

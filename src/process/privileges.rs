@@ -18,7 +18,7 @@ use ::log::Level;
 use crate::config::model::{Global, Place};
 use crate::net::listen::error_text;
 use crate::process::daemon::{Failure, Note, failure};
-use crate::process::limits::set_limit;
+use crate::process::limits::{limit, set_limit};
 
 /// Gives up what the service does not need: the file system outside the chroot, groups, gid, uid,
 /// and the way back to any of them.
@@ -28,6 +28,10 @@ pub(super) fn drop_privileges(global: &Global, notes: &mut Vec<Note>) -> Result<
             let text = format!("[haproxy.main()] Cannot chroot({path}).");
             refused(notes, text, &why, place, &format!("chroot {path}"))
         })?;
+    }
+    if global.dumpable {
+        // Another user could not raise a hard limit any more.
+        allow_cores();
     }
     if (global.user.is_some() || global.group.is_some()) && !drop_groups() {
         let text = "[haproxy.main()] Failed to drop supplementary groups. Using 'gid'/'group' without 'uid'/'user' is generally useless.";
@@ -53,17 +57,27 @@ pub(super) fn drop_privileges(global: &Global, notes: &mut Vec<Note>) -> Result<
     // SAFETY: numbers only.
     unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     set_limit(libc::RLIMIT_NPROC, 0, 0);
-    if global.dumpable {
-        set_limit(libc::RLIMIT_CORE, libc::RLIM_INFINITY, libc::RLIM_INFINITY);
-        set_limit(libc::RLIMIT_FSIZE, libc::RLIM_INFINITY, libc::RLIM_INFINITY);
-        // SAFETY: numbers only.
-        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
-    } else {
+    if !global.dumpable {
         // A core would have clients' bytes in it.
         set_limit(libc::RLIMIT_CORE, 0, 0);
     }
+    // Where cores are piped to a program the limit alone does not stop them. The change of the user
+    // has cleared this, if there was one.
+    let dumpable = libc::c_ulong::from(global.dumpable);
+    // SAFETY: numbers only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) };
     drop_capabilities();
     Ok(())
+}
+
+/// Takes the limits off the size of cores, or goes as far as they allow.
+fn allow_cores() {
+    for resource in [libc::RLIMIT_CORE, libc::RLIMIT_FSIZE] {
+        if !set_limit(resource, libc::RLIM_INFINITY, libc::RLIM_INFINITY) {
+            let most = limit(resource).rlim_max;
+            set_limit(resource, most, most);
+        }
+    }
 }
 
 /// Gives every capability up, also those that root would have: all addresses are bound, and what

@@ -220,20 +220,20 @@ fn the_global_limit_holds_without_spinning() {
 #[test]
 fn maxconn_comes_from_the_limit_of_descriptors() {
     // What HAProxy 2.6.12 prints with one thread, one listener and one stats socket.
-    for (descriptors, said, expected) in [
-        (256, "", ["255", "255", "115"]),
-        (1024, "", ["1023", "1023", "499"]),
-        (4096, "", ["4095", "4095", "2035"]),
-        (4096, "    maxconn 300\n", ["625", "625", "300"]),
+    for (limit, said, expected) in [
+        ("-n 256", "", ["255", "255", "115"]),
+        ("-n 1024", "", ["1023", "1023", "499"]),
+        ("-n 4096", "", ["4095", "4095", "2035"]),
+        ("-n 4096", " maxconn 300\n", ["625", "625", "300"]),
         // It asks for more than it gets.
         (
-            256,
-            "    maxconn 300\n    no strict-limits\n",
+            "-n 256",
+            " maxconn 300\n no strict-limits\n",
             ["256", "625", "300"],
         ),
         (
-            256,
-            "    maxconn 50\n    ulimit-n 200\n",
+            "-n 256",
+            " maxconn 50\n ulimit-n 200\n",
             ["200", "125", "50"],
         ),
     ] {
@@ -241,10 +241,10 @@ fn maxconn_comes_from_the_limit_of_descriptors() {
             .replace("defaults\n", &format!("{said}defaults\n"));
         let mut setup = Setup::new(&config);
         let _log = setup.log();
-        setup.descriptors = Some(descriptors);
+        setup.limit = Some(limit);
         let proxy = setup.start();
         let found = ["Ulimit-n", "Maxsock", "Maxconn"].map(|name| info(&proxy, name));
-        assert_eq!(found, expected, "{descriptors} {said}");
+        assert_eq!(found, expected, "{limit} {said}");
     }
 }
 
@@ -252,14 +252,14 @@ fn maxconn_comes_from_the_limit_of_descriptors() {
 fn too_few_descriptors_are_waited_for_without_spinning() {
     let config = common("frontend f\n bind @fe@\n http-request return status 200\n").replace(
         "defaults\n",
-        "    maxconn 500\n    no strict-limits\ndefaults\n",
+        "    maxconn 500\n    no strict-limits\n    set-dumpable\ndefaults\n",
     );
     let mut setup = Setup::new(&config);
     let _log = setup.log();
-    setup.descriptors = Some(60);
+    setup.limit = Some("-n 60");
     let proxy = setup.start();
     let mut clients: Vec<Client> = (0..80).map(|_| Client::connect(proxy.addr("fe"))).collect();
-    // One or two more may be inherited, with numbers above the limit.
+    // Without `set-dumpable` only root could count them. One or two more may be inherited, with numbers above the limit.
     until("all descriptors are in use", || {
         let open = std::fs::read_dir(format!("/proc/{}/fd", proxy.pid())).unwrap();
         (open.count() >= 60).then_some(())
@@ -340,7 +340,7 @@ fn many_descriptors_cost_nothing_before_they_are_used() {
     ));
     let _log = setup.log();
     if allowed.unwrap().success() {
-        setup.descriptors = Some(DESCRIPTORS);
+        setup.limit = Some("-n 524288");
     } else {
         eprintln!(
             "SKIPPED in part: the limit of descriptors cannot be raised to {DESCRIPTORS} here; the \

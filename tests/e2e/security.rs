@@ -3,20 +3,24 @@
 use std::ffi::OsStr;
 use std::fs::read_to_string;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{Flavour, binary, flavour, free_endpoint};
+use crate::support::{Flavour, binary, flavour, free_endpoint, is_root};
 
 fn start(global: &str) -> Proxy {
+    setup(global).start()
+}
+
+fn setup(global: &str) -> Setup {
     let config = format!(
         "global\n{global}\n\
          defaults\n mode http\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n\
          listen l\n bind @fe@\n server s {}\n",
         free_endpoint()
     );
-    Setup::new(&config).start()
+    Setup::new(&config)
 }
 
 /// A line of `/proc/PID/status`.
@@ -46,7 +50,7 @@ fn nothing_is_kept_that_is_not_needed() {
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(status(&proxy, set), "0000000000000000", "{set}");
     }
-    if crate::support::is_root() {
+    if is_root() {
         // Only root may empty the bounding set, and only root's can be of use to anybody.
         assert_eq!(status(&proxy, "CapBnd"), "0000000000000000");
     }
@@ -123,6 +127,43 @@ fn set_dumpable_keeps_cores() {
     assert_ne!(core(&proxy)[1], "0");
     let proxy = start(" set-dumpable\n no set-dumpable");
     assert_eq!(core(&proxy), ["0", "0"]);
+}
+
+#[test]
+fn set_dumpable_keeps_cores_beside_a_user_too() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    if !is_root() {
+        eprintln!("SKIPPED: only root may change the user");
+        return;
+    }
+    const NOBODY: u32 = 65_534;
+    // The kernel gives what is below `/proc` to root when no core may be made of a process.
+    let owner = |proxy: &Proxy| {
+        let folder = std::fs::metadata(format!("/proc/{}/fd", proxy.pid()));
+        folder.unwrap().uid()
+    };
+    for (dumpable, uid) in [(" set-dumpable\n", NOBODY), ("", 0)] {
+        let mut changing = setup(&format!("{dumpable} uid {NOBODY}"));
+        // A hard limit, and a soft one of nothing.
+        changing.limit = Some("-c 1000; ulimit -S -c 0");
+        let proxy = changing.start();
+        assert_eq!(status(&proxy, "Uid").split('\t').next(), Some("65534"));
+        assert_eq!(owner(&proxy), uid);
+        // The hard limit is taken off where root may do that, and kept where not even root may.
+        let core = core(&proxy);
+        let allowed = match dumpable {
+            "" => &["0"][..],
+            _ => &["unlimited", "1024000", "512000"],
+        };
+        assert!(allowed.contains(&&*core[0]), "{core:?}");
+        assert_eq!(core[0], core[1]);
+        // So it is for one that never changes its user.
+        let mut unchanged = setup(dumpable);
+        unchanged.user = Some(NOBODY);
+        assert_eq!(owner(&unchanged.start()), uid);
+    }
 }
 
 #[test]

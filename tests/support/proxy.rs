@@ -36,8 +36,8 @@ pub(crate) struct Setup {
     pub(crate) args: Vec<String>,
     /// Further environment variables.
     pub(crate) env: Vec<(String, String)>,
-    /// The limit of descriptors that it starts with, where not the test's own.
-    pub(crate) descriptors: Option<u64>,
+    /// A limit of its own that it starts with, as `ulimit` takes it.
+    pub(crate) limit: Option<&'static str>,
     /// Whom the program runs as, where the test may choose that; its program is then a copy.
     pub(crate) user: Option<u32>,
 }
@@ -65,7 +65,7 @@ impl Setup {
             values,
             args: Vec::new(),
             env: Vec::new(),
-            descriptors: None,
+            limit: None,
             user: None,
         }
     }
@@ -197,12 +197,12 @@ impl Setup {
     }
 
     fn spawn<'a>(&self, args: impl Iterator<Item = &'a str>) -> Child {
-        let mut command = match (self.user, self.descriptors) {
+        let mut command = match (self.user, self.limit) {
             (None, None) => Command::new(binary()),
-            (None, Some(descriptors)) => {
+            (None, Some(limit)) => {
                 // The shell becomes the program, so that the process keeps its id.
                 let mut command = Command::new("sh");
-                let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+                let script = format!("ulimit {limit}; exec \"$0\" \"$@\"");
                 command.arg("-c").arg(script).arg(binary());
                 command
             }

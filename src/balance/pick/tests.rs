@@ -1,3 +1,5 @@
+//! Sequences of HAProxy, and what holds whatever is picked.
+
 use super::*;
 
 fn group(weights: &[u16]) -> Group {

@@ -1,3 +1,5 @@
+//! What HAProxy tells of changes, and how its limits follow the load.
+
 use super::*;
 
 fn told(change: Option<Change>, server: &Server, cause: Cause<'_>, counts: Counts) -> String {
