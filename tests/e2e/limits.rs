@@ -145,6 +145,35 @@ fn minconn_follows_the_load_up_to_fullconn() {
 }
 
 #[test]
+fn who_waits_goes_to_the_backup_that_stands_in() {
+    if flavour() == Flavour::Oracle {
+        // There they wait in vain (docs/differences.md, "Who waits when a backup stands in").
+        return;
+    }
+    let (first, others) = (Gate::new(), Gate::new());
+    let config = common(
+        "frontend f\n bind @fe@\n default_backend b\n\
+         backend b\n server s @s@ maxconn 1\n server t @s@ maxconn 1 backup\n",
+    );
+    let rig = Rig::of(
+        gated_by_path([("/first", &first), ("/x", &others)]),
+        &config,
+    );
+    let mut clients = waiting(&rig, &["/first", "/x1", "/x2"]);
+    assert_eq!(rig.proxy.command("disable server b/s"), "\n");
+    await_stat(&rig.proxy, "b,t,", "scur", "1");
+    assert_eq!(stat(&rig.proxy, "b,BACKEND,", "qcur"), "1");
+    others.open();
+    for client in &mut clients[1..] {
+        assert_eq!(client.answer().status(), 200);
+    }
+    assert_eq!(stat(&rig.proxy, "b,s,", "scur"), "1");
+    first.open();
+    assert_eq!(clients[0].answer().status(), 200);
+    assert_eq!(rig.log.request("GET /x2 HTTP/1.1").server, "b/t");
+}
+
+#[test]
 fn fullconn_is_a_tenth_of_what_may_come() {
     let config = common(
         "frontend a\n bind @fe@\n maxconn 15\n default_backend x\n\
