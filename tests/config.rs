@@ -740,6 +740,20 @@ fn defaults_are_inherited() {
 }
 
 #[test]
+fn a_limit_moves_only_below_maxconn() {
+    let config = good(
+        "listen l\n bind :1\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n\
+         default-server minconn 5 maxqueue 7\n server a 1.2.3.4:1 maxconn 10\n\
+         server b 1.2.3.4:1\n server c 1.2.3.4:1 maxconn 5 maxqueue 0\n\
+         server d 1.2.3.4:1 minconn 0 maxconn 3\n",
+    );
+    let servers = config.servers_of(proxy(&config, "l"));
+    let limits = servers.iter().map(|s| (s.minconn, s.maxconn, s.maxqueue));
+    let expected = [(5, 10, 7), (0, 5, 7), (0, 5, 0), (0, 3, 7)];
+    assert_eq!(limits.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_missing_default_is_the_oracles() {
     let config = good(
         "listen l\n bind :1\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n server s 1.2.3.4\n",
