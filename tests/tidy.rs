@@ -389,7 +389,9 @@ const PANIC_LINTS: &str = "#![cfg_attr(
     not(test),
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]";
-const PANIC_LINTS_IN: &[&str] = &["admin", "base", "check", "config", "log", "rules"];
+const PANIC_LINTS_IN: &[&str] = &[
+    "admin", "balance", "base", "check", "config", "log", "rules",
+];
 
 fn rule_panic_lints(source: &Source, findings: &mut Vec<String>) {
     let area = source.area();
