@@ -109,6 +109,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
+    /// 200 without content to a request that ends here.
+    pub(crate) fn answer_nothing(&mut self, key: Key<Client>) -> Flow {
+        let builtins = Arc::clone(&self.builtins);
+        self.send_reply(key, 200, builtins.nothing(), Termination::LOCAL)
+    }
+
     fn send_reply(
         &mut self,
         key: Key<Client>,

@@ -330,6 +330,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             let message = Message::new(buffer.readable(), &bench.head, &bench.edits);
             let how = Outgoing {
                 minor: 1,
+                drop_upgrade: framing.drop_upgrade,
                 drop_named: framing.drop_named,
                 ..Outgoing::default()
             };
@@ -432,7 +433,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     fn pass_answer(&mut self, key: Key<Client>, mut buffer: Buffer, framing: &Framing) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let bench = &mut self.bench;
-        if !bench.head.has(Name::Date) {
+        if !bench.head.has(Name::Date) && bench.head.status >= 200 {
             // RFC 9110 §6.6.1: who passes an answer on adds the date that its server left out. An
             // answer without room for it is without it.
             let date = bench.dates.http_date(self.now.wall_ms);

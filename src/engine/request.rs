@@ -268,7 +268,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Ok(None) => {}
                 Ok(Some(status)) => {
                     self.skip_request(key, buffer, &framing);
-                    return self.answer_status(key, status, Termination::LOCAL);
+                    return match status {
+                        200 => self.answer_nothing(key),
+                        _ => self.answer_status(key, status, Termination::LOCAL),
+                    };
                 }
                 Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
             }

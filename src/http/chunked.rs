@@ -2,13 +2,13 @@
 //!
 //! This file decides where the payload and the end of a chunked message lie (RFC 9112 §7.1).
 //! The payload of one call is compacted to one run; trailers follow it; chunk extensions never
-//! survive, because oneloop always cuts its own chunks, as HAProxy does. That also disarms bare
-//! LF in size lines, which is accepted: nobody behind us sees it.
+//! survive, because oneloop always cuts its own chunks, as HAProxy does.
 //! It must never touch a byte behind the message, and never hold bytes back: whatever is given
 //! is consumed, so that the caller needs no buffer for the decoder.
-//! Refused beyond HAProxy: trailers with bare LF or folds (the CRLF to pass on would not fit in
-//! place), controls in trailers and extensions, and trailers that pretend to frame the message
-//! (RFC 9110 §6.5.1).
+//! Refused beyond HAProxy: every line that ends in a bare LF (RFC 9112 §2.2 tolerates it in heads
+//! only, and readers that look for the CRLF would go on), folds, names that are none, controls in
+//! trailers and extensions, and trailers that pretend to frame or route the message or speak of one
+//! connection (RFC 9110 §6.5.1).
 //! Rejected: forwarding the chunks as they came (a parser behind us might read them otherwise).
 
 use super::head::{Refusal, Span, is_token, is_value};
@@ -189,18 +189,19 @@ impl Chunked {
             (Step::Digits | Step::Blanks, b' ' | b'\t') => Step::Blanks,
             (Step::Digits | Step::Blanks, b';') => Step::Extension,
             (Step::Digits | Step::Blanks | Step::Extension, b'\r') => Step::SizeLf,
-            (Step::Digits | Step::Blanks | Step::Extension | Step::SizeLf, b'\n') => {
-                self.end_size()
+            (Step::SizeLf, b'\n') => self.end_size(),
+            (Step::Digits | Step::Blanks | Step::Extension | Step::TrailerStart, b'\n') => {
+                return Err("LF without CR");
             }
             (Step::Extension, _) if is_value(byte) => Step::Extension,
             (Step::Size, _) => return Err("chunk size missing"),
             (Step::Digits | Step::Blanks, _) => return Err("bad byte in a chunk size"),
             (Step::Extension, _) => return Err("bad byte in a chunk extension"),
             (Step::DataEnd, b'\r') => Step::DataLf,
-            (Step::DataEnd | Step::DataLf, b'\n') => Step::Size,
+            (Step::DataLf, b'\n') => Step::Size,
             (Step::DataEnd, _) => return Err("chunk longer than its size"),
             (Step::TrailerStart, b'\r') => Step::EndLf,
-            (Step::TrailerStart | Step::EndLf, b'\n') => Step::Done,
+            (Step::EndLf, b'\n') => Step::Done,
             (Step::TrailerStart, _) if is_token(byte) => {
                 self.trailer_lines += 1;
                 if self.trailer_lines > TRAILER_LINES_MAX {
@@ -210,7 +211,7 @@ impl Chunked {
                 Step::TrailerName
             }
             (Step::TrailerName, b':') => {
-                if FRAMING_NAMES.contains(&self.name_hash) {
+                if FORBIDDEN_NAMES.contains(&self.name_hash) {
                     return Err("forbidden trailer");
                 }
                 Step::TrailerValue
@@ -302,12 +303,20 @@ const fn hash_all(name: &[u8]) -> u32 {
     sum
 }
 
-/// Trailers that would frame or route the message if someone merged them into its head. A name
-/// that collides with one of these is refused too, which harms nobody but its inventor.
-const FRAMING_NAMES: [u32; 3] = [
+/// Trailers that would frame or route the message if someone merged them into its head, or would
+/// say something of the next connection. A name that collides with one of these is refused too,
+/// which harms nobody but its inventor.
+const FORBIDDEN_NAMES: [u32; 10] = [
     hash_all(b"content-length"),
     hash_all(b"transfer-encoding"),
     hash_all(b"host"),
+    hash_all(b"connection"),
+    hash_all(b"keep-alive"),
+    hash_all(b"proxy-connection"),
+    hash_all(b"upgrade"),
+    hash_all(b"http2-settings"),
+    hash_all(b"te"),
+    hash_all(b"trailer"),
 ];
 
 /// The size line of a chunk of `len` bytes: lower-case hexadecimal and CRLF.
@@ -359,7 +368,9 @@ mod tests {
         two: "5\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n" => "helloabc||";
         none: "0\r\n\r\n" => "||";
         rest_is_untouched: "1\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\n" => "a||GET / HTTP/1.1\r\n";
-        bare_lf: "5\nhello\n0\n\n" => "hello||";
+        size_bare_lf: "5\nhello\r\n0\r\n\r\n" => "LF without CR";
+        blank_bare_lf: "5 \nhello\r\n0\r\n\r\n" => "LF without CR";
+        data_bare_lf: "5\r\nhello\n0\r\n\r\n" => "chunk longer than its size";
         blank_behind_size: "5 \t\r\nhello\r\n0\r\n\r\n" => "hello||";
         blank_before_size: " 5\r\nhello\r\n" => "chunk size missing";
         leading_zeros: "005\r\nhello\r\n000\r\n\r\n" => "hello||";
@@ -373,10 +384,10 @@ mod tests {
         only_extension: ";x\r\nhello\r\n" => "chunk size missing";
         extension: "5;ext\r\nhello\r\n0;x=y\r\n\r\n" => "hello||";
         extension_with_blanks: "5 ; ext = \"q\"\r\nhello\r\n0\r\n\r\n" => "hello||";
-        extension_ended_by_lf: "5;a\nhello\r\n0\r\n\r\n" => "hello||";
+        extension_bare_lf: "5;a\nhello\r\n0\r\n\r\n" => "LF without CR";
         extension_with_cr: "5;a\rb\r\nhello\r\n" => "CR without LF";
         extension_with_control: "5;a\0b\r\nhello\r\n" => "bad byte in a chunk extension";
-        quoted_lf_is_a_line_end: "5;\"a\nb\"\r\nhello\r\n" => "chunk longer than its size";
+        quoted_lf: "5;\"a\nb\"\r\nhello\r\n" => "LF without CR";
         text_behind_blank: "5 x\r\nhello\r\n" => "bad byte in a chunk size";
         size_cr: "5\rhello\r\n" => "CR without LF";
         data_cr: "5\r\nhello\r0\r\n" => "CR without LF";
@@ -394,7 +405,8 @@ mod tests {
         trailer_open: "0\r\nX: y" => "|X: y|...";
         trailer_empty_value: "0\r\nX:\r\n\r\n" => "|X:\r\n|";
         trailer_bare_lf: "0\r\nX: y\n\r\n" => "bad byte in a trailer";
-        trailer_end_bare_lf: "0\r\nX: y\r\n\n" => "|X: y\r\n|";
+        trailer_end_bare_lf: "0\r\nX: y\r\n\n" => "LF without CR";
+        end_bare_lf: "0\r\n\n" => "LF without CR";
         trailer_without_colon: "0\r\nXy\r\n\r\n" => "bad trailer name";
         trailer_without_name: "0\r\n: y\r\n\r\n" => "bad trailer name";
         trailer_blank_before_colon: "0\r\nX : y\r\n\r\n" => "bad trailer name";
@@ -403,6 +415,14 @@ mod tests {
         trailer_content_length: "0\r\nContent-Length: 5\r\n\r\n" => "forbidden trailer";
         trailer_transfer_encoding: "0\r\ntransfer-encoding: chunked\r\n\r\n" => "forbidden trailer";
         trailer_host: "0\r\nHost: a\r\n\r\n" => "forbidden trailer";
+        trailer_connection: "0\r\nCONNECTION: close\r\n\r\n" => "forbidden trailer";
+        trailer_keep_alive: "0\r\nKeep-Alive: 1\r\n\r\n" => "forbidden trailer";
+        trailer_upgrade: "0\r\nUpgrade: x\r\n\r\n" => "forbidden trailer";
+        trailer_te: "0\r\nTE: x\r\n\r\n" => "forbidden trailer";
+        trailer_trailer: "0\r\nTrailer: x\r\n\r\n" => "forbidden trailer";
+        trailer_near_miss: "0\r\nHosts: a\r\nXTE: b\r\n\r\n" => "|Hosts: a\r\nXTE: b\r\n|";
+        trailer_name_with_at: "0\r\nX@Y: a\r\n\r\n" => "bad trailer name";
+        trailer_blanks_round_the_value: "0\r\nX: \t a \t\r\n\r\n" => "|X: \t a \t\r\n|";
     }
 
     fn bounded(parts: (&str, &str, usize, &str)) -> String {

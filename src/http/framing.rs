@@ -15,7 +15,8 @@
 //! | 8 | answer without either | all bytes until the server closes |
 //!
 //! Every shape that two readers could read two ways is refused or made plain: the outgoing head
-//! carries exactly one framing field, rendered from `Announce`, never the text that came.
+//! carries exactly one framing field, rendered from `Announce`, never the text that came. What
+//! becomes of each shape, from its bytes to what leaves, is one table: `framing_tests.rs`.
 //! Beyond HAProxy, which lets them pass: Transfer-Encoding in an HTTP/1.0 request (RFC 9112 §6.1
 //! calls it faulty framing), a body on CONNECT, empty elements round `chunked`, and a `Connection`
 //! that names what frames or routes the message are refused.
@@ -71,8 +72,8 @@ pub struct Framing {
     pub upgrade: bool,
     /// The request asks for `websocket`: its 101 must carry Sec-WebSocket-Accept.
     pub websocket: bool,
-    /// `Upgrade` came with a body: the field must not be sent on, as HAProxy does, because a
-    /// server could switch in the middle of it.
+    /// `Upgrade` must not be sent on: it came with a body, in the middle of which a server could
+    /// switch (as HAProxy does), or names nothing that may be switched to.
     pub drop_upgrade: bool,
     /// `Connection` names fields other than the proxy's own: neither they nor their names are sent
     /// on (RFC 9110 §7.6.1).
@@ -152,9 +153,8 @@ pub fn request(head: &Head, bytes: &[u8]) -> Result<Framing, Refusal> {
     }
     let has_body = framing.body != Body::None;
     if head.has(Name::Upgrade) {
-        // RFC 9110 §7.8: an HTTP/1.0 request cannot ask for an upgrade. One to HTTP/2 would leave
-        // nobody who understands what passes (RFC 9113 §3.1 has done away with it).
-        let void = head.minor == 0 || has_element(head, bytes, Name::Upgrade, b"h2c");
+        // RFC 9110 §7.8: an HTTP/1.0 request cannot ask for an upgrade.
+        let void = head.minor == 0 || !offers_upgrade(head, bytes);
         framing.upgrade = connection.upgrade && !void && !has_body;
         framing.drop_upgrade = void || (connection.upgrade && has_body);
     }
@@ -179,12 +179,15 @@ pub fn response(head: &Head, bytes: &[u8], asked: Asked) -> Result<Framing, Refu
     let mut framing = Framing {
         persistent: connection.persists(head.minor),
         drop_named: connection.names,
+        drop_upgrade: head.has(Name::Upgrade) && !offers_upgrade(head, bytes),
         ..Framing::default()
     };
     match head.status {
         101 => {
-            let switches = asked.upgrade && connection.upgrade && head.has(Name::Upgrade);
-            if !switches || (asked.websocket && !head.has(Name::SecWebSocketAccept)) {
+            let switches = asked.upgrade && connection.upgrade && offers_upgrade(head, bytes);
+            let to_http2 = elements_of(head, bytes, Name::Upgrade).any(is_http2);
+            let unproved = asked.websocket && !head.has(Name::SecWebSocketAccept);
+            if !switches || to_http2 || unproved {
                 return Err(refusal(
                     502,
                     head,
@@ -202,15 +205,14 @@ pub fn response(head: &Head, bytes: &[u8], asked: Asked) -> Result<Framing, Refu
             return Ok(Framing {
                 interim: true,
                 persistent: true,
-                drop_named: connection.names,
-                ..Framing::default()
+                ..framing
             });
         }
         200..=299 if asked.method == Method::Connect => {
             return Ok(Framing {
                 body: Body::Tunnel,
-                drop_named: connection.names,
-                ..Framing::default()
+                persistent: false,
+                ..framing
             });
         }
         204 => return Ok(framing),
@@ -374,9 +376,24 @@ fn values<'a>(head: &'a Head, bytes: &'a [u8], known: Name) -> impl Iterator<Ite
         .map(|field| field.value.of(bytes))
 }
 
+fn elements_of<'a>(head: &'a Head, bytes: &'a [u8], known: Name) -> impl Iterator<Item = &'a [u8]> {
+    values(head, bytes, known).flat_map(elements)
+}
+
 fn has_element(head: &Head, bytes: &[u8], known: Name, wanted: &[u8]) -> bool {
-    values(head, bytes, known)
-        .any(|value| elements(value).any(|element| element.eq_ignore_ascii_case(wanted)))
+    elements_of(head, bytes, known).any(|element| element.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether an element of `Upgrade` is HTTP/2 without TLS. It is never sent on: nobody here would
+/// understand what follows, and RFC 9113 §3.1 has done away with it.
+pub(super) fn is_http2(element: &[u8]) -> bool {
+    let name = element.split(|&byte| byte == b'/').next();
+    name.is_some_and(|name| name.eq_ignore_ascii_case(b"h2c"))
+}
+
+/// Whether `Upgrade` names anything that may be sent on.
+fn offers_upgrade(head: &Head, bytes: &[u8]) -> bool {
+    elements_of(head, bytes, Name::Upgrade).any(|element| !element.is_empty() && !is_http2(element))
 }
 
 fn refusal(status: u16, head: &Head, name: Name, reason: &'static str) -> Refusal {
@@ -391,198 +408,5 @@ fn refusal(status: u16, head: &Head, name: Name, reason: &'static str) -> Refusa
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::head::{Limits, Parsed, Progress};
-
-    fn parse(text: &str) -> (Head, Vec<u8>) {
-        let mut bytes = text.as_bytes().to_vec();
-        let mut head = Head::new(101);
-        let (mut progress, limits) = (Progress::default(), Limits::default());
-        let parsed = if text.starts_with("HTTP/") {
-            super::super::head::response(&mut bytes, &mut progress, &mut head, &limits)
-        } else {
-            super::super::head::request(&mut bytes, &mut progress, &mut head, &limits)
-        };
-        assert_eq!(parsed, Parsed::Complete, "{text}");
-        (head, bytes)
-    }
-
-    fn describe(framing: Result<Framing, Refusal>) -> String {
-        let framing = match framing {
-            Ok(framing) => framing,
-            Err(refusal) => return refusal.status.to_string(),
-        };
-        let mut words = vec![format!("{:?}", framing.body)];
-        for (flag, word) in [
-            (!framing.persistent, "closes"),
-            (framing.drop_length, "drops"),
-            (framing.upgrade, "upgrade"),
-            (framing.drop_upgrade, "no-upgrade"),
-            (framing.expect_continue, "expects"),
-            (framing.interim, "interim"),
-            (framing.drop_named, "names"),
-        ] {
-            if flag {
-                words.push(word.into());
-            }
-        }
-        if framing.body == Body::None && framing.announce != Announce::Nothing {
-            words.push(format!("{:?}", framing.announce));
-        }
-        words.join(" ")
-    }
-
-    /// A POST with these field lines; `1.0 ` before them changes the version.
-    fn post(lines: &str) -> String {
-        let (minor, lines) = lines
-            .strip_prefix("1.0 ")
-            .map_or((1, lines), |rest| (0, rest));
-        let (head, bytes) = parse(&format!("POST / HTTP/1.{minor}\r\nHost: a\r\n{lines}\r\n"));
-        describe(request(&head, &bytes))
-    }
-
-    table! { post:
-        nothing: "" => "None";
-        length: "Content-Length: 5\r\n" => "Length(5)";
-        length_zero: "Content-Length: 0\r\n" => "None Length(0)";
-        length_twice: "Content-Length: 5\r\nContent-Length: 5\r\n" => "Length(5)";
-        length_leading_zero: "Content-Length: 5\r\nContent-Length: 05\r\n" => "Length(5)";
-        length_list: "Content-Length: 5, 5\r\n" => "Length(5)";
-        length_list_differs: "Content-Length: 5, 6\r\n" => "400";
-        lengths_differ: "Content-Length: 5\r\nContent-Length: 6\r\n" => "400";
-        length_comma_behind: "Content-Length: 5,\r\n" => "400";
-        length_comma_before: "Content-Length: ,5\r\n" => "400";
-        length_plus: "Content-Length: +5\r\n" => "400";
-        length_minus: "Content-Length: -5\r\n" => "400";
-        length_hex: "Content-Length: 0x5\r\n" => "400";
-        length_empty: "Content-Length:\r\n" => "400";
-        length_blank_inside: "Content-Length: 5 5\r\n" => "400";
-        length_letter: "Content-Length: 5a\r\n" => "400";
-        length_folded: "Content-Length: \r\n 5\r\n" => "Length(5)";
-        length_largest: "Content-Length: 9223372036854775807\r\n" => "Length(9223372036854775807)";
-        length_too_large: "Content-Length: 9223372036854775808\r\n" => "400";
-        length_overflow: "Content-Length: 99999999999999999999\r\n" => "400";
-        chunked: "Transfer-Encoding: chunked\r\n" => "Chunked";
-        chunked_other_case: "transfer-encoding: ChunkeD\r\n" => "Chunked";
-        chunked_folded: "Transfer-Encoding: \r\n chunked\r\n" => "Chunked";
-        chunked_comma_behind: "Transfer-Encoding: chunked,\r\n" => "400";
-        chunked_and_length: "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n" => "Chunked closes drops";
-        length_and_chunked: "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n" => "Chunked closes drops";
-        chunked_and_bad_length: "Content-Length: x\r\nTransfer-Encoding: chunked\r\n" => "400";
-        chunked_twice: "Transfer-Encoding: chunked, chunked\r\n" => "400";
-        chunked_in_two_lines: "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" => "400";
-        gzip_chunked: "Transfer-Encoding: gzip, chunked\r\n" => "422";
-        gzip_chunked_two_lines: "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n" => "422";
-        identity_chunked: "Transfer-Encoding: identity, chunked\r\n" => "422";
-        empty_chunked: "Transfer-Encoding: , chunked\r\n" => "422";
-        chunked_gzip: "Transfer-Encoding: chunked, gzip\r\n" => "400";
-        gzip: "Transfer-Encoding: gzip\r\n" => "400";
-        identity: "Transfer-Encoding: identity\r\n" => "400";
-        empty_coding: "Transfer-Encoding:\r\n" => "400";
-        xchunked: "Transfer-Encoding: xchunked\r\n" => "400";
-        chunked_parameter: "Transfer-Encoding: chunked;x=1\r\n" => "400";
-        chunked_quoted: "Transfer-Encoding: \"chunked\"\r\n" => "400";
-        chunked_vertical_tab: "Transfer-Encoding: xchunked \r\n" => "400";
-        old: "1.0 " => "None closes";
-        old_length: "1.0 Content-Length: 5\r\n" => "Length(5) closes";
-        old_keep_alive: "1.0 Connection: keep-alive\r\n" => "None";
-        old_keep_alive_close: "1.0 Connection: keep-alive, close\r\n" => "None closes";
-        old_chunked: "1.0 Transfer-Encoding: chunked\r\n" => "400";
-        old_chunked_and_length: "1.0 Transfer-Encoding: chunked\r\nContent-Length: 5\r\n" => "400";
-        close: "Connection: close\r\n" => "None closes";
-        close_in_a_list: "Connection: x, ClosE\r\n" => "None closes names";
-        close_in_second_line: "Connection: x\r\nConnection: close\r\n" => "None closes names";
-        close_quoted: "Connection: \"close\"\r\n" => "None names";
-        upgrade: "Connection: upgrade\r\nUpgrade: foo\r\n" => "None upgrade";
-        upgrade_without_connection: "Upgrade: foo\r\n" => "None";
-        upgrade_without_protocol: "Connection: upgrade\r\n" => "None";
-        upgrade_in_old: "1.0 Connection: upgrade\r\nUpgrade: foo\r\n" => "None closes no-upgrade";
-        upgrade_h2c: "Connection: upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" => "None no-upgrade names";
-        upgrade_h2c_in_a_list: "Connection: upgrade\r\nUpgrade: websocket, H2C\r\n" => "None no-upgrade";
-        upgrade_h2c_unasked: "Upgrade: h2c\r\n" => "None no-upgrade";
-        names: "Connection: x, close\r\n" => "None closes names";
-        names_host: "Connection: close, host\r\n" => "400";
-        names_length: "Connection: Content-Length\r\nContent-Length: 5\r\n" => "400";
-        names_encoding: "Connection: transfer-encoding\r\n" => "400";
-        upgrade_with_body: "Connection: upgrade\r\nUpgrade: foo\r\nContent-Length: 5\r\n"
-            => "Length(5) no-upgrade";
-        websocket: "Connection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n" => "None upgrade";
-        websocket_without_key: "Connection: Upgrade\r\nUpgrade: websocket\r\n" => "400";
-        expects: "Expect: 100-Continue\r\nContent-Length: 5\r\n" => "Length(5) expects";
-        expects_without_body: "Expect: 100-continue\r\n" => "None";
-        expects_in_old: "1.0 Expect: 100-continue\r\nContent-Length: 5\r\n" => "Length(5) closes";
-        expects_other: "Expect: foo\r\nContent-Length: 5\r\n" => "Length(5)";
-    }
-
-    fn connect(lines: &str) -> String {
-        let (head, bytes) = parse(&format!("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n{lines}\r\n"));
-        describe(request(&head, &bytes))
-    }
-
-    table! { connect:
-        connect_plain: "" => "None";
-        connect_length_zero: "Content-Length: 0\r\n" => "None";
-        connect_length: "Content-Length: 5\r\n" => "400";
-        connect_chunked: "Transfer-Encoding: chunked\r\n" => "400";
-    }
-
-    /// `METHOD status-line-and-fields`; the method may be `UPGRADE` or `WS` for such a GET.
-    fn answer(text: &str) -> String {
-        let (method, rest) = text.split_once(' ').unwrap();
-        let (head, bytes) = parse(&format!("HTTP/1.{rest}\r\n"));
-        let asked = Asked {
-            method: Method::from_bytes(method.as_bytes()),
-            minor: 1,
-            upgrade: matches!(method, "UPGRADE" | "WS"),
-            websocket: method == "WS",
-        };
-        describe(response(&head, &bytes, asked))
-    }
-
-    table! { answer:
-        until_close: "GET 1 200 OK\r\n" => "UntilClose closes";
-        with_length: "GET 1 200 OK\r\nContent-Length: 3\r\n" => "Length(3)";
-        with_length_zero: "GET 1 200 OK\r\nContent-Length: 0\r\n" => "None Length(0)";
-        with_close: "GET 1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n" => "Length(3) closes";
-        with_chunks: "GET 1 200 OK\r\nTransfer-Encoding: chunked\r\n" => "Chunked";
-        chunks_and_length: "GET 1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n"
-            => "Chunked closes drops";
-        other_coding: "GET 1 200 OK\r\nTransfer-Encoding: gzip\r\n" => "502";
-        gzip_then_chunked: "GET 1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n" => "502";
-        no_coding: "GET 1 200 OK\r\nTransfer-Encoding:\r\n" => "502";
-        bad_length: "GET 1 200 OK\r\nContent-Length: x\r\n" => "502";
-        two_lengths: "GET 1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n" => "502";
-        same_length_twice: "GET 1 200 OK\r\nContent-Length: 3,3\r\n" => "Length(3)";
-        old_until_close: "GET 0 200 OK\r\n" => "UntilClose closes";
-        old_with_length: "GET 0 200 OK\r\nContent-Length: 3\r\n" => "Length(3) closes";
-        old_kept: "GET 0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n" => "Length(3)";
-        old_with_chunks: "GET 0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n"
-            => "Chunked closes";
-        to_head: "HEAD 1 200 OK\r\nContent-Length: 3\r\n" => "None Length(3)";
-        to_head_chunked: "HEAD 1 200 OK\r\nTransfer-Encoding: chunked\r\n" => "None Chunked";
-        to_head_without: "HEAD 1 200 OK\r\n" => "None";
-        status_204: "GET 1 204 No Content\r\nContent-Length: 3\r\n" => "None";
-        status_204_chunked: "GET 1 204 No Content\r\nTransfer-Encoding: chunked\r\n" => "None";
-        status_205: "GET 1 205 Reset\r\n" => "UntilClose closes";
-        status_304: "GET 1 304 Not Modified\r\nContent-Length: 3\r\n" => "None Length(3)";
-        status_304_without: "GET 1 304 Not Modified\r\n" => "None";
-        status_100: "GET 1 100 Continue\r\n" => "None interim";
-        status_103_close: "GET 1 103 Early\r\nConnection: close\r\nContent-Length: 3\r\n" => "None interim";
-        status_101_unasked: "GET 1 101 S\r\nUpgrade: foo\r\nConnection: upgrade\r\n" => "502";
-        status_101: "UPGRADE 1 101 S\r\nUpgrade: foo\r\nConnection: upgrade\r\n" => "Tunnel closes upgrade";
-        status_101_other_protocol: "UPGRADE 1 101 S\r\nUpgrade: bar\r\nConnection: upgrade\r\n"
-            => "Tunnel closes upgrade";
-        status_101_bare: "UPGRADE 1 101 S\r\n" => "502";
-        status_101_close: "UPGRADE 1 101 S\r\nUpgrade: foo\r\nConnection: close\r\n" => "502";
-        status_101_with_length: "UPGRADE 1 101 S\r\nUpgrade: foo\r\nConnection: upgrade\r\nContent-Length: 3\r\n"
-            => "Tunnel closes upgrade";
-        websocket_unproved: "WS 1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" => "502";
-        websocket_proved: "WS 1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n"
-            => "Tunnel closes upgrade";
-        upgrade_declined: "UPGRADE 1 200 OK\r\nContent-Length: 3\r\n" => "Length(3)";
-        connected: "CONNECT 1 200 OK\r\n" => "Tunnel closes";
-        connected_with_length: "CONNECT 1 200 OK\r\nContent-Length: 3\r\n" => "Tunnel closes";
-        not_connected: "CONNECT 1 407 No\r\nContent-Length: 3\r\n" => "Length(3)";
-    }
-}
+#[path = "framing_tests.rs"]
+mod tests;

@@ -166,6 +166,8 @@ pub enum Name {
     Location,
     /// `Max-Forwards`
     MaxForwards,
+    /// `HTTP2-Settings`
+    Http2Settings,
 }
 
 impl Name {
@@ -195,6 +197,7 @@ impl Name {
             13 if is(b"cache-control") => Self::CacheControl,
             13 if is(b"authorization") => Self::Authorization,
             14 if is(b"content-length") => Self::ContentLength,
+            14 if is(b"http2-settings") => Self::Http2Settings,
             15 if is(b"x-forwarded-for") => Self::XForwardedFor,
             16 if is(b"proxy-connection") => Self::ProxyConnection,
             17 if is(b"transfer-encoding") => Self::TransferEncoding,
@@ -499,7 +502,8 @@ fn walk(
     }
     if bytes.len() >= limit {
         let mut refusal = kind.refuse(limit, "head too large");
-        if progress.stage == Stage::StartLine && kind == Kind::Request {
+        let line = bytes.get(progress.line_start as usize..limit);
+        if progress.stage == Stage::StartLine && kind == Kind::Request && is_in_target(line) {
             // RFC 9112 §3: a target longer than what is read has a status of its own.
             refusal.status = 414;
         }
@@ -553,6 +557,15 @@ fn check_open_start_line(
         }
     }
     Ok(())
+}
+
+/// Whether an open request line has got as far as its target, and no further.
+fn is_in_target(line: Option<&[u8]>) -> bool {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let mut parts = line.unwrap_or_default().split(blank);
+    let method = parts.next().unwrap_or_default();
+    let mut rest = parts.skip_while(|part| part.is_empty());
+    !method.is_empty() && rest.next().is_some() && rest.next().is_none()
 }
 
 /// Checks one field line; true says that it continues the line before (obs-fold).
@@ -768,7 +781,7 @@ const HOST: u8 = 8;
 
 /// What each byte may be part of: a token (RFC 9110 §5.6.2), a target (visible ASCII but `#`),
 /// a field value or reason (everything but controls; tab is allowed), a host (RFC 3986 §3.2.2:
-/// unreserved, sub-delims, `%`; brackets and colons are looked at apart).
+/// unreserved, sub-delims; brackets, colons and what `%` begins are looked at apart).
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -798,8 +811,7 @@ static CLASS: [u8; 256] = {
             byte as u8,
             b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
         );
-        if is_alphanumeric || is_sub_delim || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'%')
-        {
+        if is_alphanumeric || is_sub_delim || matches!(byte as u8, b'-' | b'.' | b'_' | b'~') {
             table[byte] |= HOST;
         }
         if byte > 0x20 && byte < 0x7f && byte as u8 != b'#' {

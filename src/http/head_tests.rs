@@ -1,4 +1,6 @@
-//! Tables for `head.rs` and `start_line.rs`. What HAProxy does with the same bytes was observed.
+//! Tables for `head.rs` and `start_line.rs`: what is found where. What becomes of a message, field
+//! lines above all, is in the table of `framing.rs`. What HAProxy does with the same bytes was
+//! observed.
 
 use super::*;
 
@@ -30,10 +32,10 @@ fn request_of(input: &str) -> String {
 /// The same for `GET TARGET HTTP/1.1` with one Host: only the target.
 fn target_of(target: &str) -> String {
     let (target, host) = target.split_once(' ').unwrap_or((target, "a"));
-    let method = if target.starts_with("a") || target.starts_with("[") {
-        "CONNECT"
-    } else {
-        "GET"
+    let method = match target.as_bytes() {
+        [b'a' | b'[', ..] => "CONNECT",
+        b"*" => "OPTIONS",
+        _ => "GET",
     };
     let all = request_of(&format!(
         "{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"
@@ -45,13 +47,6 @@ fn target_of(target: &str) -> String {
             _ => second.to_owned(),
         },
     )
-}
-
-/// The fields of a request, or the refusal.
-fn fields_of(lines: &str) -> String {
-    let all = request_of(&format!("GET / HTTP/1.0\r\n{lines}\r\n"));
-    all.strip_prefix("GET / 1.0 GET / HTTP/1.0")
-        .map_or_else(|| all.clone(), str::to_owned)
 }
 
 fn response_of(input: &str) -> String {
@@ -148,25 +143,6 @@ table! { target_of:
     connect_without_port: "a" => "400 bad target";
     connect_bad_port: "a:x" => "400 bad target";
     connect_ipv6: "[::1]:443 [::1]" => "[::1]:443";
-}
-
-table! { fields_of:
-    usual: "Host: a\r\nX-Y:b\r\n" => "|Host=a|X-Y=b";
-    blanks_trimmed: "X: \t a b \t \r\n" => "|X=a b";
-    empty_value: "X:\r\nY: \r\n" => "|X=|Y=";
-    folded: "X: a\r\n  b\r\n\tc\r\nY: d\r\n" => "|X=a    b  \tc|Y=d";
-    folded_bare_lf: "X: a\n b\n" => "|X=a  b";
-    folded_into_empty: "Content-Length: \r\n 5\r\n" => "|Content-Length=5";
-    fold_of_blanks: "X: a\r\n \r\nY: b\r\n" => "|X=a|Y=b";
-    fold_first: " X: a\r\n" => "400 blank before the first field name";
-    blank_before_colon: "X : a\r\n" => "400 bad field name";
-    no_colon: "foo\r\n" => "400 bad field name";
-    no_name: ": a\r\n" => "400 bad field name";
-    at_in_name: "X@Y: a\r\n" => "400 bad field name";
-    nul_in_value: "X: a\0b\r\n" => "400 bad byte in a field value";
-    control_in_value: "X: a\u{1}b\r\n" => "400 bad byte in a field value";
-    cr_in_value: "X: a\rb\r\n" => "400 bad byte in a field value";
-    over_0x7f_in_value: "X: é\r\n" => "|X=é";
 }
 
 /// The values of Host in an HTTP/1.1 request, read strictly, and after ` / ` leniently.

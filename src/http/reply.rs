@@ -137,6 +137,23 @@ impl Reply {
         }
     }
 
+    /// The answer to an OPTIONS request that was not to go further: RFC 9110 §9.3.7 wants its
+    /// length said even when there is nothing in it.
+    #[must_use]
+    fn nothing() -> Self {
+        let mut head = Vec::new();
+        let mut writer = HeadWriter::new(&mut head, 1, 200, reason(200));
+        writer.number_field("content-length", 0);
+        let logged_bytes = writer.logged() + LOGGED_MESSAGE_END;
+        Self {
+            status: 200,
+            minor: 1,
+            head,
+            logged_bytes,
+            ..Self::default()
+        }
+    }
+
     /// An `errorfile` as HAProxy re-emits it: names in lower case, Connection dropped, version
     /// and status line kept. An empty file is an empty `head`: the connection is
     /// closed without an answer.
@@ -220,6 +237,7 @@ impl Reply {
 pub struct Builtins {
     answers: Vec<Reply>,
     raw: Vec<Reply>,
+    nothing: Reply,
 }
 
 impl Builtins {
@@ -233,6 +251,7 @@ impl Builtins {
                 .chain([URI_TOO_LONG.0])
                 .map(Reply::raw)
                 .collect(),
+            nothing: Reply::nothing(),
         }
     }
 
@@ -246,6 +265,12 @@ impl Builtins {
     #[must_use]
     pub fn raw(&self, status: u16) -> &Reply {
         Self::pick(&self.raw, status)
+    }
+
+    /// 200 without content, which is what OPTIONS is answered with.
+    #[must_use]
+    pub fn nothing(&self) -> &Reply {
+        &self.nothing
     }
 
     fn pick(replies: &[Reply], status: u16) -> &Reply {

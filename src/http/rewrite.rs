@@ -3,9 +3,10 @@
 //! Rules never touch received bytes. They leave edits (`Editor`), later rules look through the
 //! edits made so far (`Message`), and at the end `render` writes the outgoing head once. `Edits`
 //! is owned once by the engine, has a bounded text arena and allocates nothing after warm-up.
-//! This file also decides what happens to hop-by-hop fields: `close` and `keep-alive` leave
-//! Connection, other tokens stay, and exactly one framing field goes out (`Announce`), at the
-//! place of the first one that came. Everything else passes as the sender spelt it.
+//! This file also decides what happens to hop-by-hop fields (RFC 9110 §7.6.1): of Connection only
+//! `upgrade` stays, Keep-Alive, Proxy-Connection and HTTP2-Settings go, `h2c` is cut out of Upgrade,
+//! and exactly one framing field goes out (`Announce`), at the place of the first one that came.
+//! Everything else passes as the sender spelt it, and what rules have added passes in any case.
 //! It must never decide lengths or persistence (`framing.rs`, `exchange.rs`).
 //! Rejected: editing the receive buffer (growing a field would move the body), and a list of
 //! small strings (allocates).
@@ -14,7 +15,7 @@ use std::ops::Range;
 
 pub use super::exchange::Persistence;
 pub use super::framing::Announce;
-use super::framing::elements;
+use super::framing::{elements, is_http2};
 use super::head::{Head, Method, Name, Span};
 
 /// An edit or an outgoing head did not fit its buffer.
@@ -733,7 +734,10 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
             }
             Name::Connection => to.put_connection(name, value, how),
             Name::Upgrade if how.drop_upgrade => {}
-            _ if (how.drop_named || how.drop_upgrade) && is_dropped(message, how, name) => {}
+            Name::Upgrade if is_received(message, name) => to.put_upgrade(name, value),
+            Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings
+                if is_received(message, name) => {}
+            _ if how.drop_named && is_named(message, name) => {}
             _ => to.put_field(name, value),
         }
     }
@@ -748,17 +752,18 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
     }
 }
 
-/// Whether a field belongs to the sender's connection only. What rules and options have added is
-/// ours: a sender that names it must not be able to take it out.
+/// Whether a field is the sender's. What rules and options have added is ours: it is for the
+/// receiver, and a sender that names it must not be able to take it out.
+fn is_received(message: &Message, name: &[u8]) -> bool {
+    message.bytes.as_ptr_range().contains(&name.as_ptr())
+}
+
+/// Whether a field belongs to the sender's connection only, because `Connection` names it.
 #[cold]
-fn is_dropped(message: &Message, how: &Outgoing, name: &[u8]) -> bool {
-    if !message.bytes.as_ptr_range().contains(&name.as_ptr()) {
-        return false;
-    }
+fn is_named(message: &Message, name: &[u8]) -> bool {
     let mut lists = message.fields().filter(|field| field.2 == Name::Connection);
-    let named = how.drop_named
-        && lists.any(|(_, value, _)| elements(value).any(|token| token.eq_ignore_ascii_case(name)));
-    named || (how.drop_upgrade && name.eq_ignore_ascii_case(b"HTTP2-Settings"))
+    is_received(message, name)
+        && lists.any(|(_, value, _)| elements(value).any(|token| token.eq_ignore_ascii_case(name)))
 }
 
 /// Appends to a slice and remembers if something did not fit.
@@ -803,6 +808,23 @@ impl Writer<'_> {
                 self.put(b"\r\n");
             }
         }
+    }
+
+    /// Writes an Upgrade field without HTTP/2; one that says nothing else is left out.
+    fn put_upgrade(&mut self, name: &[u8], value: &[u8]) {
+        if !elements(value).any(is_http2) {
+            return self.put_field(name, value);
+        }
+        let mut left = elements(value).filter(|element| !element.is_empty() && !is_http2(element));
+        let Some(first) = left.next() else { return };
+        self.put(name);
+        self.put(b": ");
+        self.put(first);
+        for element in left {
+            self.put(b", ");
+            self.put(element);
+        }
+        self.put(b"\r\n");
     }
 
     /// Writes what is left of a Connection field, which is `upgrade` or nothing: the rest speaks of

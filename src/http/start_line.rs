@@ -4,8 +4,8 @@
 //! tabs between the parts, versions from HTTP/1.0 on, the four forms of a target, one host.
 //! It must never look at other field lines or at lengths.
 //! Stricter than HAProxy in five things: HTTP/0.9 as a written version, targets that begin with
-//! `*` and go on, statuses that are not three digits from 100 on, controls in the reason, and a
-//! Host that is missing in HTTP/1.1, repeated, or no host.
+//! `*` but of OPTIONS `*` alone, statuses that are not three digits from 100 on, controls in the
+//! reason, and a Host that is missing in HTTP/1.1, repeated, or no host.
 //! Rejected: normalising the line in place for httparse, which would cost the original version
 //! and a pass over each line; reading it here costs neither.
 
@@ -180,7 +180,8 @@ fn is_good_target(method: Method, target: &[u8]) -> bool {
         return split_port(target).is_some_and(|(host, port)| !host.is_empty() && !port.is_empty());
     }
     match target {
-        [b'/', ..] | b"*" => true,
+        [b'/', ..] => true,
+        b"*" => method == Method::Options,
         _ => absolute_form(target).is_some(),
     }
 }
@@ -326,26 +327,60 @@ fn check_host(bytes: &[u8], head: &Head) -> Result<Option<Span>, Refusal> {
 fn is_authority(text: &[u8]) -> bool {
     let rest = match text.strip_prefix(b"[") {
         Some(inside) => {
-            let is_literal = |byte: u8| is_host(byte) || byte == b':';
-            let length = inside.iter().take_while(|&&byte| is_literal(byte)).count();
-            match inside
-                .get(length..)
-                .and_then(|rest| rest.strip_prefix(b"]"))
-            {
-                Some(rest) if length > 0 => rest,
-                _ => return false,
+            let end = inside.iter().position(|&byte| byte == b']');
+            let Some((literal, rest)) = end.and_then(|end| inside.split_at_checked(end)) else {
+                return false;
+            };
+            if !is_literal(literal) {
+                return false;
             }
+            rest.strip_prefix(b"]").unwrap_or_default()
         }
-        None => {
-            let length = text.iter().take_while(|&&byte| is_host(byte)).count();
-            text.get(length..).unwrap_or_default()
-        }
+        None => behind_name(text),
     };
     match rest {
         [] => true,
         [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
         _ => false,
     }
+}
+
+/// What follows the name of a host: a `%` in it begins two hexadecimal digits.
+fn behind_name(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    loop {
+        let length = rest.iter().take_while(|&&byte| is_host(byte)).count();
+        rest = rest.get(length..).unwrap_or_default();
+        match rest {
+            [b'%', high, low, after @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest = after;
+            }
+            _ => return rest,
+        }
+    }
+}
+
+/// What stands between the brackets: an address of IPv6, with a zone (RFC 6874) or without, or one
+/// of a version to come.
+fn is_literal(text: &[u8]) -> bool {
+    if let [b'v' | b'V', future @ ..] = text {
+        let version = future.iter().take_while(|byte| byte.is_ascii_hexdigit());
+        let address = future.get(version.count()..).unwrap_or_default();
+        return matches!(address, [b'.', rest @ ..] if !rest.is_empty()
+            && rest.iter().all(|&byte| is_host(byte) || byte == b':'))
+            && address.len() < future.len();
+    }
+    let end = text.iter().position(|&byte| byte == b'%');
+    let (address, zone) = text.split_at(end.unwrap_or(text.len()));
+    let zone_is_good = match zone {
+        [] => true,
+        [b'%', b'2', b'5', name @ ..] => !name.is_empty() && behind_name(name).is_empty(),
+        _ => false,
+    };
+    let address = std::str::from_utf8(address).map(str::parse::<std::net::Ipv6Addr>);
+    zone_is_good && matches!(address, Ok(Ok(_)))
 }
 
 fn strip_userinfo(authority: &[u8]) -> &[u8] {
