@@ -467,6 +467,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Ok(length) => length,
             Err(Overflow) => {
                 session.exchange = before;
+                session.txn.marks.answered = NO_MARK;
                 let refusal = Refusal {
                     status: 502,
                     position: 0,
@@ -507,6 +508,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 },
             };
             session.exchange = before;
+            session.txn.marks.answered = NO_MARK;
             return self.bad_answer(key, refusal, buffer);
         }
         session.txn.bytes_read += session.response.moved;

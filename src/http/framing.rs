@@ -159,7 +159,7 @@ pub fn request(head: &Head, bytes: &[u8]) -> Result<Framing, Refusal> {
         framing.drop_upgrade = void || (connection.upgrade && has_body);
     }
     framing.websocket = framing.upgrade && has_element(head, bytes, Name::Upgrade, b"websocket");
-    if framing.websocket && !head.has(Name::SecWebSocketKey) {
+    if framing.websocket && !has_websocket_key(head, bytes) {
         return Err(refuse(Name::Upgrade, "websocket without Sec-WebSocket-Key"));
     }
     framing.expect_continue =
@@ -382,6 +382,13 @@ fn elements_of<'a>(head: &'a Head, bytes: &'a [u8], known: Name) -> impl Iterato
 
 fn has_element(head: &Head, bytes: &[u8], known: Name, wanted: &[u8]) -> bool {
     elements_of(head, bytes, known).any(|element| element.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether there is a `Sec-WebSocket-Key` as long as one must be: 16 bytes in base64
+/// (RFC 6455 §4.1).
+fn has_websocket_key(head: &Head, bytes: &[u8]) -> bool {
+    let mut keys = values(head, bytes, Name::SecWebSocketKey);
+    keys.next().is_some_and(|key| key.len() == 24) && keys.all(|key| key.len() == 24)
 }
 
 /// Whether an element of `Upgrade` is HTTP/2 without TLS. It is never sent on: nobody here would

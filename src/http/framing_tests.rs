@@ -322,7 +322,8 @@ fn to_upgrade(raw: &str) -> String {
 }
 
 fn to_websocket(raw: &str) -> String {
-    let fields = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k";
+    let fields =
+        "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     answer_read(&format!("GET / HTTP/1.1\r\n{fields}"), raw, false)
 }
 
@@ -486,8 +487,14 @@ table! { fields:
         => "Connection: upgrade\r\nUpgrade: foo, bar/1\r\n";
     upgrade_h2c_in_a_second_line: "Connection: upgrade\r\nUpgrade: foo\r\nUpgrade: h2c\r\n"
         => "Connection: upgrade\r\nUpgrade: foo\r\n";
-    upgrade_websocket_or_h2c: "Connection: upgrade\r\nUpgrade: websocket, h2c\r\nSec-WebSocket-Key: k\r\n"
-        => "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n";
+    upgrade_websocket_or_h2c: "Connection: upgrade\r\nUpgrade: websocket, h2c\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        => "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    upgrade_websocket: "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        => "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    upgrade_websocket_short_key: "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhl\r\n"
+        => "400 websocket without Sec-WebSocket-Key";
+    upgrade_websocket_among_others: "Connection: upgrade\r\nUpgrade: foo, WebSocket\r\n"
+        => "400 websocket without Sec-WebSocket-Key";
     upgrade_websocket_without_key: "Connection: upgrade\r\nUpgrade: websocket\r\n" => "400 websocket without Sec-WebSocket-Key";
     settings_of_http2_alone: "HTTP2-Settings: AAMAAABkAAQAAP__\r\n" => "";
     close_in_a_list: "Connection: foo, ClosE\r\n" => "GET / HTTP/1.1\r\nHost: h\r\n\r\n~closes";
