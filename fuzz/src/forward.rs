@@ -215,6 +215,7 @@ struct Believed {
     status: u16,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
     body: Vec<u8>,
+    trailers: Vec<(Vec<u8>, Vec<u8>)>,
     tunnel: bool,
     until_close: bool,
     asked: Asked,
@@ -255,6 +256,7 @@ fn believed(bytes: &[u8], at: usize, asked: Option<Asked>) -> Option<(Believed, 
             })
             .collect(),
         body: Vec::new(),
+        trailers: Vec::new(),
         tunnel: framing.body == Body::Tunnel,
         until_close: framing.body == Body::UntilClose,
         asked: Asked::new(&head, &framing),
@@ -275,6 +277,7 @@ fn believed(bytes: &[u8], at: usize, asked: Option<Asked>) -> Option<(Believed, 
                 message.whole = found.consumed_at_end.is_some();
                 len += found.consumed_at_end.unwrap_or(rest.len());
                 message.body = found.data;
+                message.trailers = trailers(&found.trailer);
             }
             // What of it left before the mistake was seen depends on the cuts.
             Err(_) => {
@@ -287,6 +290,21 @@ fn believed(bytes: &[u8], at: usize, asked: Option<Asked>) -> Option<(Believed, 
         len += message.body.len();
     }
     Some((message, at + len))
+}
+
+/// The trailers among these lines, the last of which may be open.
+fn trailers(lines: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    let parts = lines.map(|line| line.split(|byte| *byte == b':').collect::<Vec<_>>());
+    let named = parts.filter(|parts| parts.len() > 1);
+    named
+        .map(|parts| {
+            (
+                parts[0].to_vec(),
+                parts[1..].join(&b':').trim_ascii().to_vec(),
+            )
+        })
+        .collect()
 }
 
 /// Whether a server connection still speaks HTTP after so many exchanges; none when the last of
@@ -348,12 +366,10 @@ const OURS: &[&str] = &[
     "connection",
     "keep-alive",
     "proxy-connection",
+    "http2-settings",
     "transfer-encoding",
     "content-length",
     "upgrade",
-    "te",
-    "trailer",
-    "expect",
     "date",
     "via",
     "host",
@@ -377,6 +393,29 @@ fn end_to_end(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<(Vec<u8>, Vec<u8>)> {
         .into_iter()
         .filter(|field| !named.contains(&field.0))
         .collect()
+}
+
+/// What leaves speaks this hop's version, and says nothing of the connection that it came on.
+fn made_ours(message: &Message) {
+    assert_eq!(message.minor, 1, "{message:?}");
+    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
+        assert_eq!(message.values(name).count(), 0, "{message:?}");
+    }
+    let elements = |name| {
+        let values = message.values(name);
+        values.flat_map(|value| value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+    };
+    for element in elements("connection") {
+        let known = [&b"close"[..], b"keep-alive", b"upgrade"];
+        let good = known.iter().any(|word| element.eq_ignore_ascii_case(word));
+        assert!(good, "{message:?}");
+    }
+    let http2 = |element: &[u8]| element.to_ascii_lowercase().starts_with(b"h2c");
+    let named = |element: &&[u8]| http2(element) && matches!(element.get(3), None | Some(b'/'));
+    assert!(
+        !elements("upgrade").any(|element| named(&element)),
+        "{message:?}"
+    );
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -453,6 +492,7 @@ fn servers(wire: &Wire, said: &[Vec<u8>], expected: &[Expected<'_>]) -> Vec<Opti
             Read::Message(message) => message,
             other => panic!("{other:?} in {}", shown(&sock.got)),
         };
+        made_ours(&got);
         let fits = |(_, line, request, _): &Expected<'_>| line.served && same(request, &got);
         let ahead = expected
             .iter()
@@ -510,13 +550,11 @@ fn servers(wire: &Wire, said: &[Vec<u8>], expected: &[Expected<'_>]) -> Vec<Opti
 /// Whether a server's request is one of a client's.
 fn same(request: &Believed, got: &Message) -> bool {
     let body = match got.whole {
-        true => request.whole && request.body == got.body,
+        true => request.whole && request.body == got.body && request.trailers == got.trailers,
         false => request.body.starts_with(&got.body),
     };
-    // The default port of an absolute target is left out (RFC 9110 §4.2.3).
-    let target = request.target == got.target || !got.target.starts_with(b"/");
     let fields = end_to_end(&request.fields) == end_to_end(&got.fields);
-    body && target && fields && request.method == got.method
+    body && fields && request.target == got.target && request.method == got.method
 }
 
 /// What a client got: strictly read, one final answer a log line that says so, whole or cut.
@@ -556,6 +594,7 @@ fn clients(
             return;
         };
         assert_eq!(i64::from(message.status), line.status, "{line:?}");
+        made_ours(&message);
         assert!(
             minor == 1 || message.framing != Framing::Chunked,
             "chunks to HTTP/1.0"
@@ -616,6 +655,9 @@ fn passed(
     if message.whole {
         assert!(answer.whole, "a broken answer ends cleanly: {line:?}");
         assert_eq!(message.body, answer.body, "{line:?}");
+        if message.framing == Framing::Chunked {
+            assert_eq!(message.trailers, answer.trailers, "{line:?}");
+        }
     } else if message.framing == Framing::UntilClose && line.state == "----" {
         assert!(answer.whole || answer.until_close, "{line:?}");
         assert!(

@@ -308,11 +308,13 @@ fn read_chunks(bytes: &[u8], at: &mut usize, message: &mut Message) -> Result<bo
         *at = bytes.len();
         return Ok(false);
     }
-    // RFC 9110 §6.5.1.
+    // RFC 9110 §6.5.1: what frames or routes a message, or speaks of one connection.
     for (name, _) in &trailers {
-        let name = name.to_ascii_lowercase();
-        if [&b"content-length"[..], b"transfer-encoding", b"host"].contains(&name.as_slice()) {
-            return Err(format!("trailer {}", shown(&name)));
+        let forbidden = "content-length transfer-encoding host connection keep-alive \
+                         proxy-connection upgrade http2-settings te trailer";
+        let mut forbidden = forbidden.split(' ');
+        if forbidden.any(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+            return Err(format!("trailer {}", shown(name)));
         }
     }
     message.trailers = trailers;

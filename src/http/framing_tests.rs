@@ -2,12 +2,12 @@
 //! form.
 //!
 //! A row is the bytes of a message. It goes through parsing (`head`), framing and rendering
-//! (`rewrite`), and its body through `chunked`, put together as the engine does it. What is written
-//! behind `=>` is everything that leaves, to the byte. Behind it stand, after a `~`, what is said
-//! nowhere else: `closes` (the sender's connection ends with this message), `more` (the message is
-//! not whole yet), `then` and the bytes that are not part of it, `tunnel` and `to the end` for what
-//! has no other end, `expects`, `interim`. Every row is read whole and byte by byte, and must come to
-//! the same.
+//! (`rewrite`), and its body through `chunked`, put together as the engine does it. What stands
+//! behind `=>` is everything that leaves, to the byte, and after a `~` what is said nowhere else:
+//! `closes` (the sender's connection ends with this message), `more` (the message is not whole
+//! yet), `then` and the bytes that are not part of it, `tunnel` and `to the end` for what has no
+//! other end, `expects`, `interim`. Every row is read whole and byte by byte, and must come to the
+//! same.
 //! What HAProxy does with the same bytes is held against it by the parity suites (`parse`, `bodies`,
 //! `answers`, `framing`); where a row differs, `docs/differences.md` says so.
 

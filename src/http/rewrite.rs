@@ -4,9 +4,10 @@
 //! edits made so far (`Message`), and at the end `render` writes the outgoing head once. `Edits`
 //! is owned once by the engine, has a bounded text arena and allocates nothing after warm-up.
 //! This file also decides what happens to hop-by-hop fields (RFC 9110 §7.6.1): of Connection only
-//! `upgrade` stays, Keep-Alive, Proxy-Connection and HTTP2-Settings go, `h2c` is cut out of Upgrade,
-//! and exactly one framing field goes out (`Announce`), at the place of the first one that came.
-//! Everything else passes as the sender spelt it, and what rules have added passes in any case.
+//! `upgrade` stays, Keep-Alive, Proxy-Connection and HTTP2-Settings go, `h2c` is cut out of
+//! Upgrade, and exactly one framing field goes out (`Announce`), at the place of the first one that
+//! came. Everything else passes as the sender spelt it, and what rules have added passes in any
+//! case.
 //! It must never decide lengths or persistence (`framing.rs`, `exchange.rs`).
 //! Rejected: editing the receive buffer (growing a field would move the body), and a list of
 //! small strings (allocates).
