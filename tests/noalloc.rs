@@ -3,7 +3,8 @@
 //! A counting allocator stands under the real engine, whose door is a loopback in memory: one client
 //! that asks, one origin that answers, both without an allocation of their own. After a warm-up, ten
 //! thousand keep-alive requests of each kind must leave the count where it was: plain, routed by ACLs
-//! and rewritten, logged, answered in chunks, and with a body.
+//! and rewritten, logged, answered in chunks, and with a body. So must a flood of connections whose
+//! requests are refused.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +71,10 @@ struct Loopback {
     answer_len: usize,
     logged: u64,
     told: [bool; 2],
+    /// Each request has a connection of its own, which its client ends once it is answered.
+    flood: bool,
+    /// The client has ended its side.
+    ended: bool,
 }
 
 impl Loopback {
@@ -89,12 +94,19 @@ impl Loopback {
             answer_len: 0,
             logged: 0,
             told: [true; 2],
+            flood: false,
+            ended: false,
         }
     }
 
     /// When all that will come has come, the other end speaks.
     fn step(&mut self) {
-        if self.asked > 0 && self.waiting[1].is_empty() && self.answered == 0 {
+        if self.flood && self.answered > 0 {
+            self.answered = 0;
+            self.answers += 1;
+            self.ended = true;
+            self.told[0] = false;
+        } else if self.asked > 0 && self.waiting[1].is_empty() && self.answered == 0 {
             self.forwarded = self.forwarded.max(self.asked);
             if self.asked == self.forwarded {
                 self.asked = 0;
@@ -129,7 +141,12 @@ impl Net for Loopback {
         for socket in 0..2 {
             if let (Some(handle), false) = (self.handles[socket], self.told[socket]) {
                 self.told[socket] = true;
-                ready.push((handle, Readiness(3)));
+                let closed = if self.ended {
+                    Readiness::READ_CLOSED.0
+                } else {
+                    0
+                };
+                ready.push((handle, Readiness(3 | closed)));
             }
         }
         self.now_ms += u64::from(self.answers.is_multiple_of(7));
@@ -174,7 +191,11 @@ impl Net for Loopback {
     fn recv(&mut self, socket: &Socket, into: &mut [u8]) -> Result<usize, Stop> {
         let waiting = &mut self.waiting[socket.raw() as usize];
         if waiting.is_empty() {
-            return Err(Stop::Blocked);
+            return Err(if self.ended {
+                Stop::Closed
+            } else {
+                Stop::Blocked
+            });
         }
         let n = waiting.len().min(into.len());
         into[..n].copy_from_slice(&waiting[..n]);
@@ -200,7 +221,11 @@ impl Net for Loopback {
     fn shutdown_write(&mut self, _socket: &Socket) {}
 
     fn close(&mut self, socket: Socket) {
-        let _ = socket.into_raw();
+        if socket.into_raw() == CLIENT {
+            self.accepted = false;
+            self.ended = false;
+            self.handles[0] = None;
+        }
     }
 
     fn abort(&mut self, socket: Socket) {
@@ -269,9 +294,8 @@ fn configuration() -> Config {
 }
 
 /// Allocations of ten thousand requests after a warm-up.
-fn allocations(request: &'static [u8], answer: &'static [u8]) -> u64 {
+fn allocations(door: Loopback) -> u64 {
     let config = configuration();
-    let door = Loopback::new(request, answer);
     let limits = Limits {
         maxconn: 100,
         ..Limits::default()
@@ -297,6 +321,11 @@ fn allocations(request: &'static [u8], answer: &'static [u8]) -> u64 {
     assert!(
         engine.net_mut().logged >= WARM_UP + REQUESTS,
         "each is logged"
+    );
+    let door = engine.net_mut();
+    assert_eq!(
+        door.connected, !door.flood,
+        "what is refused reaches nobody"
     );
     // The door's sockets are numbers: nobody needs to close them.
     std::mem::forget(engine);
@@ -327,7 +356,28 @@ fn requests_allocate_nothing_after_warm_up() {
         ("with a chunked body", upload, bare),
         ("HEAD", pipelined, length.split_at(length.len() - 5).0),
     ] {
-        let count = allocations(request, answer);
+        let count = allocations(Loopback::new(request, answer));
         assert_eq!(count, 0, "{name}: allocations in {REQUESTS} requests");
+    }
+    let long = [b"GET /", &[b'a'; 20_000][..]].concat().leak();
+    let chunks = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n";
+    for (name, request) in [
+        ("no method", &b"\x16\x03\x01 and more of a handshake"[..]),
+        (
+            "bad field",
+            b"GET / HTTP/1.1\r\nHost: web.example\r\nA : b\r\n\r\n",
+        ),
+        (
+            "two lengths",
+            b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1, 2\r\n\r\n",
+        ),
+        ("bad chunks", chunks),
+        ("long target", long),
+    ] {
+        let count = allocations(Loopback {
+            flood: true,
+            ..Loopback::new(request, b"")
+        });
+        assert_eq!(count, 0, "{name}: allocations in {REQUESTS} refusals");
     }
 }

@@ -506,6 +506,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .clients
             .iter()
             .filter(|(_, client)| client.is_idle() && client.requests > 0)
+            // One that was answered and goes on sending is read until its own end.
+            .filter(|(_, client)| client.phase != session::Phase::Linger)
             .map(|(key, _)| key)
             .collect();
         for key in idle {

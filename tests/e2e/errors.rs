@@ -1,6 +1,7 @@
 //! What was refused is kept (`show errors`), and what broke off looks broken.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 
 use crate::support::origin::{Origin, Wire};
 use crate::support::{Flavour, flavour};
@@ -174,4 +175,68 @@ fn a_reset_passes_through_a_tunnel() {
     let mut client = rig.client();
     client.send("unread");
     assert_eq!(end(&client), Err(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_body_that_ends_early_never_ends_cleanly() {
+    let length = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nfew";
+    let data = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfew";
+    let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfew\r\n";
+    let trailers = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfew\r\n0\r\nA: b\r\n";
+    for answer in [length, data, chunks, trailers] {
+        for version in ["1.0", "1.1"] {
+            let rig = Rig::new(crate::closing(answer), "", "");
+            let client = rig.client();
+            let mut stream = &client.stream;
+            let request = format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let got = end(&client);
+            let whole = got.as_ref().is_ok_and(|all| {
+                let text = String::from_utf8_lossy(all);
+                let chunked = text
+                    .to_lowercase()
+                    .contains("\r\ntransfer-encoding: chunked\r\n");
+                let announced = text.to_lowercase().contains("\r\ncontent-length: 100\r\n");
+                assert!(!chunked || version == "1.1" || flavour() == Flavour::Oracle);
+                // What neither a length nor chunks end is ended by the close alone.
+                (chunked && text.ends_with("\r\n\r\n")) || !(chunked || announced)
+            });
+            assert!(!whole, "{answer:?} to {version}: {got:?}");
+            assert_eq!(
+                rig.log.request(request.lines().next().unwrap()).state,
+                "SD--"
+            );
+        }
+    }
+}
+
+/// The answer to a head that is refused reaches a client that goes on sending, before and after it:
+/// what comes is read and forgotten, so that the end of the connection is no reset.
+#[test]
+fn a_refusal_is_not_lost_to_what_is_sent_behind_it() {
+    if flavour() == Flavour::Oracle {
+        // HAProxy closes at once: most of these see a reset.
+        return;
+    }
+    let rig = Rig::new(says("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), "", "");
+    for round in 0..200 {
+        let mut client = rig.client();
+        let behind = "y".repeat([0, 1, 100, 100_000][round % 4]);
+        client.send(format!("x\r\n\r\n{behind}"));
+        if round % 3 > 0 {
+            client.send(&behind);
+        }
+        let shut = |client: &crate::Client| client.stream.shutdown(Shutdown::Write).unwrap();
+        if round % 3 == 1 {
+            shut(&client);
+        }
+        let all = String::from_utf8(end(&client).unwrap()).unwrap();
+        assert!(all.starts_with("HTTP/1.1 400 "), "{round}: {all}");
+        assert!(all.ends_with("</html>\n"), "{round}: {all}");
+        if round % 3 != 1 {
+            client.send("still there\r\n");
+            shut(&client);
+        }
+        assert_eq!(end(&client), Ok(Vec::new()), "{round}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Connections: kept alive on both sides, reused, pipelined, upgraded, half-closed, slow.
 
+use std::io::{Read, Write};
+
 use crate::support::client::Client;
 use crate::support::origin::{Origin, Request};
 use crate::support::{Flavour, flavour};
-use crate::{OK, Rig, answering, closing};
+use crate::{Gate, OK, Rig, answering, closing};
 
 /// The connection numbers of the requests that the origin saw.
 fn connections(rig: &Rig) -> Vec<usize> {
@@ -425,6 +427,10 @@ fn max_forwards_counts_down_and_ends_here() {
             request.headers("max-forwards").concat()
         });
         assert_eq!(forwarded.as_deref(), seen, "{request}");
+        if status == 200 && seen.is_none() {
+            // RFC 9110 section 9.3.7.
+            assert_eq!(answer.headers("content-length"), ["0"]);
+        }
         assert!(rig.origin.requests.rest().is_empty(), "{request}");
     }
 }
@@ -446,5 +452,89 @@ fn an_answer_without_a_date_gets_one() {
         } else if let Some(date) = dates.first() {
             assert!(date.ends_with(" GMT") && date.len() == 29, "{date}");
         }
+    }
+}
+
+#[test]
+fn what_a_server_says_unasked_reaches_nobody() {
+    let origin = Origin::scripted(|wire| {
+        let Some(request) = wire.request() else {
+            return;
+        };
+        wire.send(OK);
+        if request.target() == "/1" {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+            // The proxy has seen it, and the connection is of no use any more.
+            assert_eq!(wire.stream.read(&mut [0; 1]).unwrap_or(0), 0);
+        }
+        wire.request();
+    });
+    let rig = Rig::new(origin, "", " http-reuse always");
+    assert_eq!(rig.get("/1").0.text(), "ok");
+    assert_eq!(rig.get("/2").0.text(), "ok");
+    assert_eq!(connections(&rig), [0, 1]);
+}
+
+#[test]
+fn a_server_connection_whose_client_left_is_not_used_again() {
+    let left = Gate::new();
+    let passed = left.clone();
+    let origin = Origin::scripted(move |wire| {
+        while let Some(request) = wire.request() {
+            if request.target() == "/half" {
+                wire.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\nhalf");
+                passed.pass();
+                // The rest is for nobody: some of it is said before it cannot be any more.
+                while wire.stream.write_all(&[b'e'; 10_000]).is_ok() {}
+            } else {
+                wire.send(OK);
+            }
+        }
+    });
+    let rig = Rig::new(origin, "", " http-reuse always");
+    let mut client = rig.client();
+    client.send("GET /half HTTP/1.1\r\nHost: h\r\n\r\n");
+    // With bytes unread the close is a reset, of which the proxy hears at once.
+    client.stream.read_exact(&mut [0; 1]).unwrap();
+    drop(client);
+    left.open();
+    let line = rig.log.request("GET /half HTTP/1.1");
+    assert_eq!((line.status, line.state.as_str()), (200, "CD--"));
+    for n in 0..3 {
+        assert_eq!(rig.get(&format!("/{n}")).0.text(), "ok");
+    }
+    assert_eq!(connections(&rig), [0, 1, 1, 1]);
+}
+
+#[test]
+fn a_request_lost_on_a_kept_server_connection_is_repeated_if_it_may() {
+    for (method, repeated) in [
+        ("GET", true),
+        ("PUT", true),
+        ("POST", false),
+        ("PATCH", false),
+    ] {
+        let origin = Origin::scripted(|wire| {
+            while wire.request().is_some() {
+                wire.send(OK);
+                if wire.connection == 0 {
+                    // Takes the next request and goes away.
+                    wire.request();
+                    return;
+                }
+            }
+        });
+        let rig = Rig::new(origin, "", "");
+        let mut client = rig.client();
+        client.ask("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.send(format!("{method} /2 HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let expected: &[usize] = if repeated {
+            assert_eq!(client.answer().text(), "ok", "{method}");
+            &[0, 0, 1]
+        } else {
+            assert_eq!(client.rest(), b"", "{method}");
+            &[0, 0]
+        };
+        assert_eq!(connections(&rig), expected, "{method}");
     }
 }

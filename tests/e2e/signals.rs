@@ -51,6 +51,24 @@ fn usr1_closes_idle_kept_connections() {
 }
 
 #[test]
+fn usr1_does_not_cut_off_a_client_that_was_refused() {
+    let mut rig = Rig::new(answering(OK), "", "");
+    let mut client = rig.client();
+    client.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.ask("x\r\n\r\n").status(), 400);
+    assert_eq!(client.rest(), b"");
+    rig.proxy.signal("USR1");
+    assert_eq!(rig.proxy.message("Proxy f stopped").level, "WARNING");
+    // What it still sends is read and forgotten: a close now would answer it with a reset.
+    for _ in 0..20 {
+        client.send("behind it");
+        assert!(client.stream.take_error().unwrap().is_none());
+    }
+    client.finish();
+    assert_eq!(rig.proxy.wait(), 0);
+}
+
+#[test]
 fn hard_stop_after_ends_the_patience_of_usr1() {
     let config = common("frontend f\n bind @fe@\n default_backend b\nbackend b\n server s @s@\n")
         .replace("defaults\n", "    hard-stop-after 300ms\ndefaults\n");
