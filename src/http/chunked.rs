@@ -91,6 +91,10 @@ impl Chunked {
     /// # Errors
     /// 400 for anything malformed (to a server's answer the engine says 502); nothing of `bytes`
     /// may be forwarded then.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "`at` and the runs lie in `bytes`, and `take` is no more than is left"
+    )]
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, Refusal> {
         let mut found = Decoded::default();
         let mut data: Option<Run> = None;
@@ -203,7 +207,7 @@ impl Chunked {
             (Step::TrailerStart, b'\r') => Step::EndLf,
             (Step::EndLf, b'\n') => Step::Done,
             (Step::TrailerStart, _) if is_token(byte) => {
-                self.trailer_lines += 1;
+                self.trailer_lines = self.trailer_lines.saturating_add(1);
                 if self.trailer_lines > TRAILER_LINES_MAX {
                     return Err("too many trailers");
                 }
@@ -234,10 +238,7 @@ impl Chunked {
     }
 
     fn add_digit(&mut self, byte: u8) -> Result<(), &'static str> {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            _ => (byte | 0x20) - b'a' + 10,
-        };
+        let digit = char::from(byte).to_digit(16).unwrap_or_default();
         self.left = self.left << 4 | u64::from(digit);
         if self.left >> SIZE_BITS_MAX != 0 {
             Err("chunk size too large")
@@ -259,7 +260,7 @@ impl Chunked {
     fn count(&mut self) -> Result<(), &'static str> {
         match self.step {
             Step::Digits | Step::Blanks | Step::Extension | Step::SizeLf => {
-                self.line_bytes += 1;
+                self.line_bytes = self.line_bytes.saturating_add(1);
                 if self.line_bytes > SIZE_LINE_MAX {
                     Err("chunk size line too long")
                 } else {
@@ -267,7 +268,7 @@ impl Chunked {
                 }
             }
             Step::TrailerName | Step::TrailerValue | Step::TrailerLf => {
-                self.line_bytes += 1;
+                self.line_bytes = self.line_bytes.saturating_add(1);
                 if self.line_bytes > TRAILER_BYTES_MAX {
                     Err("trailers too long")
                 } else {
@@ -293,12 +294,11 @@ const fn hash(so_far: u32, byte: u8) -> u32 {
     (so_far ^ byte.to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193)
 }
 
-const fn hash_all(name: &[u8]) -> u32 {
+const fn hash_all(mut name: &[u8]) -> u32 {
     let mut sum = HASH_START;
-    let mut at = 0;
-    while at < name.len() {
-        sum = hash(sum, name[at]);
-        at += 1;
+    while let [first, rest @ ..] = name {
+        sum = hash(sum, *first);
+        name = rest;
     }
     sum
 }
@@ -320,6 +320,11 @@ const FORBIDDEN_NAMES: [u32; 10] = [
 ];
 
 /// The size line of a chunk of `len` bytes: lower-case hexadecimal and CRLF.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "sixteen digits and CRLF are the most, and 20 bytes are there"
+)]
 pub fn size_line(len: usize, out: &mut [u8; 20]) -> &[u8] {
     let mut at = out.len() - 2;
     out[at] = b'\r';

@@ -354,12 +354,8 @@ fn read_length(head: &Head, bytes: &[u8], bad: u16) -> Result<Option<u64>, Refus
 fn read_number(text: &[u8]) -> Option<u64> {
     let mut number: u64 = 0;
     for &byte in text {
-        if !byte.is_ascii_digit() {
-            return None;
-        }
-        number = number
-            .checked_mul(10)?
-            .checked_add(u64::from(byte - b'0'))?;
+        let digit = char::from(byte).to_digit(10)?;
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
     }
     (!text.is_empty() && number <= LENGTH_MAX).then_some(number)
 }

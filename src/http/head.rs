@@ -56,7 +56,7 @@ impl Span {
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        (self.end - self.start) as usize
+        self.end.saturating_sub(self.start) as usize
     }
 
     /// Whether the span holds no byte.
@@ -433,7 +433,7 @@ fn parse(
         Ok(None) => Parsed::Partial,
         Ok(Some(end)) => {
             if progress.folded {
-                unfold(&mut bytes[..end]);
+                unfold(bytes.get_mut(..end).unwrap_or_default());
             }
             match parse_complete(kind, bytes, head, limits) {
                 Ok(true) => Parsed::Complete,
@@ -458,6 +458,10 @@ fn parse_at_once(kind: Kind, bytes: &mut [u8], head: &mut Head, limits: &Limits)
 const BAD_FIELD_LINE: &str = "bad field line";
 
 /// Looks at the lines that became complete since the last call; says where the head ends.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one buffer, whose length fits 32 bits"
+)]
 fn walk(
     kind: Kind,
     bytes: &[u8],
@@ -544,13 +548,14 @@ fn check_open_start_line(
     {
         return Err(kind.refuse(start, "bad method"));
     }
+    let last = bytes.len().saturating_sub(1);
     // The byte before may have been a CR that was still open.
     for (index, &byte) in bytes
         .iter()
         .enumerate()
         .skip(start.max(from.saturating_sub(1)))
     {
-        let open_cr = byte == b'\r' && index + 1 == bytes.len();
+        let open_cr = byte == b'\r' && index == last;
         let odd = lenient && byte > 0x7f;
         if !(byte == b'\t' || (0x20..0x7f).contains(&byte) || open_cr || odd) {
             return Err(kind.refuse(index, "bad byte in the request line"));
@@ -569,6 +574,10 @@ fn is_in_target(line: Option<&[u8]>) -> bool {
 }
 
 /// Checks one field line; true says that it continues the line before (obs-fold).
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one buffer, whose length fits 32 bits"
+)]
 fn check_field_line(
     kind: Kind,
     line: &[u8],
@@ -599,17 +608,25 @@ fn check_field_line(
 
 /// Turns the line ends before folded lines into blanks (RFC 9112 §5.2).
 fn unfold(head: &mut [u8]) {
-    for at in 0..head.len().saturating_sub(1) {
-        if head[at] == b'\n' && matches!(head[at + 1], b' ' | b'\t') {
-            head[at] = b' ';
-            if at > 0 && head[at - 1] == b'\r' {
-                head[at - 1] = b' ';
-            }
+    let mut rest = head;
+    loop {
+        match rest {
+            [cr @ b'\r', lf @ b'\n', b' ' | b'\t', ..] => (*cr, *lf) = (b' ', b' '),
+            [lf @ b'\n', b' ' | b'\t', ..] => *lf = b' ',
+            _ => {}
         }
+        let Some((_, behind)) = rest.split_first_mut() else {
+            return;
+        };
+        rest = behind;
     }
 }
 
 /// Parses a head that may be complete: true, and `head` is filled; false, more is needed.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one buffer, whose length fits 32 bits"
+)]
 fn parse_complete(
     kind: Kind,
     bytes: &mut [u8],
@@ -651,13 +668,12 @@ fn parse_complete(
 
 /// Where the start line begins (RFC 9112 §2.2 lets a server skip empty lines before it).
 fn skip_empty_lines(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
+    let mut rest = bytes;
     loop {
-        match bytes.get(at..)? {
-            [b'\r', b'\n', ..] => at += 2,
-            [b'\n', ..] => at += 1,
+        match rest {
+            [b'\r', b'\n', behind @ ..] | [b'\n', behind @ ..] => rest = behind,
             [] | [b'\r'] => return None,
-            _ => return Some(at),
+            _ => return bytes.len().checked_sub(rest.len()),
         }
     }
 }
@@ -692,6 +708,10 @@ fn read_many_fields<const ROOM: usize>(
     read_fields_into::<ROOM>(kind, window, from, head)
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one buffer, whose length fits 32 bits"
+)]
 #[inline]
 fn read_fields_into<const ROOM: usize>(
     kind: Kind,
@@ -733,6 +753,10 @@ fn read_fields_into<const ROOM: usize>(
 
 /// Splits field lines whose names may have odd bytes, which httparse does not take. Folds are gone
 /// by now, or the walk goes first; what it has not seen is refused as httparse would.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one buffer, whose length fits 32 bits"
+)]
 #[cold]
 fn read_odd_fields(
     kind: Kind,
@@ -782,6 +806,10 @@ const HOST: u8 = 8;
 /// What each byte may be part of: a token (RFC 9110 §5.6.2), a target (visible ASCII but `#`),
 /// a field value or reason (everything but controls; tab is allowed), a host (RFC 3986 §3.2.2:
 /// unreserved, sub-delims; brackets, colons and what `%` begins are looked at apart).
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the loop ends with the table, while compiling"
+)]
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -826,23 +854,29 @@ static CLASS: [u8; 256] = {
 };
 
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+fn class(byte: u8) -> u8 {
+    CLASS[usize::from(byte)]
+}
+
+#[inline]
 pub(super) fn is_token(byte: u8) -> bool {
-    CLASS[byte as usize] & TOKEN != 0
+    class(byte) & TOKEN != 0
 }
 
 #[inline]
 pub(super) fn is_target(byte: u8) -> bool {
-    CLASS[byte as usize] & TARGET != 0
+    class(byte) & TARGET != 0
 }
 
 #[inline]
 pub(super) fn is_value(byte: u8) -> bool {
-    CLASS[byte as usize] & VALUE != 0
+    class(byte) & VALUE != 0
 }
 
 #[inline]
 pub(super) fn is_host(byte: u8) -> bool {
-    CLASS[byte as usize] & HOST != 0
+    class(byte) & HOST != 0
 }
 
 /// What a lenient reading takes in a name beside token characters: nothing that ends a name for

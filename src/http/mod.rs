@@ -5,6 +5,11 @@
 //! head, `exchange` knows what becomes of the connections, `reply` has oneloop's own answers.
 //! Nothing here knows sockets, time or configuration, and after warm-up nothing allocates.
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
 /// A table of cases: each row becomes a test of its own, so that a failure names its row.
 #[cfg(test)]
 macro_rules! table {

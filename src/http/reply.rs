@@ -83,6 +83,10 @@ impl std::fmt::Display for Problem {
 
 impl Reply {
     /// The built-in answer of that status; of 500 for a status that has none.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths of texts that lie in memory"
+    )]
     #[must_use]
     pub fn builtin(status: u16) -> Self {
         let (status, reason, text) = builtin_text(status);
@@ -139,7 +143,10 @@ impl Reply {
 
     /// The answer to an OPTIONS request that was not to go further: RFC 9110 §9.3.7 wants its
     /// length said even when there is nothing in it.
-    #[must_use]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths of texts that lie in memory"
+    )]
     fn nothing() -> Self {
         let mut head = Vec::new();
         let mut writer = HeadWriter::new(&mut head, 1, 200, reason(200));
@@ -160,6 +167,10 @@ impl Reply {
     ///
     /// # Errors
     /// What keeps the file from being an answer.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths of texts that lie in memory"
+    )]
     pub fn from_errorfile(file: &[u8], limits: &Limits) -> Result<Self, Problem> {
         if file.is_empty() {
             return Ok(Self {
@@ -303,6 +314,10 @@ pub struct HeadWriter<'a> {
 
 impl<'a> HeadWriter<'a> {
     /// Starts a head in `out`, which is cleared, with its status line.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths of texts that lie in memory"
+    )]
     pub fn new(out: &'a mut Vec<u8>, minor: u8, status: u16, reason: &str) -> Self {
         out.clear();
         out.extend_from_slice(if minor == 0 {
@@ -321,6 +336,10 @@ impl<'a> HeadWriter<'a> {
     }
 
     /// Appends a field; line ends and NUL in the value become blanks.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths of texts that lie in memory"
+    )]
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         self.logged += (name.len() + value.len()) as u64;
         self.out.extend_from_slice(name);
@@ -356,6 +375,10 @@ impl<'a> HeadWriter<'a> {
 
 /// Writes the head of an `http-request return` answer: the `hdr` fields, then length and type;
 /// the body is the caller's to send. Returns what the log counts for the delivered answer.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "lengths of texts that lie in memory"
+)]
 pub fn write_return<'f>(
     out: &mut Vec<u8>,
     status: u16,
@@ -439,6 +462,10 @@ pub enum RedirectCookie<'a> {
 }
 
 /// Writes the head of a redirect; there is no body. Returns what the log counts.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "lengths of texts that lie in memory"
+)]
 pub fn write_redirect(
     out: &mut Vec<u8>,
     code: u16,
@@ -473,6 +500,10 @@ pub fn write_redirect(
 /// What the log counts for an answer's head. Body bytes, `LOGGED_MESSAGE_END` and, for a chunked
 /// one, `LOGGED_CHUNKED_END` are added as they are delivered.
 #[must_use]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "lengths of texts that lie in memory"
+)]
 pub fn logged_head_bytes(message: &Message) -> u64 {
     let status = if message.status() >= 1000 { 4 } else { 3 };
     let encoded = message.head.has(Name::TransferEncoding);
@@ -609,6 +640,10 @@ fn builtin_body(status: u16, reason: &str, text: &str) -> Vec<u8> {
 }
 
 /// The statuses that have a built-in answer and may have an `errorfile`.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the two are as long as each other, or it does not compile"
+)]
 pub const BUILTIN_STATUSES: [u16; 19] = {
     let mut statuses = [0; 19];
     let mut at = 0;

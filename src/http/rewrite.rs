@@ -123,6 +123,10 @@ impl Edits {
     }
 
     /// Appends the parts to the arena as one text.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "spans of one arena, whose length fits 32 bits"
+    )]
     fn store(&mut self, parts: &[&[u8]]) -> Result<Span, Overflow> {
         let start = self.text.len();
         let len: usize = parts.iter().map(|part| part.len()).sum();
@@ -147,9 +151,13 @@ impl Edits {
     }
 
     fn has_room(&self, len: usize) -> bool {
-        self.text.len() + len <= self.text_max
+        self.text.len().saturating_add(len) <= self.text_max
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "spans of one arena, whose length fits 32 bits"
+    )]
     fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Overflow> {
         if self.added.len() >= self.added_max {
             return Err(Overflow);
@@ -323,9 +331,9 @@ impl<'a> Iterator for Elements<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
-        let end = element_end(rest);
-        self.rest = rest.get(end + 1..);
-        Some(rest.get(..end).unwrap_or_default().trim_ascii())
+        let (element, behind) = rest.split_at_checked(element_end(rest))?;
+        self.rest = behind.strip_prefix(b",");
+        Some(element.trim_ascii())
     }
 }
 
@@ -356,6 +364,10 @@ fn path_start(target: &[u8]) -> usize {
 }
 
 /// The authority of an absolute target.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one buffer, whose length fits 32 bits"
+)]
 fn authority(target: &[u8]) -> Option<Span> {
     let colon = target.iter().position(|&byte| byte == b':')?;
     let rest = target.get(colon..)?.strip_prefix(b"://")?;
@@ -367,10 +379,9 @@ fn authority(target: &[u8]) -> Option<Span> {
 }
 
 fn split_query(pathq: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match pathq.iter().position(|&byte| byte == b'?') {
-        Some(at) => (pathq.get(..at).unwrap_or_default(), pathq.get(at + 1..)),
-        None => (pathq, None),
-    }
+    let end = pathq.iter().position(|&byte| byte == b'?');
+    let (path, query) = pathq.split_at(end.unwrap_or(pathq.len()));
+    (path, query.strip_prefix(b"?"))
 }
 
 /// A message and its edits, open for another edit. Every method sees the earlier edits, and a
@@ -405,8 +416,8 @@ impl Editor<'_> {
         self.splice_target(
             |target| {
                 let start = path_start(target);
-                let end = start + split_query(target.get(start..).unwrap_or_default()).0.len();
-                Some(start..end)
+                let path = split_query(target.get(start..).unwrap_or_default()).0;
+                Some(start..start.saturating_add(path.len()))
             },
             [path, b""],
         )
@@ -421,7 +432,7 @@ impl Editor<'_> {
             |target| {
                 let start = path_start(target);
                 let path = split_query(target.get(start..).unwrap_or_default()).0;
-                Some(start + path.len()..target.len())
+                Some(start.saturating_add(path.len())..target.len())
             },
             [b"?", query],
         )
@@ -443,6 +454,10 @@ impl Editor<'_> {
     ///
     /// # Errors
     /// `Overflow` when there is no room.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "spans of one arena, whose length fits 32 bits"
+    )]
     pub fn set_uri(&mut self, uri: &[u8]) -> Result<(), Overflow> {
         let target = self.edits.store(&[uri])?;
         self.edits.target = Some(target);
@@ -495,6 +510,7 @@ impl Editor<'_> {
     }
 
     /// Removes every field whose name the matcher takes; says how many (`del-header`).
+    #[expect(clippy::arithmetic_side_effects, reason = "counts of fields")]
     pub fn del_header(&mut self, mut matches: impl FnMut(&[u8]) -> bool) -> usize {
         let mut count = 0;
         for (index, field) in self.head.fields.iter().enumerate() {
@@ -514,6 +530,10 @@ impl Editor<'_> {
     ///
     /// # Errors
     /// `Overflow` when there is no room.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "offsets into one buffer, whose length fits 32 bits"
+    )]
     pub fn set_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Overflow> {
         if self.head.status == 0 && name.eq_ignore_ascii_case(b"host") {
             let range = |target: &[u8]| {
@@ -570,7 +590,8 @@ impl Editor<'_> {
                 } else {
                     text.extend_from_slice(element);
                 }
-                at += end + 1;
+                // The comma belongs to neither side; behind the last element there is none.
+                at = at.saturating_add(end).saturating_add(1);
                 if at > value.len() {
                     return changed;
                 }
@@ -777,10 +798,11 @@ struct Writer<'a> {
 impl Writer<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        match self.out.get_mut(self.len..self.len + bytes.len()) {
+        let end = self.len.saturating_add(bytes.len());
+        match self.out.get_mut(self.len..end) {
             Some(place) => {
                 place.copy_from_slice(bytes);
-                self.len += bytes.len();
+                self.len = end;
             }
             None => self.overflowed = true,
         }
@@ -840,6 +862,11 @@ impl Writer<'_> {
 }
 
 /// The decimal digits of a number.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "no number of 64 bits has more than twenty digits"
+)]
 pub(super) fn decimal(number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
     let mut rest = number;

@@ -39,6 +39,10 @@ impl StartLine {
     }
 
     /// `method SP target SP version`, with any number of blanks and tabs for SP.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "offsets into one line of a buffer, whose length fits 32 bits"
+    )]
     fn read_request(line: &[u8], start: usize, lenient: bool) -> Result<Self, Refusal> {
         let kind = Kind::Request;
         let method = 0..line.iter().take_while(|&&byte| is_token(byte)).count();
@@ -86,6 +90,10 @@ impl StartLine {
     }
 
     /// `version SP status [SP reason]`, with any number of blanks and tabs for SP.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "offsets into one line of a buffer, whose length fits 32 bits"
+    )]
     fn read_response(line: &[u8], start: usize) -> Result<Self, Refusal> {
         let kind = Kind::Response;
         let version = 0..line.len().min(8);
@@ -131,6 +139,10 @@ impl StartLine {
         })
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "offsets into one line of a buffer, whose length fits 32 bits"
+    )]
     pub(super) fn store(self, head: &mut Head, line: &[u8], start: usize) {
         let span = |range: &Range<usize>| Span::new(start + range.start, start + range.end);
         head.minor = self.minor;
@@ -188,6 +200,10 @@ fn is_good_target(method: Method, target: &[u8]) -> bool {
 
 /// Scheme and authority of an absolute target. A `?` straight after the authority, which leaves
 /// out the path, is refused as HAProxy does.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one line of a buffer, whose length fits 32 bits"
+)]
 fn absolute_form(target: &[u8]) -> Option<(&[u8], Range<usize>)> {
     let colon = target.iter().position(|&byte| byte == b':')?;
     let scheme = target.get(..colon)?;
@@ -211,13 +227,18 @@ fn absolute_form(target: &[u8]) -> Option<(&[u8], Range<usize>)> {
 /// Host and port digits; a port that is no number is none.
 fn split_port(authority: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = authority.iter().rposition(|&byte| byte == b':')?;
-    let (host, port) = (authority.get(..colon)?, authority.get(colon + 1..)?);
+    let (host, port) = authority.split_at_checked(colon)?;
+    let port = port.strip_prefix(b":")?;
     port.iter().all(u8::is_ascii_digit).then_some((host, port))
 }
 
 /// One `Host` field, which must be a host, and agree with an absolute target or CONNECT's authority
 /// (RFC 9112 §3.2). HTTP/1.0 may have none. A lenient reading takes what HAProxy takes: none, the
 /// same twice, anything for a value.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one line of a buffer, whose length fits 32 bits"
+)]
 pub(super) fn check_hosts(bytes: &mut [u8], head: &mut Head, lenient: bool) -> Result<(), Refusal> {
     let mut host: Option<Span> = None;
     if !lenient {
@@ -384,9 +405,8 @@ fn is_literal(text: &[u8]) -> bool {
 }
 
 fn strip_userinfo(authority: &[u8]) -> &[u8] {
-    let at = authority.iter().rposition(|&byte| byte == b'@');
-    at.and_then(|at| authority.get(at + 1..))
-        .unwrap_or(authority)
+    let mut parts = authority.rsplit(|&byte| byte == b'@');
+    parts.next().unwrap_or(authority)
 }
 
 fn strip_default<'a>(authority: &'a [u8], defaults: &[&[u8]]) -> &'a [u8] {
@@ -398,6 +418,10 @@ fn strip_default<'a>(authority: &'a [u8], defaults: &[&[u8]]) -> &'a [u8] {
 
 /// Takes the default port out of an absolute target, as HAProxy does (RFC 9110 §4.2.3): what
 /// stands before it moves right, so that everything behind keeps its place.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into one line of a buffer, whose length fits 32 bits"
+)]
 fn drop_port(bytes: &mut [u8], head: &mut Head, colon_in_target: usize, excess: usize) {
     let from = head.line.start as usize;
     let colon = head.target.start as usize + colon_in_target;
