@@ -238,7 +238,10 @@ impl Chunked {
     }
 
     fn add_digit(&mut self, byte: u8) -> Result<(), &'static str> {
-        let digit = char::from(byte).to_digit(16).unwrap_or_default();
+        let digit = match byte {
+            b'0'..=b'9' => byte.wrapping_sub(b'0'),
+            _ => (byte | 0x20).wrapping_sub(b'a' - 10),
+        };
         self.left = self.left << 4 | u64::from(digit);
         if self.left >> SIZE_BITS_MAX != 0 {
             Err("chunk size too large")
@@ -257,10 +260,14 @@ impl Chunked {
     }
 
     /// Bounds size lines and the trailer section.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "who is past the bound is counted no further, and u16 holds more"
+    )]
     fn count(&mut self) -> Result<(), &'static str> {
         match self.step {
             Step::Digits | Step::Blanks | Step::Extension | Step::SizeLf => {
-                self.line_bytes = self.line_bytes.saturating_add(1);
+                self.line_bytes += 1;
                 if self.line_bytes > SIZE_LINE_MAX {
                     Err("chunk size line too long")
                 } else {
@@ -268,7 +275,7 @@ impl Chunked {
                 }
             }
             Step::TrailerName | Step::TrailerValue | Step::TrailerLf => {
-                self.line_bytes = self.line_bytes.saturating_add(1);
+                self.line_bytes += 1;
                 if self.line_bytes > TRAILER_BYTES_MAX {
                     Err("trailers too long")
                 } else {

@@ -756,10 +756,10 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
             }
             Name::Connection => to.put_connection(name, value, how),
             Name::Upgrade if how.drop_upgrade => {}
+            _ if how.drop_named && is_named(message, name) => {}
             Name::Upgrade if is_received(message, name) => to.put_upgrade(name, value),
             Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings
                 if is_received(message, name) => {}
-            _ if how.drop_named && is_named(message, name) => {}
             _ => to.put_field(name, value),
         }
     }
@@ -798,7 +798,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        let end = self.len.saturating_add(bytes.len());
+        // An end that wrapped is before its start: no such place.
+        let end = self.len.wrapping_add(bytes.len());
         match self.out.get_mut(self.len..end) {
             Some(place) => {
                 place.copy_from_slice(bytes);

@@ -4,8 +4,8 @@
 //! tabs between the parts, versions from HTTP/1.0 on, the four forms of a target, one host.
 //! It must never look at other field lines or at lengths.
 //! Stricter than HAProxy in five things: HTTP/0.9 as a written version, targets that begin with
-//! `*` but of OPTIONS `*` alone, statuses that are not three digits from 100 on, controls in the
-//! reason, and a Host that is missing in HTTP/1.1, repeated, or no host.
+//! `*` and are not the `*` of OPTIONS, statuses that are not three digits from 100 on, controls in
+//! the reason, and a Host that is missing in HTTP/1.1, repeated, or no host.
 //! Rejected: normalising the line in place for httparse, which would cost the original version
 //! and a pass over each line; reading it here costs neither.
 
