@@ -20,44 +20,30 @@ use super::*;
 /// What a reader of heads found, and the head with the bytes it lies in.
 type Found = (Parsed, Head, Vec<u8>);
 
-/// Reads a head in one piece.
-fn read_whole(raw: &[u8], lenient: bool, answer: bool) -> Found {
-    let mut bytes = raw.to_vec();
-    let mut found = Head::new(101);
+/// Shows a head to its reader, so many bytes more each time.
+fn read_in_steps(raw: &str, step: usize, lenient: bool, answer: bool) -> Found {
     let limits = Limits {
         lenient,
         ..Limits::default()
     };
-    let read = if answer {
-        head::response
-    } else {
-        head::request
-    };
-    let parsed = read(&mut bytes, &mut Progress::default(), &mut found, &limits);
-    (parsed, found, bytes)
-}
-
-/// Reads a head byte by byte: it must come to what the whole came to.
-fn read(raw: &str, lenient: bool, answer: bool) -> Found {
-    let whole = read_whole(raw.as_bytes(), lenient, answer);
-    let limits = Limits {
-        lenient,
-        ..Limits::default()
-    };
-    let read = if answer {
-        head::response
-    } else {
-        head::request
-    };
-    let (mut grown, mut progress, mut found) = (Vec::new(), Progress::default(), Head::new(101));
-    let mut parsed = Parsed::Partial;
-    for &byte in raw.as_bytes() {
-        grown.push(byte);
-        parsed = read(&mut grown, &mut progress, &mut found, &limits);
+    let (mut bytes, mut progress, mut found) = (Vec::new(), Progress::default(), Head::new(101));
+    for part in raw.as_bytes().chunks(step) {
+        bytes.extend_from_slice(part);
+        let parsed = match answer {
+            true => head::response(&mut bytes, &mut progress, &mut found, &limits),
+            false => head::request(&mut bytes, &mut progress, &mut found, &limits),
+        };
         if parsed != Parsed::Partial {
-            break;
+            return (parsed, found, bytes);
         }
     }
+    (Parsed::Partial, found, bytes)
+}
+
+/// Reads a head in one piece, and byte by byte: both must come to the same.
+fn read(raw: &str, lenient: bool, answer: bool) -> Found {
+    let whole = read_in_steps(raw, raw.len(), lenient, answer);
+    let (parsed, found, _) = read_in_steps(raw, 1, lenient, answer);
     let status = |parsed: Parsed| match parsed {
         Parsed::Refused(refusal) => Err(refusal.status),
         parsed => Ok(parsed),
@@ -477,6 +463,7 @@ table! { fields:
     named_length: "Connection: Content-Length\r\nContent-Length: 0\r\n" => "400 Connection names a field that must stay";
     named_encoding: "Connection: transfer-encoding\r\n" => "400 Connection names a field that must stay";
     upgrade: "Connection: upgrade\r\nUpgrade: foo\r\n" => "Connection: upgrade\r\nUpgrade: foo\r\n";
+    upgrade_beside_a_name: "Connection: upgrade, x-a\r\nUpgrade: foo\r\nX-A: 1\r\n" => "Connection: upgrade\r\nUpgrade: foo\r\n";
     upgrade_without_connection: "Upgrade: foo\r\n" => "Upgrade: foo\r\n";
     upgrade_without_protocol: "Connection: upgrade\r\n" => "Connection: upgrade\r\n";
     upgrade_to_nothing: "Connection: upgrade\r\nUpgrade:\r\n" => "";

@@ -755,11 +755,10 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
                 }
             }
             Name::Connection => to.put_connection(name, value, how),
-            Name::Upgrade if how.drop_upgrade => {}
+            Name::Upgrade | Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings => {
+                to.put_of_one_connection((name, value, known), message, how);
+            }
             _ if how.drop_named && is_named(message, name) => {}
-            Name::Upgrade if is_received(message, name) => to.put_upgrade(name, value),
-            Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings
-                if is_received(message, name) => {}
             _ => to.put_field(name, value),
         }
     }
@@ -834,9 +833,20 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes an Upgrade field without HTTP/2; one that says nothing else is left out.
-    fn put_upgrade(&mut self, name: &[u8], value: &[u8]) {
-        if !elements(value).any(is_http2) {
+    /// Writes what is left of a field that speaks of one connection: nothing, or what a rule has
+    /// added, or an Upgrade without HTTP/2, if it says anything else.
+    #[cold]
+    fn put_of_one_connection(
+        &mut self,
+        (name, value, known): (&[u8], &[u8], Name),
+        message: &Message,
+        how: &Outgoing,
+    ) {
+        let received = is_received(message, name);
+        if known == Name::Upgrade && how.drop_upgrade || known != Name::Upgrade && received {
+            return;
+        }
+        if !received || !elements(value).any(is_http2) {
             return self.put_field(name, value);
         }
         let mut left = elements(value).filter(|element| !element.is_empty() && !is_http2(element));
