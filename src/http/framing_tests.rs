@@ -8,8 +8,8 @@
 //! yet), `then` and the bytes that are not part of it, `tunnel` and `to the end` for what has no
 //! other end, `expects`, `interim`. Every row is read whole and byte by byte, and must come to the
 //! same.
-//! What HAProxy does with the same bytes is held against it by the parity suites (`parse`, `bodies`,
-//! `answers`, `framing`); where a row differs, `docs/differences.md` says so.
+//! What HAProxy does with the same bytes is held against it by the parity suites `parse`, `bodies`
+//! and `framing`; where a row differs, `docs/differences.md` says so.
 
 use super::super::chunked::{Chunked, size_line};
 use super::super::exchange::Exchange;
