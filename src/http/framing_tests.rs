@@ -128,6 +128,13 @@ fn told(out: &[u8], notes: &[String]) -> String {
     all
 }
 
+fn rendered(bytes: &[u8], head: &Head, how: &Outgoing) -> Vec<u8> {
+    let (edits, mut room) = (Edits::new(100, 100), vec![0; 32_768]);
+    let length = render(&Message::new(bytes, head, &edits), how, &mut room).unwrap();
+    room.truncate(length);
+    room
+}
+
 fn request_read(raw: &str, lenient: bool) -> String {
     let (parsed, head, bytes) = read(raw, lenient, false);
     match parsed {
@@ -146,9 +153,7 @@ fn request_read(raw: &str, lenient: bool) -> String {
         drop_upgrade: framing.drop_upgrade,
         drop_named: framing.drop_named,
     };
-    let (edits, mut room) = (Edits::new(100, 100), vec![0; 32_768]);
-    let length = render(&Message::new(&bytes, &head, &edits), &how, &mut room).unwrap();
-    let mut out = room[..length].to_vec();
+    let mut out = rendered(&bytes, &head, &how);
     let mut notes = Vec::new();
     for (flag, word) in [
         (!framing.persistent, "closes"),
@@ -243,9 +248,7 @@ fn answer_read(asked: &str, raw: &str, lenient: bool) -> String {
         drop_upgrade: framing.drop_upgrade,
         drop_named: framing.drop_named,
     };
-    let (edits, mut room) = (Edits::new(100, 100), vec![0; 32_768]);
-    let length = render(&Message::new(&bytes, &head, &edits), &how, &mut room).unwrap();
-    let mut out = room[..length].to_vec();
+    let mut out = rendered(&bytes, &head, &how);
     let mut notes = Vec::new();
     if framing.interim && !exchange.takes_interim() {
         out.clear();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::{flavour, free_endpoint, until};
-use crate::{Gate, OK, Rig, answering, closing, common, gated, silent};
+use crate::{Gate, OK, Rig, answering, closing, common, gated, losing_the_second, silent};
 
 /// A configuration where `@dead@` refuses and the origin `@s@` serves.
 fn with_dead_server(backend: &str) -> (Rig, String) {
@@ -493,17 +493,7 @@ fn built_in_pages_have_haproxys_form() {
 
 #[test]
 fn a_request_lost_on_a_kept_server_connection_is_not_sent_twice() {
-    let origin = Origin::scripted(|wire| {
-        while wire.request().is_some() {
-            wire.send(OK);
-            if wire.connection == 0 {
-                // Takes the next request and goes away.
-                wire.request();
-                return;
-            }
-        }
-    });
-    let rig = Rig::new(origin, "", "");
+    let rig = Rig::new(losing_the_second(), "", "");
     let mut client = rig.client();
     assert_eq!(
         client.ask("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n").status(),

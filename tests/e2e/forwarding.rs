@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use crate::support::client::Client;
 use crate::support::origin::{Origin, Request};
 use crate::support::{Flavour, flavour};
-use crate::{Gate, OK, Rig, answering, closing};
+use crate::{Gate, OK, Rig, answering, closing, losing_the_second};
 
 /// The connection numbers of the requests that the origin saw.
 fn connections(rig: &Rig) -> Vec<usize> {
@@ -514,17 +514,7 @@ fn a_request_lost_on_a_kept_server_connection_is_repeated_if_it_may() {
         ("POST", false),
         ("PATCH", false),
     ] {
-        let origin = Origin::scripted(|wire| {
-            while wire.request().is_some() {
-                wire.send(OK);
-                if wire.connection == 0 {
-                    // Takes the next request and goes away.
-                    wire.request();
-                    return;
-                }
-            }
-        });
-        let rig = Rig::new(origin, "", "");
+        let rig = Rig::new(losing_the_second(), "", "");
         let mut client = rig.client();
         client.ask("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
         client.send(format!("{method} /2 HTTP/1.1\r\nHost: h\r\n\r\n"));

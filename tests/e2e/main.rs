@@ -128,6 +128,19 @@ fn closing(answer: &'static str) -> Origin {
     })
 }
 
+/// An origin whose first connection takes a second request and goes away without a word.
+fn losing_the_second() -> Origin {
+    Origin::scripted(|wire| {
+        while wire.request().is_some() {
+            wire.send(OK);
+            if wire.connection == 0 {
+                wire.request();
+                return;
+            }
+        }
+    })
+}
+
 /// A door that origins wait at until the test opens it.
 #[derive(Clone)]
 struct Gate(Arc<Journal<()>>);
