@@ -390,7 +390,7 @@ const PANIC_LINTS: &str = "#![cfg_attr(
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]";
 const PANIC_LINTS_IN: &[&str] = &[
-    "admin", "balance", "base", "check", "config", "log", "rules",
+    "admin", "balance", "base", "check", "config", "http", "log", "rules",
 ];
 
 fn rule_panic_lints(source: &Source, findings: &mut Vec<String>) {

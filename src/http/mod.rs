@@ -7,7 +7,7 @@
 
 #![cfg_attr(
     not(test),
-    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+    warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
 /// A table of cases: each row becomes a test of its own, so that a failure names its row.
