@@ -53,7 +53,9 @@ fn one_by_one(rules: &Rules<Bare>, around: &Around, session: &Session) -> Vec<us
 }
 
 fn session(path: &str, fields: &str) -> Session {
-    Session::with(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes())
+    // `*` is a target of OPTIONS alone.
+    let method = if path == "*" { "OPTIONS" } else { "GET" };
+    Session::with(format!("{method} {path} HTTP/1.1\r\n{fields}\r\n").as_bytes())
 }
 
 #[test]
