@@ -6,7 +6,8 @@
 //!
 //! Where a limit is reached (the process's, a frontend's, a `bind` line's), the listener is paused:
 //! connections wait in the kernel's backlog as HAProxy lets them. When the system itself refuses
-//! (`EMFILE` and its kin) all listeners are paused for a moment, so that the loop does not spin.
+//! (`EMFILE` and its kin) and no idle server connection can be given up, all listeners are paused
+//! for a moment, so that the loop does not spin.
 
 use super::relay::{End, receive};
 use super::service::{Limits, Service};
@@ -125,6 +126,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 Err(Stop::Blocked) => return,
                 // The client left before it was taken: the next one may be fine.
                 Err(Stop::Failed(errno)) if is_peers_fault(errno) => {}
+                // A client is worth more than a server connection that nobody uses.
+                Err(stop) if stop.is_out_of_descriptors() && self.close_oldest_idle() => {}
                 Err(_) => {
                     self.process.accept_failures += 1;
                     self.rest_accepting();

@@ -18,6 +18,7 @@ use super::{Engine, ProxyRecord, Subject};
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
 use crate::balance::server::{Initial, Load, Server};
+use crate::base::addr::Endpoint;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
@@ -469,7 +470,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let endpoint = endpoint.as_ref().unwrap_or(&described.endpoint);
         self.server_stats[server.0 as usize].connect += 1;
         self.proxy_stats[described.proxy.0 as usize].back.connect += 1;
-        let socket = match self.net.connect(endpoint, ConnectOptions::default()) {
+        let socket = match self.connect(endpoint) {
             Ok(socket) => socket,
             Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
             Err(_) => return self.connect_failed(key, Some(0)),
@@ -490,6 +491,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 return self.connect_failed(key, Some(0));
             }
         };
+        open!(self, key => _client, session, else Flow::Gone);
         session.upstream = Some(upstream);
         session.on_reused = false;
         let watched = match self.upstreams.get(upstream) {
@@ -503,6 +505,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return self.connect_failed(key, Some(0));
         }
         Flow::Wait
+    }
+
+    /// Begins to connect. Where descriptors have run out, an idle connection gives its own.
+    fn connect(&mut self, endpoint: &Endpoint) -> Result<Socket, Stop> {
+        match self.net.connect(endpoint, ConnectOptions::default()) {
+            Err(stop) if stop.is_out_of_descriptors() && self.close_oldest_idle() => {
+                self.net.connect(endpoint, ConnectOptions::default())
+            }
+            result => result,
+        }
     }
 
     /// Whether a connect has ended, and how.
@@ -873,13 +885,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// Makes room for a new connection: the one that has been idle for longest goes.
-    fn close_oldest_idle(&mut self) {
+    /// Makes room for a new connection: the one that has been idle for longest goes. Tells whether
+    /// there was one.
+    pub(crate) fn close_oldest_idle(&mut self) -> bool {
         let first = self.idle.iter().flat_map(IdleList::oldest);
         let aged = first.filter_map(|key| Some((self.upstreams.get(key)?.idle_since_ms, key)));
-        if let Some((_, key)) = aged.min_by_key(|(since, _)| *since) {
+        let oldest = aged.min_by_key(|(since, _)| *since);
+        if let Some((_, key)) = oldest {
             self.close_idle(key);
         }
+        oldest.is_some()
     }
 
     /// Closes every idle connection of a server that went down.

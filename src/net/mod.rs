@@ -74,6 +74,14 @@ pub enum Stop {
     Failed(i32),
 }
 
+impl Stop {
+    /// Whether this process, or the system, has no descriptor left.
+    #[must_use]
+    pub fn is_out_of_descriptors(self) -> bool {
+        matches!(self, Self::Failed(libc::EMFILE | libc::ENFILE))
+    }
+}
+
 /// What an edge said, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness(pub u8);

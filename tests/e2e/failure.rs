@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
 use crate::support::origin::Origin;
-use crate::support::{flavour, free_endpoint, until};
+use crate::support::proxy::Setup;
+use crate::support::{Flavour, flavour, free_endpoint, until};
 use crate::{Gate, OK, Rig, answering, closing, common, gated, losing_the_second, silent};
 
 /// A configuration where `@dead@` refuses and the origin `@s@` serves.
@@ -518,4 +519,46 @@ fn a_request_lost_on_a_kept_server_connection_is_not_sent_twice() {
         .map(|request| request.target().to_string())
         .collect();
     assert_eq!(seen, ["/1", "/2", "/3"]);
+}
+
+#[test]
+fn idle_server_connections_give_way_when_descriptors_run_out() {
+    if flavour() == Flavour::Oracle {
+        // haproxy keeps them and answers 503.
+        return;
+    }
+    const CLIENTS: usize = 20;
+    let gate = Gate::new();
+    let config = common(
+        "    retries 0\nfrontend f\n bind @fe@\n default_backend b\nbackend b\n server s @s@\n",
+    )
+    .replacen(
+        "global\n",
+        "global\n    maxconn 20\n    no strict-limits\n",
+        1,
+    );
+    let origin = gated(&gate);
+    let mut setup = Setup::new(&config).with("s", origin.addr);
+    let _log = setup.log();
+    // Room for the clients and as many server connections, not for idle ones beside.
+    setup.limit = Some("-n 55");
+    let proxy = setup.start();
+    let addr = proxy.addr("fe");
+    for round in 0..3 {
+        let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(addr)).collect();
+        for client in &mut clients {
+            client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        }
+        // At first all wait at once, which leaves as many idle connections.
+        if round == 0 {
+            origin.requests.wait("all requests", |requests| {
+                (requests.len() == CLIENTS).then_some(())
+            });
+            gate.open();
+        }
+        for mut client in clients {
+            assert_eq!(client.answer().status(), 200, "round {round}");
+            client.finish();
+        }
+    }
 }

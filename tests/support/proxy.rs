@@ -197,24 +197,28 @@ impl Setup {
     }
 
     fn spawn<'a>(&self, args: impl Iterator<Item = &'a str>) -> Child {
-        let mut command = match (self.user, self.limit) {
-            (None, None) => Command::new(binary()),
-            (None, Some(limit)) => {
-                // The shell becomes the program, so that the process keeps its id.
-                let mut command = Command::new("sh");
-                let script = format!("ulimit {limit}; exec \"$0\" \"$@\"");
-                command.arg("-c").arg(script).arg(binary());
-                command
-            }
-            (Some(user), _) => {
+        let program = match self.user {
+            None => binary(),
+            Some(_) => {
                 // Where the program was built, that user may have no business.
                 let copy = self.dir().join("program");
                 std::fs::copy(binary(), &copy).unwrap();
-                let mut command = Command::new(copy);
-                command.uid(user);
+                copy
+            }
+        };
+        let mut command = match self.limit {
+            None => Command::new(program),
+            Some(limit) => {
+                // The shell becomes the program, so that the process keeps its id.
+                let mut command = Command::new("sh");
+                let limited = format!("ulimit {limit}; exec \"$0\" \"$@\"");
+                command.arg("-c").arg(limited).arg(program);
                 command
             }
         };
+        if let Some(user) = self.user {
+            command.uid(user);
+        }
         command
             .args(args)
             .env_remove("RUST_LOG")
