@@ -1,11 +1,12 @@
 //! Log lines: their formats, their targets, what is left out, and how a record is framed.
 
 use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
 
 use crate::support::log::{LogSocket, Record};
 use crate::support::origin::Origin;
-use crate::support::proxy::Setup;
-use crate::support::{PATIENCE, flavour, own_address};
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::{Flavour, PATIENCE, flavour, is_root, own_address};
 use crate::{Client, Gate, OK, Rig, answering, common};
 
 #[test]
@@ -292,4 +293,80 @@ fn a_log_daemon_that_restarts_is_found_again() {
     rig.ask("GET /after HTTP/1.1\r\nHost: h");
     assert_eq!(log.request("GET /after HTTP/1.1").status, 200);
     std::mem::forget(rig.log);
+}
+
+#[test]
+fn a_log_socket_replaced_inside_a_chroot_is_found_again() {
+    if !is_root() {
+        return;
+    }
+    // The path is the one that the process sees once it has locked itself in.
+    let config = common("frontend f\n bind @fe@\n http-request return status 200\n").replacen(
+        "log @log@",
+        "chroot @dir@\n    log /inside",
+        1,
+    );
+    let setup = Setup::new(&config);
+    let path = setup.dir().join("inside");
+    let log = LogSocket::bind(&path);
+    let proxy = setup.start();
+    let mut client = Client::connect(proxy.addr("fe"));
+    let mut ask = |path: &str| {
+        let answer = client.ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert_eq!(answer.status(), 200);
+    };
+    ask("/before");
+    log.request("GET /before HTTP/1.1");
+    drop(log);
+    std::fs::remove_file(&path).unwrap();
+    ask("/nobody");
+    let log = LogSocket::bind(&path);
+    ask("/after");
+    log.request("GET /after HTTP/1.1");
+}
+
+/// `DroppedLogs` of `show info`.
+fn dropped(proxy: &Proxy) -> usize {
+    let info = proxy.command("show info");
+    let mut lines = info.lines();
+    let count = lines.find_map(|line| line.strip_prefix("DroppedLogs: "));
+    count.unwrap().parse().unwrap()
+}
+
+#[test]
+fn messages_that_cannot_be_sent_are_counted() {
+    const ASKED: usize = 40;
+    let config = common("frontend f\n bind @fe@\n http-request return status 200\n").replacen(
+        "@log@",
+        "@dir@/full",
+        1,
+    );
+    let setup = Setup::new(&config);
+    let path = setup.dir().join("full");
+    let log = UnixDatagram::bind(&path).unwrap();
+    let proxy = setup.start();
+    let mut client = Client::connect(proxy.addr("fe"));
+    let mut ask = |times: usize| {
+        for _ in 0..times {
+            client.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        }
+    };
+    // Nobody reads: what the socket does not hold is dropped, and counted.
+    ask(ASKED);
+    let full = dropped(&proxy);
+    log.set_nonblocking(true).unwrap();
+    let mut held = 0;
+    let mut buffer = [0; 2000];
+    while let Ok(len) = log.recv(&mut buffer) {
+        held += usize::from(buffer[..len].ends_with(b"\"GET / HTTP/1.1\"\n"));
+    }
+    assert!(full > 0 && full + held == ASKED, "{full} and {held}");
+    // haproxy counts only those.
+    drop(log);
+    ask(5);
+    let gone = match flavour() {
+        Flavour::Oneloop => 5,
+        Flavour::Oracle => 0,
+    };
+    assert_eq!(dropped(&proxy), full + gone);
 }
