@@ -55,6 +55,8 @@ use crate::net::{ListenerState, Net, Readiness, Signal};
 /// Steps of one session before others have their turn.
 pub const STEPS_PER_TURN_MAX: usize = 16;
 
+/// Edges that one wait tells, if there are so many.
+const EDGES_A_WAIT: usize = 512;
 /// How often idle server connections are looked through, ms (`tune.pool-purge-delay`'s default).
 const PURGE_INTERVAL_MS: u64 = 5_000;
 
@@ -214,6 +216,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     hard_stop_timer: TimerId,
     pub(crate) accept_timer: TimerId,
     pub(crate) stopping: bool,
+    /// The turn at whose end a soft stop lets idle clients go.
+    idle_leave_turn: Option<u64>,
     trimmed_ms: u64,
     exit: Option<Exit>,
 }
@@ -291,6 +295,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             hard_stop_timer,
             accept_timer,
             stopping: false,
+            idle_leave_turn: None,
             trimmed_ms: now.ms,
             exit: None,
             limits,
@@ -304,7 +309,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// One turn of the loop; `None` while the process lives.
     pub fn turn(&mut self) -> Option<Exit> {
-        let until = if self.run_list.is_empty() && self.freed.is_empty() {
+        let rests = self.run_list.is_empty() && self.freed.is_empty();
+        let until = if rests && self.idle_leave_turn.is_none() {
             self.wheel.next()
         } else {
             Some(0)
@@ -414,6 +420,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.running = running;
         self.serve_queues();
+        self.let_idle_go();
         self.journal.flush(&mut self.net, &mut self.process);
         if self.now.ms.saturating_sub(self.trimmed_ms) >= 1_000 {
             self.trimmed_ms = self.now.ms;
@@ -502,6 +509,29 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             );
         }
         self.stop_checks();
+        // By then every edge that is due has been told.
+        let sockets = self.clients.len() + self.upstreams.len();
+        let waits = 1 + sockets / EDGES_A_WAIT;
+        self.idle_leave_turn = Some(self.process.turns + waits as u64);
+        for index in 0..self.servers.len() {
+            self.close_idle_of(ServerId(index as u32));
+        }
+        if let Some(after) = self.config.global.hard_stop_after {
+            self.wheel
+                .promise(self.hard_stop_timer, self.now.ms + u64::from(after));
+        }
+    }
+
+    /// The second half of a soft stop, a turn or more later: a request that had come with the signal
+    /// has been told of by then, and is served.
+    fn let_idle_go(&mut self) {
+        if self
+            .idle_leave_turn
+            .is_none_or(|turn| self.process.turns < turn)
+        {
+            return;
+        }
+        self.idle_leave_turn = None;
         let idle: Vec<Key<Client>> = self
             .clients
             .iter()
@@ -512,13 +542,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .collect();
         for key in idle {
             self.remove_client(key);
-        }
-        for index in 0..self.servers.len() {
-            self.close_idle_of(ServerId(index as u32));
-        }
-        if let Some(after) = self.config.global.hard_stop_after {
-            self.wheel
-                .promise(self.hard_stop_timer, self.now.ms + u64::from(after));
         }
     }
 

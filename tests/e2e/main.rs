@@ -9,11 +9,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use support::Journal;
 use support::client::{Answer, Client};
 use support::log::{HttpLine, LogSocket};
 use support::origin::Origin;
 use support::proxy::{Proxy, Setup};
+use support::{Journal, until};
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -36,6 +36,16 @@ mod security;
 mod signals;
 mod splice;
 mod tcp;
+
+/// Stops the process where it is, until it gets `CONT`: what comes meanwhile comes in one turn.
+fn freeze(proxy: &Proxy) {
+    proxy.signal("STOP");
+    let path = format!("/proc/{}/stat", proxy.pid());
+    until("the process stands still", || {
+        let stat = std::fs::read_to_string(&path).unwrap();
+        stat.contains(") T ").then_some(())
+    });
+}
 
 /// Sections that most tests share; what a test is about it adds itself.
 const COMMON: &str = "\

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::until;
-use crate::{Gate, OK, Rig, answering, common, gated, silent};
+use crate::{Gate, OK, Rig, answering, common, freeze, gated, silent};
 
 /// Waits until the frontend refuses connections.
 fn refuses(rig: &Rig) {
@@ -147,4 +147,20 @@ fn a_client_that_resets_does_no_harm() {
     // Not `get`, whose log line may be lost: a full log socket never holds the proxy up.
     let answer = rig.ask("GET /after HTTP/1.1\r\nHost: h");
     assert_eq!(answer.status(), 200);
+}
+
+#[test]
+fn a_request_that_came_with_the_soft_stop_is_answered() {
+    let mut rig = Rig::new(answering(OK), "", "");
+    let mut client = rig.client();
+    client.ask("GET /before HTTP/1.1\r\nHost: h\r\n\r\n");
+    // The signal is there first and the request behind it, in one turn of the loop.
+    freeze(&rig.proxy);
+    rig.proxy.signal("USR1");
+    client.send("GET /with HTTP/1.1\r\nHost: h\r\n\r\n");
+    rig.proxy.signal("CONT");
+    let answer = client.answer();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers("connection"), ["close"]);
+    assert_eq!(rig.proxy.wait(), 0);
 }
