@@ -141,6 +141,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Pumped::CutShort | Pumped::SenderFailed(_) => {
                 return Some(self.client_lost_in_body(key));
             }
+            Pumped::ReceiverFailed(errno) if session.request.sent == 0 => {
+                return Some(self.never_sent(key, errno));
+            }
             Pumped::ReceiverFailed(_) => {
                 // The server takes no more: it may have answered all the same.
                 session.request.reset(&mut self.net, &mut self.pool);

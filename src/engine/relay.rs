@@ -411,12 +411,14 @@ pub fn deliver<N: Net>(
             Ok(n) => sent = n,
             Err(Stop::Blocked) => {}
             Err(stop) => {
-                pool.give_back(body);
-                return Sent::Failed(if let Stop::Failed(errno) = stop {
-                    errno
-                } else {
-                    0
-                });
+                // Another connection may take it.
+                let fits = pipe.queue(head, pool);
+                pipe.push(body, pool);
+                return match (fits, stop) {
+                    (false, _) => Sent::NoBuffer,
+                    (true, Stop::Failed(errno)) => Sent::Failed(errno),
+                    (true, _) => Sent::Failed(0),
+                };
             }
         }
         if sent < total {

@@ -224,7 +224,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         );
         match sent {
             Sent::All | Sent::Part => {}
-            Sent::Failed(_) => return self.server_lost(key, false),
+            Sent::Failed(errno) => return self.never_sent(key, errno),
             Sent::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
         }
         // An answer cannot be here yet: unless there is a body to send, wait for the server's edge.
@@ -657,6 +657,21 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.server_stats[old.0 as usize].wredis += 1;
         self.proxy_stats[backend.0 as usize].back.wredis += 1;
         true
+    }
+
+    /// The connection broke before anything of the request had left: it is as good as not made, and
+    /// what waits in the pipe goes out on another, whatever the method.
+    pub(crate) fn never_sent(&mut self, key: Key<Client>, errno: i32) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        session.txn.marks.connected = NO_MARK;
+        if !session.on_reused {
+            return self.connect_failed(key, Some(errno));
+        }
+        // One that ended while it was idle is no failure of its server.
+        session.on_reused = false;
+        client.phase = Phase::Connect;
+        self.drop_upstream(key);
+        self.open_upstream(key)
     }
 
     /// The server closed or broke before an answer's head was whole.

@@ -1,12 +1,15 @@
 //! What goes wrong on the way, what the client is told, and the two letters that stay in the log.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::proxy::Setup;
 use crate::support::{Flavour, flavour, free_endpoint, until};
-use crate::{Gate, OK, Rig, answering, closing, common, gated, losing_the_second, silent};
+use crate::{
+    Gate, OK, Rig, answering, closing, common, freeze, gated, losing_the_second, silent,
+};
 
 /// A configuration where `@dead@` refuses and the origin `@s@` serves.
 fn with_dead_server(backend: &str) -> (Rig, String) {
@@ -561,4 +564,61 @@ fn idle_server_connections_give_way_when_descriptors_run_out() {
             client.finish();
         }
     }
+}
+
+/// Whether a connection that was accepted on `addr` is open, from the kernel's table.
+fn is_connected(addr: SocketAddr) -> bool {
+    let IpAddr::V4(ip) = addr.ip() else {
+        panic!("only IPv4 endpoints are given out")
+    };
+    let ip = u32::from_le_bytes(ip.octets());
+    let local = format!("{ip:08X}:{:04X}", addr.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|row| {
+        let mut words = row.split_whitespace().skip(1);
+        words.next() == Some(&local) && words.nth(1) == Some("01")
+    })
+}
+
+#[test]
+fn a_request_of_which_nothing_was_sent_goes_out_on_another_connection() {
+    if flavour() == Flavour::Oracle {
+        // haproxy closes the client's connection without an answer.
+        return;
+    }
+    let (head, gate) = (Gate::new(), Gate::new());
+    let (came, passed) = (head.clone(), gate.clone());
+    let origin = Origin::scripted(move |wire| {
+        if wire.connection > 0 {
+            while wire.request().is_some() {
+                wire.send(OK);
+            }
+            return;
+        }
+        while wire.line() != "\r\n" {}
+        came.open();
+        // The body stays unread, so that the close is a reset.
+        wire.stream.peek(&mut [0]).unwrap();
+        wire.send(OK);
+        passed.pass();
+    });
+    let rig = Rig::new(origin, "", "");
+    let mut client = rig.client();
+    client.send("POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n");
+    head.pass();
+    client.send("a");
+    assert_eq!(client.answer().status(), 200);
+    // A turn later the server connection lies idle.
+    rig.proxy.command("show version");
+    freeze(&rig.proxy);
+    client.send("POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nb");
+    gate.open();
+    until("the idle connection is reset", || {
+        (!is_connected(rig.origin.addr)).then_some(())
+    });
+    rig.proxy.signal("CONT");
+    assert_eq!(client.answer().status(), 200);
+    let requests = rig.origin.requests.rest();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!((requests[0].connection, &*requests[0].body), (1, &b"b"[..]));
 }
