@@ -8,7 +8,7 @@ use crate::line::{Line, Wanted, answer, turn};
 use crate::load::{Load, get};
 use crate::origin::{Origin, Reply, Then, page};
 use crate::place::{PATIENCE, until};
-use crate::program::Program;
+use crate::program::{Program, Side};
 use crate::{Bench, Seen};
 
 /// A GET, or one time in four a POST, which may not be sent twice.
@@ -114,7 +114,7 @@ pub(crate) fn resets(bench: &Bench) -> Seen {
     });
     let config = sections("", &origin).trim_end().to_owned() + &format!(" maxconn {SLOTS}\n");
     let program = Program::start(bench.side, " maxconn 1000\n", &config, None);
-    let before = held_descriptors(&program);
+    let before = (held_descriptors(&program), program.info("PoolUsed_bytes"));
     let mut next = 0;
     let (mut by_clients, mut by_servers) = (0, 0);
     let (mut warm, mut complete) = (0, 0);
@@ -134,7 +134,12 @@ pub(crate) fn resets(bench: &Bench) -> Seen {
     let patience = Instant::now() + PATIENCE;
     let left = loop {
         let left = Left {
-            descriptors: held_descriptors(&program).saturating_sub(before),
+            descriptors: held_descriptors(&program).saturating_sub(before.0),
+            // haproxy counts everything that it ever allocates there, not buffers alone.
+            buffer_bytes: match bench.side {
+                Side::Oneloop => program.info("PoolUsed_bytes").saturating_sub(before.1),
+                Side::Haproxy => 0,
+            },
             connections: program.info("CurrConns").saturating_sub(1),
             pipes: program.info("PipesUsed"),
             sessions: program.stat_sum("scur"),
@@ -169,6 +174,7 @@ pub(crate) const MEMORY_FLAT_KB: u64 = 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Left {
     descriptors: u64,
+    buffer_bytes: u64,
     connections: u64,
     pipes: u64,
     sessions: u64,

@@ -31,7 +31,7 @@ pub(crate) fn sections(defaults: &str, origin: &Origin) -> String {
 /// The busy clients of the first row.
 const BUSY: usize = 64;
 /// How many times the first row is measured at most, when noise is above its bar.
-const MEASURES_MAX: usize = 5;
+const MEASURES_MAX: usize = 4;
 
 /// Idle clients beside busy ones.
 pub(crate) fn idle(bench: &Bench) -> Seen {
@@ -42,7 +42,7 @@ pub(crate) fn idle(bench: &Bench) -> Seen {
     let program = Program::start(bench.side, &global, &sections("", &origin), None);
     let mut load = Load::new(program.addr, BUSY);
     let slice = bench.seconds(1.0, 0.15);
-    let rounds = bench.pick(9, 3);
+    let rounds = bench.pick(7, 3);
     seen.no_error("busy clients", load.run(slice).complaint());
     let mut measures = 0;
     let mut each = None;
