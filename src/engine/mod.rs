@@ -522,8 +522,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// The second half of a soft stop, a turn or more later: a request that had come with the signal
-    /// has been told of by then, and is served.
+    /// The second half of a soft stop, a turn or more later: a request that had come with the
+    /// signal has been told of by then, and is served.
     fn let_idle_go(&mut self) {
         if self
             .idle_leave_turn
