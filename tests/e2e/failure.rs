@@ -7,9 +7,7 @@ use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::proxy::Setup;
 use crate::support::{Flavour, flavour, free_endpoint, until};
-use crate::{
-    Gate, OK, Rig, answering, closing, common, freeze, gated, losing_the_second, silent,
-};
+use crate::{Gate, OK, Rig, answering, closing, common, freeze, gated, losing_the_second, silent};
 
 /// A configuration where `@dead@` refuses and the origin `@s@` serves.
 fn with_dead_server(backend: &str) -> (Rig, String) {
