@@ -486,6 +486,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         buffer.consume(bench.head.len as usize);
         session.response.source = source_of(framing.body);
         session.response.rechunk = body == Body::Chunked;
+        session.response.ends_by_close = body == Body::UntilClose;
         session.response.chunked = framing.body == Body::Chunked;
         session.response.moved = 0;
         session.response.trailers = 0;

@@ -84,6 +84,8 @@ pub struct Pipe {
     pub chunked: bool,
     /// The body leaves in chunks.
     pub rechunk: bool,
+    /// Only the close of the connection tells the receiver that the body is over.
+    pub ends_by_close: bool,
     /// The receiving side has been told that nothing more comes (tunnels).
     pub shut: bool,
     /// Body bytes understood so far.
@@ -134,6 +136,11 @@ impl Pipe {
     /// All has come and all has been sent.
     pub fn is_finished(&self) -> bool {
         self.source == Source::Done && self.is_flushed()
+    }
+
+    /// What only a close would end is not over, so that a close would lie.
+    pub fn is_open_ended(&self) -> bool {
+        self.ends_by_close && !self.is_finished()
     }
 
     /// Gives every buffer back and forgets the message.

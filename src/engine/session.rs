@@ -409,6 +409,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             let request = session.exchange.request();
             let midway = matches!(request, RequestState::Body | RequestState::Error);
             unread |= session.request.input.is_some() || midway;
+            // Whatever ended it: an answer that breaks off must not seem to end.
+            client.broken |= session.response.is_open_ended();
             self.end_session(key, false);
             self.release_session(key);
         }

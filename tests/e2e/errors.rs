@@ -159,6 +159,26 @@ fn a_reset_does_not_look_like_the_end_of_an_answer() {
     }
 }
 
+/// Found by the simulation: the server falls silent in the middle, and its time runs out.
+#[test]
+fn a_timeout_does_not_look_like_the_end_of_an_answer() {
+    if flavour() == Flavour::Oracle {
+        return;
+    }
+    for version in ["1.0", "1.1"] {
+        let origin = Origin::scripted(|wire: &mut Wire| {
+            wire.head();
+            wire.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+            // Until the proxy has closed.
+            wire.request();
+        });
+        let rig = Rig::new(origin, "", " timeout server 300ms");
+        let mut client = rig.client();
+        client.send(format!("GET / HTTP/{version}\r\nHost: h\r\n\r\n"));
+        assert_eq!(end(&client), Err(ErrorKind::ConnectionReset), "{version}");
+    }
+}
+
 #[test]
 fn a_reset_passes_through_a_tunnel() {
     if flavour() == Flavour::Oracle {
