@@ -19,7 +19,7 @@ use crate::balance::server::{Load, Server};
 use crate::base::arena::Key;
 use crate::config::model::Reuse;
 use crate::engine::accept::{Client, ListenerKind};
-use crate::engine::session::Session;
+use crate::engine::session::{Phase, Session};
 use crate::engine::upstream::{Freed, Upstream};
 use crate::net::{Net, Readiness};
 
@@ -67,6 +67,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         same("clients left", self.clients.len(), 0)?;
         same("sessions left", self.sessions.len(), 0)?;
         same("buffers left", self.pool.lent(), 0)?;
+        same("tubes left", self.net.tubes().0 as usize, 0)?;
         same("waiters left", self.waiters.len(), 0)?;
         let used = self.upstreams.iter().filter(|(_, u)| u.user.is_some());
         same("server connections in use", used.count(), 0)?;
@@ -94,9 +95,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         })
     }
 
-    /// One session a client at most, and every buffer that is out lies in a session.
+    /// One session a client at most, and every buffer and tube that is out lies in a session.
     fn check_sessions(&self) -> Result<(), String> {
         let mut buffers = 0;
+        let mut tubes = 0;
         let mut sessions = 0;
         let mut seen = Vec::new();
         for (key, client, session) in self.each_client() {
@@ -111,6 +113,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             for pipe in [&session.request, &session.response] {
                 let gap = pipe.output[0].is_none() && pipe.output[1].is_some();
                 ensure!(!gap, "{key:?}: a second block without a first");
+                tubes += usize::from(pipe.tube.is_some());
             }
             let both = session.upstream.is_some() && session.ticket.is_some();
             ensure!(
@@ -119,6 +122,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             );
         }
         same("sessions and their clients", self.sessions.len(), sessions)?;
+        let lent = self.net.tubes().0 as usize;
+        same("tubes lent and tubes held", lent, tubes)?;
         same("buffers lent and buffers held", self.pool.lent(), buffers)
     }
 
@@ -140,6 +145,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             ensure!(
                 known,
                 "{key:?} uses {upstream:?}, which is used by {user:?}"
+            );
+            let of = self.upstreams.get(upstream).map(|record| record.server);
+            let slot = session.and_then(|session| session.server.filter(|_| session.holds_slot));
+            ensure!(
+                of == slot,
+                "{key:?} uses {of:?} and holds a slot of {slot:?}"
             );
         }
         self.idle.iter().for_each(|list| list.each(&mut place));
@@ -184,6 +195,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let Some(session) = session else { continue };
             if session.holds_slot {
                 ensure!(session.server.is_some(), "{key:?} holds a slot nowhere");
+                let serves = matches!(
+                    client.phase,
+                    Phase::Connect | Phase::Exchange | Phase::Tunnel | Phase::Finish
+                );
+                ensure!(serves, "{key:?} holds a slot in {:?}", client.phase);
             }
             if let Some(server) = session.server.filter(|_| session.holds_slot) {
                 slots[server.0 as usize] += 1;

@@ -545,6 +545,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
+    /// Closes whatever is open, as the system does when a signal ends the process.
+    pub fn end_at_once(&mut self) {
+        self.stopping = true;
+        self.close_all();
+    }
+
     /// The end: whatever is still open is closed, and what is still unsaid is logged.
     fn close_all(&mut self) {
         let clients: Vec<Key<Client>> = self.clients.keys().collect();
