@@ -1,174 +1,78 @@
 //! The engine under a seeded fake network: `cargo test --test sim`.
 //!
 //! `SIM_SEEDS=2000` runs that many seeds (from `SIM_FIRST` on, 0 by default); `SIM_SEED=17` replays
-//! one and prints every operation with `-- --nocapture`. After every turn the engine's invariants are
-//! checked; at the end, that every request came to what it may come to, that every request has its
-//! log line, and that nothing is left. That the sweep would notice is itself tested, with faults
-//! planted in the fake.
+//! one and prints every operation with `-- --nocapture`; `SIM_STOP=1` ends at the first that fails. That
+//! the sweep reaches every path that it is for is a test, and so is that it would notice a fault: of
+//! the fake's here, of the engine's in `mutants`.
 
-mod judge;
-mod model;
-mod net;
-mod rng;
-mod scenario;
-mod state;
-mod wire;
+#[allow(dead_code)] // The fuzz target `session` uses all of it.
+mod world;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
 
-use judge::Excuses;
-use model::Model;
-use net::Fake;
-use oneloop::config::host;
-use oneloop::config::model::{Config, ServerId};
-use oneloop::config::{LoadOptions, Source, load};
+use oneloop::config::model::{ProxyId, ServerId};
 use oneloop::engine::checks::Wish;
-use oneloop::engine::service::{Caller, Command, Limits, Outcome, Service, View};
-use oneloop::engine::{Engine, Exit};
-use rng::Rng;
-use scenario::Scenario;
-use state::{Event, Far, Mutation};
+use oneloop::engine::service::{Command, Mode, Op};
+use world::judge::Excuses;
+use world::ops::Ops;
+use world::reached::Reached;
+use world::rng::Rng;
+use world::scenario::Scenario;
+use world::state::Mutation;
+use world::{Simulated, apply};
 
-/// A run of any seed is over long before.
-const TURNS_MAX: u32 = 2_000_000;
 const SEEDS_DEFAULT: u64 = 300;
+
+/// Within so many seeds every path is taken.
+const SEEDS_TO_REACH_ALL: u64 = 1_500;
 const SEED_THREAD: &str = "seed";
 
 /// Seeds that once failed, with what they found.
 const REGRESSIONS: &str = include_str!("regressions");
 
-/// The runtime socket's only command: `say ID N` answers with N bytes of a pattern.
-struct Says;
-
-impl Service for Says {
-    fn run(&mut self, command: &[u8], _: &mut Caller, _: &View<'_>, out: &mut Vec<u8>) -> Outcome {
-        let text = String::from_utf8_lossy(command);
-        let mut words = text.split(' ').skip(1).map(str::parse);
-        if let (Some(Ok(id)), Some(Ok(length))) = (words.next(), words.next()) {
-            out.extend(wire::body(id, false, length));
-        }
-        Outcome::Done
-    }
-}
-
-type Simulated<'c> = Engine<'c, Fake, Says>;
-
-fn configuration(text: &str) -> Config {
-    let source = Source {
-        name: "sim.cfg".to_owned(),
-        bytes: text.as_bytes().to_vec(),
-    };
-    let loaded = load(&[source], &host::Fake::new(), &LoadOptions::default());
-    match loaded.config {
-        Some(config) => config,
-        None => panic!("{text}\n{:?}", loaded.diagnostics),
-    }
-}
-
 /// Runs one seed.
-fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<(), String> {
-    let scenario = Scenario::new(seed);
-    let config = configuration(&scenario.text);
-    let excuses = Excuses {
-        clean: scenario.clean,
-        tcp: scenario.tcp,
-        idle_close: scenario.idle_close,
-        abort_on_close: scenario.abort_on_close,
-        stopped: scenario.stop_at.is_some(),
-        servers_flip: scenario.servers_flip,
-        wishes: scenario.wishes,
-        faults: scenario.faults,
-    };
-    if trace {
-        println!("{}\n{excuses:?}", scenario.text);
-    }
-    let endpoints = config.servers.iter().map(|s| s.endpoint.clone()).collect();
-    let model = Model::new(scenario);
-    let doors = config.listeners.len() + config.global.stats_sockets.len();
-    let mut fake = Fake::new(seed, model, endpoints, doors);
-    fake.core.mutation = mutation;
-    fake.core.trace = trace;
-    let now = fake.now();
-    let limits = Limits {
-        pid: 1,
-        started: (now.ms, now.wall_ms),
-        maxconn: config.global.maxconn.unwrap_or(100),
-        ..Limits::default()
-    };
-    let mut engine = Engine::new(&config, fake, Says, limits, now);
-    let result = live(&mut engine, seed, &excuses);
-    if result.is_err() {
-        if trace {
-            println!("{}", engine.describe());
-        }
-        // What a failed run leaves open would fail a second time when it is dropped.
-        std::mem::forget(engine);
-    }
-    result
-}
-
-/// Turns until everything is over, and judges what came of it.
-fn live(engine: &mut Simulated<'_>, seed: u64, excuses: &Excuses) -> Result<(), String> {
+fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<Reached, String> {
+    let scenario = Scenario::new(Rng::new(seed));
     let mut rng = Rng::new(!seed);
-    let mut over_at = None;
-    let mut stopping = false;
-    for _ in 0..TURNS_MAX {
-        let exit = engine.turn();
-        engine.check_invariants()?;
-        if excuses.wishes && over_at.is_none() && rng.permille(20) {
-            let server = ServerId(rng.below(6) as u32);
-            let wish = rng.pick(&[Wish::Disable, Wish::Enable, Wish::Enable, Wish::Weight(2)]);
-            engine.apply(Command::Server(server, wish));
-            engine.check_invariants()?;
-            engine.net_mut().forget_nudge();
-        }
-        let connections = engine.view().process.connections;
-        let fake = engine.net_mut();
-        if let Some(problem) = fake.core.problems.first() {
-            return Err(problem.clone());
-        }
-        if exit == Some(Exit::Done) {
-            return end(engine, excuses);
-        }
-        let idle = fake.core.open_sockets(|far| matches!(far, Far::Server(_)));
-        if !fake.model.all_over() || connections > 0 {
-            if fake.stuck {
-                return Err(format!("stuck with {connections} connections"));
-            }
-            continue;
-        }
-        let since = *over_at.get_or_insert(fake.core.now);
-        let late = fake.core.now > since + 120_000;
-        if (fake.stuck || late) && idle > 0 {
-            return Err(format!("{idle} idle server connections are never closed"));
-        }
-        if idle == 0 && !stopping {
-            stopping = true;
-            let signal = oneloop::net::Signal::SoftStop;
-            fake.core.at(0, Event::Signal(signal));
-            engine.check_drained()?;
-        }
-    }
-    Err(format!("not over after {TURNS_MAX} turns"))
+    // In every eighth run somebody meddles.
+    let ops = match seed % 8 {
+        7 => (0..rng.between(3, 60))
+            .map(|_| rng.below(256) as u8)
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut ops = Ops::new(&ops);
+    world::run(scenario, seed, mutation, trace, &mut |engine, excuses| {
+        wish(engine, excuses, &mut rng);
+        ops.step(engine, excuses)
+    })
 }
 
-fn end(engine: &mut Simulated<'_>, excuses: &Excuses) -> Result<(), String> {
-    engine.check_drained()?;
-    let requests = engine.view().process.requests_total;
-    let fake = engine.net_mut();
-    fake.settle();
-    let wasted = fake.core.wasted;
-    fake.core.say(|| format!("{wasted} receives found nothing"));
-    let open = fake.core.open_sockets(|_| true);
-    if open > 0 {
-        return Err(format!("{open} sockets open at the end"));
+/// Now and then somebody changes something between two turns.
+fn wish(engine: &mut Simulated<'_>, excuses: &mut Excuses, rng: &mut Rng) {
+    if !excuses.wishes || !rng.permille(20) {
+        return;
     }
-    judge::outcomes(&fake.model, excuses)?;
-    if excuses.tcp {
-        return Ok(());
-    }
-    judge::logs(&fake.model, &fake.core.logs, requests)
+    let server = ServerId(rng.below(8) as u32);
+    let frontend = ProxyId(rng.below(3) as u32);
+    let wish = |wish| Command::Server(server, wish);
+    let command = rng.pick(&[
+        wish(Wish::Disable),
+        wish(Wish::Enable),
+        wish(Wish::Enable),
+        wish(Wish::Mode(Mode::Drain)),
+        wish(Wish::Mode(Mode::Ready)),
+        wish(Wish::Health(Op::Stopped)),
+        wish(Wish::Health(Op::Running)),
+        wish(Wish::Weight(0)),
+        wish(Wish::Weight(2)),
+        Command::PauseFrontend(frontend),
+        Command::ResumeFrontend(frontend),
+        Command::ResumeFrontend(frontend),
+        Command::ClearCounters { all: true },
+    ]);
+    apply(engine, excuses, command);
 }
 
 /// Keeps quiet about panics of seeds, which are told as errors; others speak as usual.
@@ -185,7 +89,7 @@ fn quiet_seeds() {
 }
 
 /// Runs one seed in a thread of its own and makes an error of a panic too.
-fn guarded(seed: u64, mutation: Mutation) -> Result<(), String> {
+fn guarded(seed: u64, mutation: Mutation) -> Result<Reached, String> {
     quiet_seeds();
     let thread = std::thread::Builder::new().name(SEED_THREAD.to_owned());
     let running = thread.spawn(move || run(seed, mutation, false));
@@ -195,6 +99,30 @@ fn guarded(seed: u64, mutation: Mutation) -> Result<(), String> {
         let text = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("panic: {}", text.unwrap_or_default()))
     })
+}
+
+/// Runs seeds on every core until `see` has seen enough.
+fn sweep(
+    first: u64,
+    seeds: u64,
+    mutation: Mutation,
+    see: impl Fn(u64, Result<Reached, String>) -> bool + Sync,
+) {
+    let next = AtomicU64::new(first);
+    let enough = AtomicBool::new(false);
+    let worker = || {
+        while !enough.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds {
+                return;
+            }
+            if see(seed, guarded(seed, mutation)) {
+                enough.store(true, Ordering::Relaxed);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -211,23 +139,15 @@ fn the_sweep_is_green() {
     }
     let seeds = number("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
     let first = number("SIM_FIRST").unwrap_or(0);
-    let next = AtomicU64::new(first);
+    let stops = number("SIM_STOP").is_some();
     let failed = Mutex::new(Vec::new());
-    let worker = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + seeds {
-                return;
-            }
-            if let Err(what) = guarded(seed, Mutation::None) {
-                let again = format!("SIM_SEED={seed} cargo test --test sim -- --nocapture");
-                println!("seed {seed}: {what}\n  {again}");
-                failed.lock().unwrap().push(seed);
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
+    sweep(first, seeds, Mutation::None, |seed, ran| {
+        let Err(what) = ran else { return false };
+        let again = format!("SIM_SEED={seed} cargo test --test sim -- --nocapture");
+        println!("seed {seed}: {what}\n  {again}");
+        failed.lock().unwrap().push(seed);
+        stops
+    });
     let mut failed = failed.into_inner().unwrap();
     failed.sort_unstable();
     assert!(
@@ -235,6 +155,26 @@ fn the_sweep_is_green() {
         "{} of {seeds} seeds failed: {failed:?}",
         failed.len()
     );
+}
+
+/// A sweep that never takes a path says nothing about it.
+#[test]
+fn the_sweep_reaches_everything() {
+    let all = Mutex::new((Reached::default(), 0_u64));
+    sweep(0, SEEDS_TO_REACH_ALL, Mutation::None, |seed, ran| {
+        let mut all = all.lock().unwrap();
+        all.0.join(&ran.unwrap_or_default());
+        all.1 = all.1.max(seed + 1);
+        all.0.missing().is_empty()
+    });
+    let (reached, seeds) = all.into_inner().unwrap();
+    for (what, count) in &reached.0 {
+        println!("{count:>8}  {what}");
+    }
+    let missing = reached.missing();
+    assert!(missing.is_empty(), "not in {seeds} seeds: {missing:?}");
+    let unknown = reached.unknown();
+    assert!(unknown.is_empty(), "not in the table: {unknown:?}");
 }
 
 #[test]
@@ -267,5 +207,30 @@ fn the_sweep_notices_planted_faults() {
             noticed >= 10,
             "{mutation:?} noticed in {noticed} of 40 seeds only"
         );
+    }
+}
+
+/// The engine's planted faults (`mutants/check`) are there, and would still be planted.
+#[test]
+fn planted_faults_still_apply() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut patches = Vec::new();
+    for entry in std::fs::read_dir(root.join("tests/sim/mutants")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "patch") {
+            patches.push(path);
+        }
+    }
+    assert!(patches.len() >= 5, "{patches:?}");
+    for patch in patches {
+        let applied = std::process::Command::new("git")
+            .args(["apply", "--check"])
+            .arg(&patch)
+            .current_dir(root)
+            .env("GIT_CEILING_DIRECTORIES", root.parent().unwrap_or(root))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&applied.stderr);
+        assert!(applied.status.success(), "{}: {said}", patch.display());
     }
 }

@@ -1,8 +1,13 @@
 //! What one seed stands for: a configuration, unkindnesses, and what everybody will say.
 
-use crate::rng::Rng;
-use crate::state::Faults;
-use crate::wire::{body, chunked};
+use oneloop::net::Signal;
+
+use super::rng::Rng;
+use super::state::Faults;
+use super::wire::{body, chunked};
+
+/// A short body at most, bytes: still more than a small buffer holds.
+const SHORT_BODY: u64 = 4_000;
 
 /// How an answer's body ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +32,10 @@ pub(crate) enum Mishap {
     Garbage,
     /// Nothing, for ever.
     Silence,
+    /// So much of the answer (per mille), and then nothing.
+    Stalls(u64),
+    /// A body in chunks, one of which is none.
+    Mangled,
 }
 
 /// One request and its answer, as all ends of a run know it.
@@ -40,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) up: Option<u64>,
     pub(crate) up_chunk: Option<usize>,
     pub(crate) expect: bool,
+    /// The body is sent when a 100 has come, or nothing for a while.
+    pub(crate) waits: bool,
     pub(crate) status: u16,
     pub(crate) framing: Framing,
     pub(crate) down: u64,
@@ -56,6 +67,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Where the body begins in what the client sends.
+    pub(crate) fn head_len(request: &[u8]) -> usize {
+        let end = request.windows(4).position(|four| four == b"\r\n\r\n");
+        end.map_or(request.len(), |end| end + 4)
+    }
+
     /// The status that a rule of the frontend answers with, if one does.
     pub(crate) fn ruled(&self) -> Option<u16> {
         match self.prefix {
@@ -166,8 +183,27 @@ pub(crate) struct Script {
     pub(crate) tcp: bool,
     /// It talks to the runtime socket.
     pub(crate) runtime: bool,
+    /// What it says there; `say` when it is empty.
+    pub(crate) commands: String,
     /// What it does when all is answered: 0 closes, 1 breaks, 2 waits for the engine.
     pub(crate) last: u64,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            door: 0,
+            starts_at: 0,
+            ids: Vec::new(),
+            depth: 1,
+            half_close: false,
+            quirk: Quirk::None,
+            tcp: false,
+            runtime: false,
+            commands: String::new(),
+            last: 0,
+        }
+    }
 }
 
 /// One seed.
@@ -175,55 +211,121 @@ pub(crate) struct Scenario {
     pub(crate) text: String,
     pub(crate) faults: Faults,
     pub(crate) clean: bool,
-    pub(crate) tcp: bool,
     pub(crate) abort_on_close: bool,
     pub(crate) idle_close: bool,
-    pub(crate) stop_at: Option<u64>,
+    /// What the process is told, and when.
+    pub(crate) signals: Vec<(u64, Signal)>,
+    /// When the machine is suspended, and for how long, ms.
+    pub(crate) jumps: Vec<(u64, u64)>,
+    /// `timeout queue` is short.
+    pub(crate) short_queue: bool,
+    /// `hard-stop-after`, ms.
+    pub(crate) hard_stop_after: Option<u64>,
     pub(crate) servers_flip: bool,
     pub(crate) wishes: bool,
     pub(crate) plans: Vec<Plan>,
     pub(crate) scripts: Vec<Script>,
 }
 
+/// What a configuration is made of.
+struct Sort {
+    http_close: bool,
+    checks: bool,
+    abort_on_close: bool,
+    short_queue: bool,
+    /// Many wait for one server.
+    crowd: bool,
+    hard_stop_after: Option<u64>,
+}
+
 impl Scenario {
-    pub(crate) fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
-        let clean = rng.permille(350);
-        let tcp = rng.permille(180);
-        let faults = faults(&mut rng, clean);
+    pub(crate) fn new(mut rng: Rng) -> Self {
+        let rng = &mut rng;
+        let clean = rng.permille(300);
+        // HTTP, TCP, or both side by side; of a thousand clients so many speak TCP.
+        let tcp = rng.pick(&[0, 0, 0, 150, 500, 500, 1000]);
+        let faults = faults(rng, clean);
         let dirty = |rng: &mut Rng, share| !clean && rng.permille(share);
-        let mishaps = dirty(&mut rng, 400);
-        let quirks = dirty(&mut rng, 400);
-        let servers_flip = dirty(&mut rng, 200);
-        let http_close = rng.permille(120);
-        let abort_on_close = dirty(&mut rng, 200);
+        let mishaps = dirty(rng, 400);
+        let quirks = dirty(rng, 400);
+        let stops = dirty(rng, 150);
+        let sort = Sort {
+            http_close: rng.permille(120),
+            checks: dirty(rng, 200),
+            abort_on_close: dirty(rng, 200),
+            short_queue: dirty(rng, 150),
+            crowd: rng.permille(60),
+            hard_stop_after: (stops && rng.permille(400)).then(|| rng.pick(&[5, 40, 300])),
+        };
         let mut scenario = Self {
-            text: configuration(&mut rng, tcp, http_close, servers_flip, abort_on_close),
-            abort_on_close,
+            text: configuration(rng, &sort),
+            abort_on_close: sort.abort_on_close,
             faults,
             clean,
-            tcp,
-            idle_close: dirty(&mut rng, 400),
-            stop_at: dirty(&mut rng, 150).then(|| rng.between(1, 300)),
-            servers_flip,
-            wishes: dirty(&mut rng, 200),
+            idle_close: dirty(rng, 400),
+            signals: Vec::new(),
+            jumps: Vec::new(),
+            short_queue: sort.short_queue,
+            hard_stop_after: sort.hard_stop_after,
+            servers_flip: sort.checks,
+            wishes: dirty(rng, 200),
             plans: Vec::new(),
             scripts: Vec::new(),
         };
+        scenario.add_signals(rng, stops);
         let clients = rng.between(1, 9);
         for _ in 0..clients {
-            scenario.add_client(&mut rng, mishaps, quirks, http_close);
+            let speaks_tcp = rng.permille(tcp);
+            scenario.add_client(rng, mishaps, quirks, sort.http_close, speaks_tcp);
+        }
+        if sort.short_queue || sort.crowd {
+            scenario.crowd(rng);
         }
         scenario
     }
 
-    fn add_client(&mut self, rng: &mut Rng, mishaps: bool, quirks: bool, http_close: bool) {
-        let count = match self.tcp || http_close {
+    fn add_signals(&mut self, rng: &mut Rng, stops: bool) {
+        if stops {
+            self.signals.push((rng.between(1, 300), Signal::SoftStop));
+        }
+        if rng.permille(60) {
+            let signal = rng.pick(&[Signal::DumpStates, Signal::DumpPools]);
+            self.signals.push((rng.between(1, 200), signal));
+        }
+        if self.clean {
+            return;
+        }
+        if rng.permille(60) {
+            self.signals.push((rng.between(1, 300), Signal::Stop(15)));
+        }
+        if rng.permille(100) {
+            let pause = rng.between(1, 60);
+            self.signals.push((pause, Signal::Pause));
+            let resume = pause + rng.between(1, 60);
+            self.signals.push((resume, Signal::Resume));
+        }
+        if rng.permille(60) {
+            for _ in 0..rng.between(1, 3) {
+                let longer = rng.pick(&[90, 700, 4_000, 600_000, 86_400_000]);
+                self.jumps.push((rng.between(1, 300), longer));
+            }
+        }
+    }
+
+    fn add_client(
+        &mut self,
+        rng: &mut Rng,
+        mishaps: bool,
+        quirks: bool,
+        http_close: bool,
+        tcp: bool,
+    ) {
+        let runtime = rng.permille(if self.wishes { 300 } else { 80 });
+        let tcp = tcp && !runtime;
+        let count = match tcp || http_close || runtime {
             true => 1,
             false => rng.pick(&[1, 2, 3, 8]),
         };
-        let runtime = rng.permille(60);
-        let count = if runtime { 1 } else { count };
         let mut ids = Vec::new();
         for at in 0..count {
             let id = self.plans.len() as u64;
@@ -238,13 +340,19 @@ impl Scenario {
                     Mishap::Cut(700, true),
                     Mishap::Garbage,
                     Mishap::Silence,
+                    Mishap::Stalls(600),
+                    Mishap::Mangled,
                 ]);
-                // An answer that ends with its connection cannot be seen to be cut.
-                if plan.framing == Framing::UntilClose {
+                let stalls = matches!(plan.mishap, Mishap::Stalls(_));
+                // An answer that ends with its connection cannot be seen to be cut by its end.
+                if plan.framing == Framing::UntilClose && !stalls {
                     plan.framing = Framing::Length;
                 }
+                if plan.mishap == Mishap::Mangled && plan.framing == Framing::Length {
+                    plan.framing = Framing::Chunked;
+                }
             }
-            if self.tcp || runtime {
+            if tcp || runtime {
                 plan.mishap = Mishap::None;
                 plan.up.get_or_insert(0);
             }
@@ -261,22 +369,142 @@ impl Scenario {
             ]),
             false => Quirk::None,
         };
+        let commands = match runtime && rng.permille(650) {
+            true => commands(rng, self.wishes),
+            false => String::new(),
+        };
+        let door = match (runtime, tcp) {
+            (true, _) => RUNTIME_DOOR,
+            (_, true) => TCP_DOOR,
+            _ => rng.below(2) as usize,
+        };
         self.scripts.push(Script {
-            door: if runtime { 2 } else { rng.below(2) as usize },
-            starts_at: rng.below(60),
+            door,
+            starts_at: rng.below(if runtime { 200 } else { 60 }),
             ids,
             depth: rng.pick(&[1, 1, 2, 8]),
             half_close: rng.permille(100),
             quirk,
-            tcp: self.tcp,
+            tcp,
             runtime,
+            commands,
             last: rng.below(3),
         });
     }
+
+    /// Many at one backend whose servers take one session each: they wait in its queue.
+    fn crowd(&mut self, rng: &mut Rng) {
+        for _ in 0..rng.between(6, 14) {
+            let id = self.plans.len() as u64;
+            let mut plan = plan(rng, id, true);
+            plan.prefix = "/app1";
+            self.plans.push(plan);
+            self.scripts.push(Script {
+                door: rng.below(2) as usize,
+                starts_at: rng.below(10),
+                ids: vec![id],
+                last: 2,
+                ..Script::default()
+            });
+        }
+    }
+}
+
+/// A client that nobody planned: one request at an HTTP frontend, or a TCP session.
+pub(crate) fn newcomer(rng: &mut Rng) -> (Plan, Script) {
+    let mut plan = plan(rng, 0, true);
+    plan.shorten();
+    let tcp = rng.permille(300);
+    if tcp {
+        plan.up.get_or_insert(0);
+    }
+    let script = Script {
+        door: if tcp { TCP_DOOR } else { rng.below(2) as usize },
+        tcp,
+        half_close: rng.permille(100),
+        last: rng.below(3),
+        ..Script::default()
+    };
+    (plan, script)
+}
+
+/// Somebody who says this on the runtime socket.
+pub(crate) fn operator(commands: String) -> (Plan, Script) {
+    let mut plan = plan(&mut Rng::new(0), 0, true);
+    plan.up = Some(0);
+    let script = Script {
+        door: RUNTIME_DOOR,
+        runtime: true,
+        commands,
+        ..Script::default()
+    };
+    (plan, script)
+}
+
+/// The doors behind those of the two HTTP frontends.
+pub(crate) const TCP_DOOR: usize = 2;
+pub(crate) const RUNTIME_DOOR: usize = 3;
+
+/// The servers of each backend, as the configuration numbers them.
+pub(crate) const BACKENDS: [std::ops::Range<usize>; 4] = [0..2, 2..3, 3..6, 6..8];
+
+/// One of the servers, as commands name it.
+fn named_server(rng: &mut Rng) -> String {
+    let backend = rng.below(4) as usize;
+    let server = rng.below(BACKENDS[backend].len() as u64);
+    format!("b{backend}/s{server}")
+}
+
+/// One line for the runtime socket; only in runs that know `wishes` does it change anything.
+pub(crate) fn commands(rng: &mut Rng, wishes: bool) -> String {
+    let mut line = Vec::new();
+    for _ in 0..rng.between(1, 3) {
+        let server = named_server(rng);
+        let front = rng.below(3);
+        let kind = if wishes { rng.below(14) } else { rng.below(5) };
+        line.push(match kind {
+            0 => rng
+                .pick(&[
+                    "show stat",
+                    "show stat json",
+                    "show stat typed",
+                    "show info",
+                ])
+                .to_owned(),
+            1 => rng
+                .pick(&[
+                    "show servers state",
+                    "show servers conn",
+                    "show errors",
+                    "show backend",
+                ])
+                .to_owned(),
+            2 => format!("get weight {server}"),
+            3 => "clear counters".to_owned(),
+            4 => "clear counters all".to_owned(),
+            5 => format!("disable server {server}"),
+            6 => format!("enable server {server}"),
+            7 | 8 => {
+                let state = rng.pick(&["ready", "drain", "maint"]);
+                format!("set server {server} state {state}")
+            }
+            9 => {
+                let health = rng.pick(&["up", "down", "stopping"]);
+                format!("set server {server} health {health}")
+            }
+            10 | 11 => {
+                let weight = rng.pick(&["0", "1", "7", "256", "50%", "100%"]);
+                format!("set weight {server} {weight}")
+            }
+            12 => format!("disable frontend f{front}"),
+            _ => format!("enable frontend f{front}"),
+        });
+    }
+    line.join(";")
 }
 
 fn size(rng: &mut Rng) -> u64 {
-    let most = rng.pick(&[1, 10, 10, 300, 300, 3_000, 20_000, 60_000]);
+    let most = rng.pick(&[1, 10, 10, 300, 300, 3_000, 20_000, 60_000, 60_000]);
     rng.between(0, most)
 }
 
@@ -316,6 +544,7 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         up: (carries || upgrade).then(|| size(rng)),
         up_chunk: (carries && rng.permille(400)).then(|| rng.between(1, 5_000) as usize),
         expect: carries && rng.permille(150),
+        waits: rng.permille(700),
         status,
         framing,
         down: if framing == Framing::None {
@@ -339,6 +568,12 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
 }
 
 impl Plan {
+    /// Makes its bodies short, where time is.
+    pub(crate) fn shorten(&mut self) {
+        self.down = self.down.min(SHORT_BODY);
+        self.up = self.up.map(|up| up.min(SHORT_BODY));
+    }
+
     /// Makes a plan say one thing only.
     fn fixed(mut self, last: bool) -> Self {
         // Its answer ends the connection, and what a client sends behind it resets that.
@@ -349,6 +584,7 @@ impl Plan {
             self.up_chunk = None;
             self.expect = false;
         }
+        self.waits &= self.expect;
         if self.upgrade {
             self.up_chunk = None;
             self.status = 101;
@@ -374,6 +610,8 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
         emfile: some(rng, &[0, 0, 100]),
         slow: some(rng, &[0, 0, 0, 30]),
         small_windows: rng.permille(200),
+        no_tube: some(rng, &[0, 0, 300]),
+        tubes_max: some(rng, &[0, 1, 2, 64, 64]),
         log_full: some(rng, &[0, 0, 200]),
         log_fails: some(rng, &[0, 0, 100]),
         ..Faults::default()
@@ -386,34 +624,48 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
         faults.connect_silent = some(rng, &[0, 0, 100]);
         faults.server_reset = some(rng, &[0, 0, 50]);
         faults.client_reset = some(rng, &[0, 0, 50]);
+        faults.no_memory = some(rng, &[0, 0, 0, 0, 10]);
     }
     faults
 }
 
-fn configuration(
-    rng: &mut Rng,
-    tcp: bool,
-    http_close: bool,
-    checks: bool,
-    abort_on_close: bool,
-) -> String {
+fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
     text += "  stats socket /sim.sock level admin\n";
     text += &format!("  maxconn {}\n", rng.pick(&[2, 20, 100]));
+    if let Some(after) = sort.hard_stop_after {
+        text += &format!("  hard-stop-after {after}ms\n");
+    }
     if rng.permille(400) {
         text += "  tune.bufsize 2048\n  tune.maxrewrite 1024\n";
     }
     text += rng.pick(&["", "  tune.maxaccept 1\n"]);
-    text += if tcp {
-        "defaults\n  mode tcp\n  option tcplog\n"
-    } else {
-        "defaults\n  mode http\n  option httplog\n  option forwardfor\n"
+    text += "defaults base\n  log global\n  timeout connect 500\n  timeout client 3s\n";
+    text += "  timeout server 3s\n";
+    text += &match sort.short_queue {
+        true => format!("  timeout queue {}\n", rng.pick(&[2, 15, 60, 300])),
+        false => "  timeout queue 1h\n".to_owned(),
     };
-    text += "  log global\n  timeout connect 500\n  timeout client 3s\n  timeout server 3s\n";
-    text += "  timeout queue 1h\n  timeout http-request 2s\n  timeout http-keep-alive 2s\n";
-    if http_close && !tcp {
+    text += rng.pick(&[
+        "",
+        "  option splice-auto\n",
+        "  option splice-request\n",
+        "  option splice-response\n",
+        "  option splice-request\n  option splice-response\n",
+        "  no option splice-auto\n",
+    ]);
+    text += rng.pick(&["", "", "  option redispatch\n"]);
+    text += rng.pick(&["", "", "  option logasap\n"]);
+    if sort.abort_on_close {
+        text += "  option abortonclose\n";
+    }
+    text += rng.pick(&["", "", "  retries 1\n", "  retries 0\n"]);
+    text += "defaults raw from base\n  mode tcp\n  option tcplog\n";
+    text += "defaults web from base\n  mode http\n  option httplog\n  option forwardfor\n";
+    text += "  timeout http-request 2s\n  timeout http-keep-alive 2s\n";
+    if sort.http_close {
         text += "  option httpclose\n";
-    } else if !tcp {
+    } else {
         text += rng.pick(&["", "", "", "  option http-server-close\n"]);
         text += rng.pick(&[
             "",
@@ -423,38 +675,40 @@ fn configuration(
             "  http-reuse aggressive\n",
         ]);
     }
-    text += rng.pick(&["", "", "  option redispatch\n"]);
-    text += rng.pick(&["", "", "  option logasap\n"]);
-    if abort_on_close {
-        text += "  option abortonclose\n";
-    }
-    text += rng.pick(&["", "", "  retries 1\n", "  retries 0\n"]);
     for (index, port) in [8001, 8002].into_iter().enumerate() {
-        text += &format!("frontend f{index}\n  bind 127.0.0.1:{port}\n");
+        text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
-        if !tcp {
-            text += "  acl app1 path_beg /app1\n  use_backend b1 if app1\n";
-            text += "  use_backend b2 if { path_beg /app2 }\n";
-            text += "  http-request deny if { path_beg /deny }\n";
-            text += "  http-request redirect location /new if { path_beg /redirect }\n";
-            text += "  http-request return status 200 content-type text/plain string \"all well\"";
-            text += " if { path_beg /return }\n";
-        }
-        text += "  default_backend b0\n";
+        text += "  acl app1 path_beg /app1\n";
+        text += "  http-request deny if { path_beg /deny }\n";
+        text += "  http-request redirect location /new if { path_beg /redirect }\n";
+        text += "  http-request return status 200 content-type text/plain string \"all well\"";
+        text += " if { path_beg /return }\n  use_backend b1 if app1\n";
+        text += "  use_backend b2 if { path_beg /app2 }\n  default_backend b0\n";
     }
-    for (backend, servers) in [(0, 2), (1, 1), (2, 3)] {
-        text += &format!("backend b{backend}\n");
+    text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
+    text += rng.pick(&["", "", "  maxconn 3\n"]);
+    text += "  default_backend b3\n";
+    for (backend, servers) in BACKENDS.into_iter().enumerate() {
+        let defaults = if backend == 3 { "raw" } else { "web" };
+        text += &format!("backend b{backend} from {defaults}\n");
         text += rng.pick(&["", "  balance roundrobin\n"]);
-        if backend == 1 && !tcp {
+        if backend == 1 {
             text += "  http-request replace-path /app1(/)?(.*) /\\2\n";
             text += "  http-request set-header x-seen yes\n";
             text += "  http-response set-header x-out yes\n";
         }
-        let limit = rng.pick(&["", "", " maxconn 1", " maxconn 2"]);
-        for server in 0..servers {
+        let mut limit = rng.pick(&["", "", " maxconn 1", " maxconn 2"]);
+        if backend == 1 && (sort.short_queue || sort.crowd) {
+            limit = " maxconn 1";
+        }
+        for server in 0..servers.len() {
             let port = 9000 + backend * 10 + server;
             text += &format!("  server s{server} 127.0.0.1:{port}{limit}");
-            text += if checks { " check inter 40\n" } else { "\n" };
+            text += if sort.checks {
+                " check inter 40\n"
+            } else {
+                "\n"
+            };
         }
     }
     text

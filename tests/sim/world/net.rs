@@ -15,13 +15,15 @@ use oneloop::base::addr::{Address, Endpoint};
 use oneloop::base::arena::Handle;
 use oneloop::base::clock::Now;
 use oneloop::net::{
-    ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop,
+    ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop, Tube,
 };
 
-use crate::model::Model;
-use crate::state::{
-    Core, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENETUNREACH, ENFILE,
-    ENOSPC, EPIPE, ETIMEDOUT, Event, Far, Mutation, Owner, Sock, WALL_MS,
+use super::model::Model;
+use super::scenario::TCP_DOOR;
+use super::state::{
+    Core, EADDRNOTAVAIL, EBADF, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINVAL, EMFILE,
+    ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EPIPE, ETIMEDOUT, Event, Far, Mutation, Owner,
+    Sock, WALL_MS,
 };
 
 /// The whole fake: the system, and the clients and servers behind it.
@@ -34,7 +36,36 @@ pub(crate) struct Fake {
     nudge: Option<u64>,
     nudged_at: u64,
     pub(crate) stuck: bool,
+    /// The engine has been told to leave at once.
+    pub(crate) killed: Option<i32>,
 }
+
+/// Errors with the names by which a sweep counts them.
+type Named = (i32, &'static str);
+
+const ACCEPT_ERRORS: [Named; 4] = [
+    (EMFILE, "accept: EMFILE"),
+    (ENFILE, "accept: ENFILE"),
+    (ENOBUFS, "accept: ENOBUFS"),
+    (ENOMEM, "accept: ENOMEM"),
+];
+
+const CONNECT_ERRORS: [Named; 5] = [
+    (ECONNREFUSED, "connect: ECONNREFUSED at once"),
+    (EADDRNOTAVAIL, "connect: EADDRNOTAVAIL at once"),
+    (ENETUNREACH, "connect: ENETUNREACH at once"),
+    (EMFILE, "connect: EMFILE at once"),
+    (ENOBUFS, "connect: ENOBUFS at once"),
+];
+
+const LATE_ERRORS: [Named; 4] = [
+    (ECONNREFUSED, "connect: ECONNREFUSED later"),
+    (ETIMEDOUT, "connect: ETIMEDOUT later"),
+    (ENETUNREACH, "connect: ENETUNREACH later"),
+    (ECONNRESET, "connect: ECONNRESET later"),
+];
+
+const WATCH_ERRORS: [Named; 2] = [(ENOSPC, "watch: ENOSPC"), (ENOMEM, "watch: ENOMEM")];
 
 impl Fake {
     pub(crate) fn new(seed: u64, model: Model, endpoints: Vec<Endpoint>, doors: usize) -> Self {
@@ -50,6 +81,7 @@ impl Fake {
             nudge: None,
             nudged_at: u64::MAX,
             stuck: false,
+            killed: None,
         }
     }
 
@@ -99,8 +131,17 @@ impl Fake {
                 core.socks[sock].fin = true;
                 core.change(sock, Readiness(5));
             }
+            Event::IdleReset(sock) => {
+                if core.socks[sock].received == core.socks[sock].transmitted {
+                    self.happen(Event::Reset(sock));
+                }
+            }
             Event::Reset(sock) => {
+                if core.socks[sock].reset || core.socks[sock].owner == Owner::Closed {
+                    return;
+                }
                 core.say(|| format!("#{sock} reset by the far end"));
+                model.note_reset(core, sock);
                 let keeps = core.rng.permille(500);
                 let s = &mut core.socks[sock];
                 s.reset = true;
@@ -131,6 +172,11 @@ impl Fake {
                 core.change(sock, Readiness::WRITABLE);
                 if errno == 0 {
                     model.on_connected(core, sock);
+                    let share = core.faults.server_reset / 2;
+                    if matches!(core.socks[sock].far, Far::Server(_)) && core.rng.permille(share) {
+                        let delay = core.rng.pick(&[0, 1, 9]);
+                        core.far_reset(sock, delay);
+                    }
                 }
             }
             Event::Drain(sock) => drain(core, model, sock),
@@ -140,7 +186,7 @@ impl Fake {
             }
             Event::Open(client) => {
                 let door = model.door_of(client);
-                if core.doors[door].closed {
+                if core.doors[door].closed || core.doors[door].refusing {
                     return model.on_refused(core, client);
                 }
                 let sock = core.open(Far::Client(client), Owner::Backlog, true);
@@ -150,12 +196,28 @@ impl Fake {
                 model.on_open(core, client, sock);
             }
             Event::ClientAct(client) => model.client_acts(core, client),
+            Event::Body(client) => model.client_sends_body(core, client),
             Event::ServerAct(sock) => model.server_acts(core, sock),
             Event::Signal(signal) => {
                 core.say(|| format!("signal {signal:?}"));
+                let busy = model.is_busy();
+                match signal {
+                    Signal::SoftStop if busy => core.reach("signal: soft stop in the middle"),
+                    Signal::Stop(_) if busy => core.reach("signal: stop in the middle"),
+                    Signal::Pause if busy => core.reach("signal: pause in the middle"),
+                    Signal::Resume if busy => core.reach("signal: resume in the middle"),
+                    Signal::DumpStates => core.reach("signal: states"),
+                    _ => {}
+                }
                 self.signals.push_back(signal);
             }
             Event::ServerUp(server, up) => core.server_up[server] = up,
+            Event::Jump(longer) => {
+                core.say(|| format!("asleep for {longer} ms"));
+                core.reach("clock: jumps");
+                core.now += longer;
+                core.slept += longer;
+            }
         }
     }
 
@@ -220,6 +282,7 @@ impl Fake {
             ready.swap(at, other);
         }
         if !self.stale.is_empty() && core.rng.permille(core.faults.stale) {
+            core.reach("edge: of a socket that is gone");
             let at = core.rng.below(self.stale.len() as u64) as usize;
             ready.push((self.stale[at], Readiness(15)));
         }
@@ -262,6 +325,140 @@ impl Fake {
         }
         self.core.problem(format!("#{sock} used after its close"));
         None
+    }
+
+    /// Takes up to `most` bytes off a socket, as a receive or a splice does. A short receive tells
+    /// that nothing is left; a short splice does not.
+    fn take(
+        &mut self,
+        socket: &Socket,
+        most: usize,
+        short_tells: bool,
+    ) -> Result<VecDeque<u8>, Stop> {
+        let Some(sock) = self.used(socket) else {
+            return Err(Stop::Failed(EBADF));
+        };
+        // Runtime connections are read to the last; only the request path counts its calls.
+        let exact = match self.core.socks[sock].far {
+            Far::Client(index) => !self.model.clients[index].script.runtime,
+            _ => true,
+        };
+        let core = &mut self.core;
+        let s = &core.socks[sock];
+        if exact && !s.told && !s.told_end {
+            core.problem(format!("#{sock} receive without readiness"));
+        }
+        let faults = core.faults;
+        let s = &core.socks[sock];
+        let (visible, ended) = (s.visible, s.fin && !s.in_held);
+        if visible == 0 {
+            if s.reset {
+                core.progress += 1;
+                return Err(Stop::Failed(ECONNRESET));
+            }
+            if ended {
+                core.progress += 1;
+                return Err(Stop::Closed);
+            }
+            core.wasted += 1;
+            core.untell(sock);
+            core.say(|| format!("#{sock} recv: blocked"));
+            return Err(Stop::Blocked);
+        }
+        if core.rng.permille(faults.false_ready) && !s.reset {
+            core.reach("receive: nothing behind an edge");
+            core.untell(sock);
+            hold_in(core, sock);
+            return Err(Stop::Blocked);
+        }
+        if core.rng.permille(faults.no_memory) {
+            core.reach("receive: ENOMEM");
+            core.progress += 1;
+            core.say(|| format!("#{sock} recv: no memory"));
+            return Err(Stop::Failed(ENOMEM));
+        }
+        let s = &core.socks[sock];
+        let mut n = visible.min(most);
+        if n > 1 && core.rng.permille(faults.short_recv) && !s.reset {
+            core.reach("receive: a part");
+            n = core.rng.between(1, n as u64 - 1) as usize;
+            hold_in(core, sock);
+        }
+        let s = &mut core.socks[sock];
+        s.received += n as u64;
+        let bytes: VecDeque<u8> = s.inbound.drain(..n).collect();
+        if core.mutation == Mutation::RepeatByte && core.rng.permille(30) {
+            core.socks[sock].inbound.push_front(bytes[n - 1]);
+            core.socks[sock].visible += usize::from(!core.socks[sock].in_held);
+        }
+        let s = &mut core.socks[sock];
+        s.visible = s.visible.saturating_sub(n);
+        if short_tells && n < most && !s.told_end {
+            core.untell(sock);
+        }
+        core.progress += 1;
+        core.say(|| {
+            let start: Vec<u8> = bytes.iter().copied().take(80).collect();
+            format!("#{sock} recv {n} of {visible}: {}", shown(&start))
+        });
+        Ok(bytes)
+    }
+
+    /// How many of `total` bytes a socket takes just now.
+    fn room(&mut self, socket: &Socket, total: usize) -> Result<usize, Stop> {
+        let Some(sock) = self.used(socket) else {
+            return Err(Stop::Failed(EBADF));
+        };
+        let core = &mut self.core;
+        let faults = core.faults;
+        if total == 0 {
+            core.problem(format!("#{sock} send of nothing"));
+        }
+        let s = &core.socks[sock];
+        if s.reset {
+            core.progress += 1;
+            return Err(Stop::Failed(EPIPE));
+        }
+        if s.out_fin {
+            core.problem(format!("#{sock} send after its shutdown"));
+            return Err(Stop::Failed(EPIPE));
+        }
+        if core.rng.permille(faults.no_memory) {
+            core.reach("send: ENOBUFS");
+            core.progress += 1;
+            core.say(|| format!("#{sock} send: no memory"));
+            return Err(Stop::Failed(ENOBUFS));
+        }
+        let s = &core.socks[sock];
+        let room = match s.connected && !s.out_held {
+            true => s.window.saturating_sub(s.outbound.len()),
+            false => 0,
+        };
+        let mut n = total.min(room);
+        if n > 0 && core.rng.permille(faults.short_send) {
+            n = core.rng.below(n as u64 + 1) as usize;
+            if n < total {
+                core.socks[sock].out_held = true;
+                let delay = core.rng.pick(&[0, 1, 2]);
+                core.at(delay, Event::Room(sock));
+            }
+        }
+        core.socks[sock].blocked |= n < total;
+        Ok(n)
+    }
+
+    /// Puts bytes on their way to the far end.
+    fn put(&mut self, sock: usize, bytes: impl Iterator<Item = u8>) -> Result<usize, Stop> {
+        let core = &mut self.core;
+        let before = core.socks[sock].outbound.len();
+        core.socks[sock].outbound.extend(bytes);
+        let n = core.socks[sock].outbound.len() - before;
+        core.start_drain(sock);
+        if n == 0 {
+            return Err(Stop::Blocked);
+        }
+        core.progress += 1;
+        Ok(n)
     }
 
     fn end(&mut self, socket: Socket, by_reset: bool) {
@@ -330,6 +527,7 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
             s.reset = true;
             s.outbound.clear();
             core.change(sock, Readiness(15));
+            model.note_dead(core, sock);
         }
         return;
     }
@@ -350,6 +548,7 @@ fn drain(core: &mut Core, model: &mut Model, sock: usize) {
         model.on_bytes(core, sock, &bytes);
         if core.rng.permille(core.faults.slow) && !core.socks[sock].stalled {
             core.socks[sock].stalled = true;
+            core.reach("reading: paused");
             let pause = core.rng.between(10, 300);
             core.at(pause, Event::Unstall(sock));
         }
@@ -371,6 +570,7 @@ impl Net for Fake {
 
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         self.core.waits += 1;
+        self.stuck = false;
         if let Some(before) = self.nudge.take()
             && self.core.progress != before
         {
@@ -408,13 +608,15 @@ impl Net for Fake {
             return Err(Stop::Blocked);
         };
         if core.rng.permille(faults.emfile) {
-            let errno = [EMFILE, ENFILE][core.waits as usize % 2];
+            let (errno, name) = ACCEPT_ERRORS[core.waits as usize % ACCEPT_ERRORS.len()];
+            core.reach(name);
             core.say(|| format!("door {listener}: {errno}"));
             return Err(Stop::Failed(errno));
         }
         core.doors[listener as usize].waiting.pop_front();
         core.progress += 1;
         if core.rng.permille(faults.abandoned) {
+            core.reach("accept: ECONNABORTED");
             core.socks[sock].owner = Owner::Closed;
             far_sees_reset(core, &mut self.model, sock);
             return Err(Stop::Failed(ECONNABORTED));
@@ -435,8 +637,8 @@ impl Net for Fake {
         let faults = core.faults;
         core.progress += 1;
         if core.rng.permille(faults.refuse_at_once) {
-            let kinds = [ECONNREFUSED, EADDRNOTAVAIL, ENETUNREACH, EMFILE];
-            let errno = kinds[core.progress as usize % kinds.len()];
+            let (errno, name) = CONNECT_ERRORS[core.progress as usize % CONNECT_ERRORS.len()];
+            core.reach(name);
             core.say(|| format!("connect to server {server}: {errno} at once"));
             return Err(Stop::Failed(errno));
         }
@@ -448,9 +650,12 @@ impl Net for Fake {
         core.say(|| format!("#{sock} connects to server {server}, {far:?}"));
         let delay = core.rng.pick(&[0, 0, 1, 5]);
         if !core.server_up[server] || core.rng.permille(faults.refuse_late) {
-            let kinds = [ECONNREFUSED, ETIMEDOUT, ENETUNREACH];
-            core.at(delay, Event::Connected(sock, kinds[sock % kinds.len()]));
-        } else if !core.rng.permille(faults.connect_silent) {
+            let (errno, name) = LATE_ERRORS[sock % LATE_ERRORS.len()];
+            core.reach(name);
+            core.at(delay, Event::Connected(sock, errno));
+        } else if core.rng.permille(faults.connect_silent) {
+            core.reach("connect: no answer");
+        } else {
             core.at(delay, Event::Connected(sock, 0));
         }
         Ok(Socket::from_raw(sock as i32))
@@ -458,7 +663,7 @@ impl Net for Fake {
 
     fn connect_result(&mut self, socket: &Socket) -> Result<(), Stop> {
         let Some(sock) = self.used(socket) else {
-            return Err(Stop::Failed(9));
+            return Err(Stop::Failed(EBADF));
         };
         self.core.progress += 1;
         let s = &self.core.socks[sock];
@@ -472,11 +677,17 @@ impl Net for Fake {
 
     fn watch(&mut self, socket: &Socket, handle: Handle) -> Result<(), Stop> {
         let Some(sock) = self.used(socket) else {
-            return Err(Stop::Failed(9));
+            return Err(Stop::Failed(EBADF));
         };
         let core = &mut self.core;
         if core.rng.permille(core.faults.watch_fails) {
-            return Err(Stop::Failed(ENOSPC));
+            let (errno, name) = WATCH_ERRORS[sock % WATCH_ERRORS.len()];
+            core.reach(name);
+            return Err(Stop::Failed(errno));
+        }
+        if matches!(core.socks[sock].far, Far::Client(index) if self.model.door_of(index) == TCP_DOOR)
+        {
+            core.sessions += 1;
         }
         if core.socks[sock].handle.is_some() {
             core.problem(format!("#{sock} watched twice"));
@@ -493,65 +704,15 @@ impl Net for Fake {
     }
 
     fn recv(&mut self, socket: &Socket, into: &mut [u8]) -> Result<usize, Stop> {
-        let Some(sock) = self.used(socket) else {
-            return Err(Stop::Failed(9));
-        };
-        // Runtime connections are read to the last; only the request path counts its calls.
-        let exact = match self.core.socks[sock].far {
-            Far::Client(index) => !self.model.clients[index].script.runtime,
-            _ => true,
-        };
-        let core = &mut self.core;
         if into.is_empty() {
-            core.problem(format!("#{sock} receive into nothing"));
+            let sock = socket.raw();
+            self.core.problem(format!("#{sock} receive into nothing"));
         }
-        let s = &core.socks[sock];
-        if exact && !s.told && !s.told_end {
-            core.problem(format!("#{sock} receive without readiness"));
+        let bytes = self.take(socket, into.len(), true)?;
+        for (to, from) in into.iter_mut().zip(&bytes) {
+            *to = *from;
         }
-        let faults = core.faults;
-        let s = &core.socks[sock];
-        let (visible, ended) = (s.visible, s.fin && !s.in_held);
-        if visible == 0 {
-            if s.reset {
-                core.progress += 1;
-                return Err(Stop::Failed(ECONNRESET));
-            }
-            if ended {
-                core.progress += 1;
-                return Err(Stop::Closed);
-            }
-            core.wasted += 1;
-            core.untell(sock);
-            core.say(|| format!("#{sock} recv: blocked"));
-            return Err(Stop::Blocked);
-        }
-        if core.rng.permille(faults.false_ready) && !s.reset {
-            core.untell(sock);
-            hold_in(core, sock);
-            return Err(Stop::Blocked);
-        }
-        let mut n = visible.min(into.len());
-        if n > 1 && core.rng.permille(faults.short_recv) && !s.reset {
-            n = core.rng.between(1, n as u64 - 1) as usize;
-            hold_in(core, sock);
-        }
-        let s = &mut core.socks[sock];
-        for (to, from) in into.iter_mut().zip(s.inbound.drain(..n)) {
-            *to = from;
-        }
-        if core.mutation == Mutation::RepeatByte && core.rng.permille(30) {
-            core.socks[sock].inbound.push_front(into[n - 1]);
-            core.socks[sock].visible += usize::from(!core.socks[sock].in_held);
-        }
-        let s = &mut core.socks[sock];
-        s.visible = s.visible.saturating_sub(n);
-        if n < into.len() && !s.told_end {
-            core.untell(sock);
-        }
-        core.progress += 1;
-        core.say(|| format!("#{sock} recv {n} of {visible}: {}", shown(&into[..n])));
-        Ok(n)
+        Ok(bytes.len())
     }
 
     fn send(
@@ -561,41 +722,10 @@ impl Net for Fake {
         body: &[u8],
         _more: bool,
     ) -> Result<usize, Stop> {
-        let Some(sock) = self.used(socket) else {
-            return Err(Stop::Failed(9));
-        };
-        let core = &mut self.core;
-        let faults = core.faults;
+        let sock = socket.raw();
         let total = head.len() + body.len();
-        if total == 0 {
-            core.problem(format!("#{sock} send of nothing"));
-            return Ok(0);
-        }
-        let s = &mut core.socks[sock];
-        if s.reset {
-            core.progress += 1;
-            return Err(Stop::Failed(EPIPE));
-        }
-        if s.out_fin {
-            core.problem(format!("#{sock} send after its shutdown"));
-            return Err(Stop::Failed(EPIPE));
-        }
-        let room = match s.connected && !s.out_held {
-            true => s.window.saturating_sub(s.outbound.len()),
-            false => 0,
-        };
-        let mut n = total.min(room);
-        if n > 0 && core.rng.permille(faults.short_send) {
-            n = core.rng.below(n as u64 + 1) as usize;
-            if n < total {
-                core.socks[sock].out_held = true;
-                let delay = core.rng.pick(&[0, 1, 2]);
-                core.at(delay, Event::Room(sock));
-            }
-        }
-        let s = &mut core.socks[sock];
-        s.outbound.extend(head.iter().chain(body).take(n));
-        s.blocked |= n < total;
+        let n = self.room(socket, total)?;
+        let core = &mut self.core;
         core.say(|| {
             format!(
                 "#{sock} send {n} of {total}: {} {}",
@@ -603,12 +733,70 @@ impl Net for Fake {
                 shown(body)
             )
         });
-        core.start_drain(sock);
-        if n == 0 {
-            return Err(Stop::Blocked);
+        if n < total {
+            core.reach(if n > 0 {
+                "send: a part"
+            } else {
+                "send: no room"
+            });
         }
-        core.progress += 1;
+        self.put(sock as usize, head.iter().chain(body).take(n).copied())
+    }
+
+    fn lend_tube(&mut self) -> Option<Tube> {
+        self.core.lend_tube().map(Tube)
+    }
+
+    fn return_tube(&mut self, tube: Tube, held: usize) {
+        self.core.return_tube(tube.0, held);
+    }
+
+    fn fill_tube(&mut self, from: &Socket, tube: &Tube, bytes_max: usize) -> Result<usize, Stop> {
+        if !self.core.may_fill(tube.0, from.raw() as usize) {
+            return Err(Stop::Failed(EINVAL));
+        }
+        // A pipe may be shorter than what is asked for.
+        let most = bytes_max.min(self.core.rng.pick(&[4_096, 65_536, 1 << 20]));
+        let bytes = self.take(from, most, false).inspect_err(|stop| {
+            if *stop == Stop::Blocked {
+                self.core.reach("tube: nothing to fill it");
+            }
+        })?;
+        let n = bytes.len();
+        if n < bytes_max {
+            self.core.reach("tube: filled in part");
+        }
+        self.core.fill(tube.0, bytes);
         Ok(n)
+    }
+
+    fn empty_tube(&mut self, tube: &Tube, to: &Socket, held: usize) -> Result<usize, Stop> {
+        let sock = to.raw();
+        if !self.core.may_empty(tube.0, sock as usize, held) {
+            return Err(Stop::Failed(EINVAL));
+        }
+        let room = self.room(to, held);
+        let core = &mut self.core;
+        let n = match room {
+            Ok(n) => n,
+            Err(stop) => {
+                core.reach("tube: reset while it held bytes");
+                return Err(stop);
+            }
+        };
+        core.say(|| format!("#{sock} gets {n} of {held} from tube {}", tube.0));
+        if n < held {
+            core.reach(match n {
+                0 => "tube: no room to empty it",
+                _ => "tube: emptied in part",
+            });
+        }
+        let bytes = core.empty(tube.0, n);
+        self.put(sock as usize, bytes.into_iter())
+    }
+
+    fn tubes(&self) -> (u32, u32) {
+        (self.core.tubes.count() as u32, 0)
     }
 
     fn shutdown_write(&mut self, socket: &Socket) {
@@ -632,14 +820,19 @@ impl Net for Fake {
         let core = &mut self.core;
         core.say(|| format!("door {listener}: {to:?}"));
         let door = &mut core.doors[listener as usize];
+        if door.closed {
+            return;
+        }
         match to {
             ListenerState::Resumed => {
                 door.paused = false;
+                door.refusing = false;
                 door.edge = true;
             }
             ListenerState::Paused => door.paused = true,
             ListenerState::Refusing | ListenerState::Closed => {
                 door.closed = to == ListenerState::Closed;
+                door.refusing = true;
                 door.paused = true;
                 for sock in std::mem::take(&mut door.waiting) {
                     core.socks[sock].owner = Owner::Closed;
@@ -667,9 +860,11 @@ impl Net for Fake {
             }
         }
         if core.rng.permille(core.faults.log_full) {
+            core.reach("log: full");
             return Err(Stop::Blocked);
         }
         if core.rng.permille(core.faults.log_fails) {
+            core.reach("log: refused");
             return Err(Stop::Failed(ECONNREFUSED));
         }
         let most = (batch.ends.len() - from) as u64;
@@ -677,7 +872,11 @@ impl Net for Fake {
     }
 
     fn signal(&mut self) -> Option<Signal> {
-        self.signals.pop_front()
+        let signal = self.signals.pop_front();
+        if let Some(Signal::Stop(number)) = signal {
+            self.killed = Some(number);
+        }
+        signal
     }
 }
 

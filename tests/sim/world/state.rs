@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use oneloop::base::arena::Handle;
 use oneloop::net::{Readiness, Signal};
 
-use crate::rng::Rng;
+use super::reached::Reached;
+use super::rng::Rng;
+use super::tubes::Tubes;
 
 pub(crate) const START_MS: u64 = 1_000_000;
 pub(crate) const WALL_MS: u64 = 1_700_000_000_000;
@@ -22,6 +24,10 @@ pub(crate) const ENETUNREACH: i32 = 101;
 pub(crate) const ETIMEDOUT: i32 = 110;
 pub(crate) const ECONNABORTED: i32 = 103;
 pub(crate) const ENOSPC: i32 = 28;
+pub(crate) const EBADF: i32 = 9;
+pub(crate) const EINVAL: i32 = 22;
+pub(crate) const ENOMEM: i32 = 12;
+pub(crate) const ENOBUFS: i32 = 105;
 
 /// Who is at the other end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +79,9 @@ pub(crate) struct Sock {
     last_at: u64,
     /// When the last bytes of the far end arrive.
     pub(crate) data_at: u64,
+    /// Bytes that the far end has sent, and those that the engine has received.
+    pub(crate) transmitted: u64,
+    pub(crate) received: u64,
 }
 
 /// What happens at some moment.
@@ -80,6 +89,8 @@ pub(crate) enum Event {
     Arrive(usize, Vec<u8>),
     Fin(usize),
     Reset(usize),
+    /// The same, if everything that was sent has been received.
+    IdleReset(usize),
     Release(usize),
     Room(usize),
     Connected(usize, i32),
@@ -90,6 +101,10 @@ pub(crate) enum Event {
     ServerAct(usize),
     Signal(Signal),
     ServerUp(usize, bool),
+    /// The client has waited long enough for a 100.
+    Body(usize),
+    /// The machine was suspended for so long, ms.
+    Jump(u64),
 }
 
 /// Which unkindnesses this run knows. All shares are per mille.
@@ -113,6 +128,12 @@ pub(crate) struct Faults {
     /// A reader pauses, for less than any timeout.
     pub(crate) slow: u64,
     pub(crate) small_windows: bool,
+    /// The system has no memory for a send or a receive.
+    pub(crate) no_memory: u64,
+    /// No tube is to be had.
+    pub(crate) no_tube: u64,
+    /// So many tubes at most.
+    pub(crate) tubes_max: u64,
 }
 
 /// A planted fault of the fake itself, to prove that the sweep would notice one of the engine.
@@ -132,6 +153,8 @@ pub(crate) enum Mutation {
 #[derive(Default)]
 pub(crate) struct Door {
     pub(crate) closed: bool,
+    /// Whoever comes is refused, until it is opened again.
+    pub(crate) refusing: bool,
     pub(crate) paused: bool,
     pub(crate) waiting: VecDeque<usize>,
     pub(crate) edge: bool,
@@ -154,6 +177,13 @@ pub(crate) struct Core {
     pub(crate) doors: Vec<Door>,
     pub(crate) server_up: Vec<bool>,
     pub(crate) logs: Vec<Vec<u8>>,
+    pub(crate) tubes: Tubes,
+    /// What this run has come across.
+    pub(crate) reached: Reached,
+    /// How long the machine has slept in all, ms.
+    pub(crate) slept: u64,
+    /// TCP sessions that the engine took, and will log.
+    pub(crate) sessions: u64,
 }
 
 impl Core {
@@ -174,7 +204,15 @@ impl Core {
             doors: (0..doors).map(|_| Door::default()).collect(),
             server_up: vec![true; servers],
             logs: Vec::new(),
+            tubes: Tubes::default(),
+            reached: Reached::default(),
+            slept: 0,
+            sessions: 0,
         }
+    }
+
+    pub(crate) fn reach(&mut self, what: &'static str) {
+        self.reached.add(what);
     }
 
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
@@ -206,6 +244,7 @@ impl Core {
 
     /// The far end sends bytes, cut at seeded places.
     pub(crate) fn transmit(&mut self, sock: usize, bytes: &[u8]) {
+        self.socks[sock].transmitted += bytes.len() as u64;
         let pieces = self.rng.pick(&[1, 1, 2, 3, 8]);
         let mut rest = bytes;
         for left in (0..pieces).rev() {
@@ -226,7 +265,13 @@ impl Core {
             _ => self.faults.server_reset,
         };
         if self.rng.permille(share) {
-            self.far_reset(sock, 1);
+            let delay = self.rng.pick(&[0, 1, 1, 4]);
+            let at_once = self.rng.permille(300);
+            self.far_reset(sock, delay);
+            if at_once {
+                // Before what was just sent has come whole.
+                self.at(0, Event::Reset(sock));
+            }
         }
     }
 
@@ -274,6 +319,8 @@ impl Core {
             told_in: 0,
             last_at: 0,
             data_at: 0,
+            transmitted: 0,
+            received: 0,
         });
         self.socks.len() - 1
     }

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::scenario::{Mishap, Plan, Quirk, Scenario, Script};
-use crate::state::{Core, Event, Far, Faults};
-use crate::wire::{Head, Reader, Stage, body};
+use super::scenario::{BACKENDS, Framing, Mishap, Plan, Quirk, Scenario, Script};
+use super::state::{Core, Event, Far, Faults};
+use super::wire::{Head, Reader, Stage, body};
 
 /// What became of a request, as its client saw it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +40,26 @@ pub(crate) struct Client {
     buffer: Vec<u8>,
     current: Option<(Head, Reader)>,
     tunnel: Option<Reader>,
+    /// The body of a request whose 100 is waited for.
+    held: Vec<u8>,
+}
+
+impl Client {
+    fn new(script: Script) -> Self {
+        Self {
+            outcomes: vec![Outcome::NotSent; script.ids.len()],
+            script,
+            sock: None,
+            sent: 0,
+            answered: 0,
+            over: false,
+            no_more: false,
+            buffer: Vec::new(),
+            current: None,
+            tunnel: None,
+            held: Vec::new(),
+        }
+    }
 }
 
 /// One connection at a server.
@@ -52,6 +72,9 @@ pub(crate) struct Conn {
     busy: bool,
     tunnel: Option<Reader>,
     ended: bool,
+    /// How many requests it has answered, and whether the last answer was whole.
+    served: u32,
+    whole: bool,
 }
 
 pub(crate) struct Model {
@@ -66,26 +89,17 @@ pub(crate) struct Model {
     pub(crate) idle_close: bool,
     pub(crate) servers_flip: bool,
     pub(crate) may_repeat: bool,
-    pub(crate) stop_at: Option<u64>,
-    pub(crate) tcp: bool,
+    /// A connection to a server may break at any moment.
+    pub(crate) may_break: bool,
+    signals: Vec<(u64, oneloop::net::Signal)>,
+    jumps: Vec<(u64, u64)>,
 }
 
 impl Model {
     pub(crate) fn new(scenario: Scenario) -> Self {
         let faults = scenario.faults;
         let mishaps = scenario.plans.iter().any(|p| p.mishap != Mishap::None);
-        let clients = scenario.scripts.into_iter().map(|script| Client {
-            outcomes: vec![Outcome::NotSent; script.ids.len()],
-            script,
-            sock: None,
-            sent: 0,
-            answered: 0,
-            over: false,
-            no_more: false,
-            buffer: Vec::new(),
-            current: None,
-            tunnel: None,
-        });
+        let clients = scenario.scripts.into_iter().map(Client::new);
         Self {
             faults,
             seen: vec![0; scenario.plans.len()],
@@ -95,9 +109,13 @@ impl Model {
             conns: BTreeMap::new(),
             idle_close: scenario.idle_close,
             servers_flip: scenario.servers_flip,
-            may_repeat: scenario.idle_close || mishaps || faults.server_reset > 0,
-            stop_at: scenario.stop_at,
-            tcp: scenario.tcp,
+            may_repeat: scenario.idle_close
+                || mishaps
+                || faults.server_reset > 0
+                || faults.no_memory > 0,
+            may_break: faults.server_reset > 0 || faults.no_memory > 0,
+            signals: scenario.signals,
+            jumps: scenario.jumps,
         }
     }
 
@@ -105,8 +123,11 @@ impl Model {
         for (index, client) in self.clients.iter().enumerate() {
             core.at(client.script.starts_at, Event::Open(index));
         }
-        if let Some(at) = self.stop_at {
-            core.at(at, Event::Signal(oneloop::net::Signal::SoftStop));
+        for (at, signal) in &self.signals {
+            core.at(*at, Event::Signal(*signal));
+        }
+        for (at, longer) in &self.jumps {
+            core.at(*at, Event::Jump(*longer));
         }
         if self.servers_flip {
             for server in 0..core.server_up.len() {
@@ -118,6 +139,49 @@ impl Model {
         }
     }
 
+    /// A client that nobody planned comes.
+    pub(crate) fn join(&mut self, core: &mut Core, (mut plan, mut script): (Plan, Script)) {
+        plan.id = self.plans.len() as u64;
+        script.ids = vec![plan.id];
+        self.plans.push(plan);
+        self.seen.push(0);
+        self.upped.push(0);
+        core.at(0, Event::Open(self.clients.len()));
+        self.clients.push(Client::new(script));
+    }
+
+    /// A client's side has ended: what it had still to send never comes.
+    pub(crate) fn says_no_more(&mut self, client: usize) {
+        self.clients[client].no_more = true;
+        self.clients[client].held.clear();
+    }
+
+    /// A client waits for nothing any more.
+    pub(crate) fn leaves(&mut self, client: usize) {
+        leave(&mut self.clients[client]);
+    }
+
+    pub(crate) fn is_between_requests(&self, client: usize) -> bool {
+        let client = &self.clients[client];
+        client.sent == client.answered && client.tunnel.is_none() && !client.no_more
+    }
+
+    /// A server sends and reads nothing more on this connection.
+    pub(crate) fn server_leaves(&mut self, sock: usize) {
+        if let Some(conn) = self.conns.get_mut(&sock) {
+            conn.id = None;
+        }
+    }
+
+    /// Nothing is under way on this connection of a server.
+    pub(crate) fn server_is_idle(&self, sock: usize) -> bool {
+        let conn = self.conns.get(&sock);
+        let http = |conn: &&Conn| !BACKENDS[3].contains(&conn.server);
+        let conn = conn.filter(http);
+        let rests = |conn: &Conn| !conn.busy && conn.body.is_none() && conn.tunnel.is_none();
+        conn.is_some_and(|conn| rests(conn) && conn.whole)
+    }
+
     pub(crate) fn all_over(&self) -> bool {
         self.clients.iter().all(|client| client.over)
     }
@@ -126,7 +190,21 @@ impl Model {
         self.clients[client].script.door
     }
 
-    pub(crate) fn on_refused(&mut self, core: &Core, client: usize) {
+    /// The clients that are not done.
+    pub(crate) fn waiting(&self) -> Vec<usize> {
+        let clients = self.clients.iter().enumerate();
+        let waiting = clients.filter(|(_, client)| !client.over);
+        waiting.map(|(index, _)| index).collect()
+    }
+
+    /// Some client waits for something just now.
+    pub(crate) fn is_busy(&self) -> bool {
+        let waits = |client: &Client| client.sent > client.answered && !client.over;
+        self.clients.iter().any(waits)
+    }
+
+    pub(crate) fn on_refused(&mut self, core: &mut Core, client: usize) {
+        core.reach("refused: at the door");
         core.say(|| format!("client {client} refused"));
         self.clients[client].over = true;
     }
@@ -142,6 +220,7 @@ impl Model {
         let Some(sock) = client.sock else { return };
         while !client.over
             && !client.no_more
+            && client.held.is_empty()
             && client.sent < client.script.ids.len()
             && client.sent - client.answered < client.script.depth
         {
@@ -153,10 +232,51 @@ impl Model {
             let plan = &self.plans[id as usize];
             core.say(|| format!("client {index} sends {} {id}", plan.method));
             if client.script.tcp || client.script.runtime {
-                return start_tcp(core, client, plan, sock);
+                start_tcp(core, client, plan, sock);
+                return self.note_commands(core, index);
+            }
+            if client.sent - client.answered > 1 {
+                core.reach("pipelining: a request behind another");
             }
             send_request(core, client, plan, sock, last);
         }
+    }
+
+    fn note_commands(&self, core: &mut Core, index: usize) {
+        let line = &self.clients[index].script.commands;
+        let waits = |client: &Client| client.answered < client.sent && !client.script.runtime;
+        if !line.is_empty() && self.clients.iter().any(waits) {
+            core.reach("command: in the middle of a request");
+        }
+        for command in line.split(';') {
+            core.reach(match command.split(' ').collect::<Vec<_>>()[..] {
+                ["enable" | "disable", "server", ..] => "command: server state",
+                ["set", "server", _, "state", ..] => "command: server state",
+                ["set", "server", _, "health", ..] => "command: server health",
+                ["set", "weight", ..] => "command: weight",
+                ["disable", "frontend", ..] => "command: frontend off",
+                ["enable", "frontend", ..] => "command: frontend on",
+                ["clear", ..] => "command: clear counters",
+                ["show" | "get", ..] => "command: show",
+                _ => continue,
+            });
+        }
+    }
+
+    /// A client has waited long enough to send its body.
+    pub(crate) fn client_sends_body(&mut self, core: &mut Core, index: usize) {
+        let client = &mut self.clients[index];
+        let body = std::mem::take(&mut client.held);
+        let Some(sock) = client.sock.filter(|_| !client.over && !body.is_empty()) else {
+            return;
+        };
+        core.transmit(sock, &body);
+        let at = client.sent - 1;
+        let plan = &self.plans[client.script.ids[at] as usize];
+        if client.script.half_close && client.sent == client.script.ids.len() && !plan.upgrade {
+            core.far_fin(sock, 0, false);
+        }
+        self.client_acts(core, index);
     }
 
     /// Bytes that the engine sent have come.
@@ -180,6 +300,10 @@ impl Model {
         loop {
             let client = &mut self.clients[index];
             if let Some(tunnel) = &mut client.tunnel {
+                if tunnel.unchecked {
+                    tunnel.seen = client.buffer.len() as u64;
+                    return Ok(());
+                }
                 let bytes = std::mem::take(&mut client.buffer);
                 tunnel.feed(&bytes)?;
                 let plan = &self.plans[tunnel.id as usize];
@@ -224,8 +348,19 @@ impl Model {
             .and_then(|word| word.parse().ok())
             .ok_or_else(|| format!("no status: {}", head.line))?;
         if status == 103 && plan.interim > 0 && plan.minor == 1 {
+            core.reach("interim: passed on");
             return Ok(());
         }
+        if status == 100 && plan.expect {
+            core.reach("continue: asked for and given");
+            self.client_sends_body(core, index);
+            return Ok(());
+        }
+        if !client.held.is_empty() {
+            core.reach("continue: asked for and not given");
+            core.at(0, Event::Body(index));
+        }
+        let plan = &self.plans[id as usize];
         let Some(named) = head.get("x-id") else {
             if !matches!(status, 400 | 408 | 502 | 503 | 504) && plan.ruled() != Some(status) {
                 return Err(format!("answer without a number: {head:?}"));
@@ -246,6 +381,7 @@ impl Model {
             return Err(format!("rules of another backend in the answer to {id}"));
         }
         if plan.upgrade {
+            core.reach("tunnel: upgrade");
             let sock = client.sock.unwrap_or_default();
             client.tunnel = Some(Reader::new(Stage::UntilClose, id, false));
             core.transmit(sock, &body(id, true, plan.up.unwrap_or_default()));
@@ -258,6 +394,11 @@ impl Model {
             ("HEAD", _) | (_, 204 | 304) => Stage::Over,
             _ => head.framing(Stage::UntilClose)?,
         };
+        match stage {
+            Stage::UntilClose => core.reach("framing: until the close"),
+            Stage::Size(_) => core.reach("framing: chunks down"),
+            _ => {}
+        }
         client.current = Some((head, Reader::new(stage, id, false)));
         Ok(())
     }
@@ -336,7 +477,7 @@ impl Model {
                 }
                 continue;
             }
-            if self.tcp {
+            if BACKENDS[3].contains(&conn.server) {
                 if !self.on_hello(core, sock)? {
                     return Ok(());
                 }
@@ -372,9 +513,9 @@ impl Model {
         // Each hop speaks its own version.
         let line = format!("{} {kept}/r/{id} HTTP/1.1", plan.method);
         let backend = match plan.prefix {
-            "/app1" => 2..3,
-            "/app2" => 3..6,
-            _ => 0..2,
+            "/app1" => BACKENDS[1].clone(),
+            "/app2" => BACKENDS[2].clone(),
+            _ => BACKENDS[0].clone(),
         };
         if head.line != line
             || head.get("x-id") != Some(&id.to_string())
@@ -387,6 +528,9 @@ impl Model {
         self.seen[id as usize] += 1;
         let seen = self.seen[id as usize];
         let repeatable = plan.method != "POST" && (plan.up.unwrap_or(0) == 0 || plan.upgrade);
+        if seen > 1 {
+            core.reach("pooled: a request sent again");
+        }
         if seen > 1 && !(self.may_repeat && repeatable) {
             return Err(format!("request {id} came {seen} times"));
         }
@@ -395,6 +539,12 @@ impl Model {
         conn.id = Some(id);
         let reader = Reader::new(head.framing(Stage::Over)?, id, true);
         let whole = reader.is_over();
+        if matches!(reader.stage, Stage::Size(_)) {
+            core.reach("framing: chunks up");
+        }
+        if !whole && plan.expect && !plan.early && core.rng.permille(700) {
+            core.transmit(sock, b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
         conn.body = (!whole).then_some(reader);
         if whole || plan.early {
             conn.answered = true;
@@ -429,6 +579,7 @@ impl Model {
         let id = id.filter(|id| (*id as usize) < self.plans.len());
         let id = id.ok_or_else(|| format!("hello {text:?}"))?;
         conn.id = Some(id);
+        core.reach("tunnel: TCP");
         self.seen[id as usize] += 1;
         start_server_tunnel(core, conn, &self.plans[id as usize], sock);
         Ok(true)
@@ -442,6 +593,8 @@ impl Model {
         let Some(id) = conn.id else { return };
         let plan = &self.plans[id as usize];
         conn.busy = false;
+        conn.served += 1;
+        conn.whole = plan.mishap == Mishap::None;
         let answer = plan.answer();
         core.say(|| format!("#{sock} server answers {id}, {:?}", plan.mishap));
         match plan.mishap {
@@ -450,12 +603,15 @@ impl Model {
                 if plan.upgrade {
                     return start_server_tunnel(core, conn, plan, sock);
                 }
-                if plan.server_closes || plan.framing == crate::scenario::Framing::UntilClose {
+                if plan.server_closes || plan.framing == Framing::UntilClose {
                     let delay = core.rng.pick(&[0, 0, 3]);
                     core.far_fin(sock, delay, true);
                 } else if self.idle_close && !plan.early && core.rng.permille(300) {
                     let delay = core.rng.between(0, 40);
-                    core.far_fin(sock, delay, true);
+                    match core.rng.permille(700) {
+                        true => core.far_fin(sock, delay, true),
+                        false => core.in_order(sock, delay, Event::IdleReset(sock)),
+                    }
                 }
             }
             Mishap::CloseUnanswered => core.far_fin(sock, 0, true),
@@ -469,6 +625,23 @@ impl Model {
                 } else {
                     core.far_fin(sock, 1, true);
                 }
+            }
+            Mishap::Stalls(share) => {
+                let most = answer.len() as u64 - 1;
+                let len = (answer.len() as u64 * share / 1000).min(most);
+                core.transmit(sock, &answer[..len as usize]);
+            }
+            Mishap::Mangled => {
+                let mut answer = answer;
+                let body = Plan::head_len(&answer);
+                // The size of the last chunk.
+                let last = answer[body..].iter().rposition(|byte| *byte == b'0');
+                match last.filter(|_| plan.framing == Framing::Chunked && plan.method != "HEAD") {
+                    Some(at) => answer[body + at] = b'~',
+                    None => answer.truncate(9),
+                }
+                core.transmit(sock, &answer);
+                core.far_fin(sock, 30, true);
             }
             Mishap::Garbage => core.transmit(sock, b"lorem ipsum dolor\r\n\r\n"),
             Mishap::Silence => {}
@@ -486,6 +659,8 @@ impl Model {
                 busy: false,
                 tunnel: None,
                 ended: false,
+                served: 0,
+                whole: true,
             };
             self.conns.insert(sock, conn);
         }
@@ -505,11 +680,59 @@ impl Model {
                 if let Some(conn) = self.conns.get_mut(&sock) {
                     conn.ended = true;
                     if conn.tunnel.is_some() && !whole {
+                        core.reach("half-close: a client in a tunnel");
                         core.far_fin(sock, 0, false);
                     }
                 }
             }
             Far::Probe(_) => {}
+        }
+    }
+
+    /// What the reset of a connection by its far end comes in the middle of.
+    pub(crate) fn note_reset(&self, core: &mut Core, sock: usize) {
+        let received = core.socks[sock].received;
+        let what = match core.socks[sock].far {
+            Far::Probe(_) => return,
+            Far::Client(index) => {
+                let client = &self.clients[index];
+                if client.script.runtime || client.script.tcp {
+                    return;
+                }
+                let answering = client.current.is_some() || !core.socks[sock].outbound.is_empty();
+                match client.answered {
+                    _ if answering => "reset: a client in its answer",
+                    0 if received == 0 => "reset: a client before its request",
+                    _ if self.asked(client) => "reset: a client that waits for its answer",
+                    answered if answered == client.sent => "reset: a client between two requests",
+                    _ => "reset: a client in its request",
+                }
+            }
+            Far::Server(_) => match self.conns.get(&sock) {
+                None => return,
+                Some(conn) if conn.tunnel.is_some() => "reset: a server in a tunnel",
+                Some(conn) if conn.id.is_none() => "reset: a server before its request",
+                Some(conn) if conn.busy => "reset: a server before its answer",
+                Some(_) if received < core.socks[sock].transmitted => {
+                    "reset: a server in its answer"
+                }
+                Some(_) => "reset: a server between two requests",
+            },
+        };
+        core.reach(what);
+    }
+
+    /// The request that the client waits for has come to a server.
+    fn asked(&self, client: &Client) -> bool {
+        let id = client.script.ids.get(client.answered);
+        id.is_some_and(|id| self.seen[*id as usize] > 0)
+    }
+
+    /// The engine has sent something to a server that has gone already.
+    pub(crate) fn note_dead(&self, core: &mut Core, sock: usize) {
+        let conn = self.conns.get(&sock);
+        if conn.is_some_and(|conn| conn.served > 0 && !conn.busy && conn.tunnel.is_none()) {
+            core.reach("pooled: dead as it was taken");
         }
     }
 
@@ -530,7 +753,11 @@ impl Model {
         }
         core.say(|| format!("client {index} sees the end, in order: {in_order}"));
         if let Some(tunnel) = &client.tunnel {
-            let whole = tunnel.seen == self.plans[tunnel.id as usize].down;
+            let mut whole = tunnel.seen == self.plans[tunnel.id as usize].down;
+            // Each command's answer ends with an empty line.
+            if tunnel.unchecked {
+                whole = tunnel.seen > 0 && client.buffer.ends_with(b"\n");
+            }
             client.outcomes[client.answered] = match whole {
                 true => Outcome::Answered,
                 false => Outcome::Cut,
@@ -540,6 +767,12 @@ impl Model {
             let down = self.plans[reader.id as usize].down;
             let until_close = reader.stage == Stage::UntilClose;
             let whole = in_order && until_close && (reader.unchecked || reader.seen == down);
+            if in_order && until_close && !whole {
+                let (id, seen) = (reader.id, reader.seen);
+                let what = format!("answer to {id} ends at {seen} of {down} as if it were whole");
+                core.problem(what);
+            }
+            let client = &mut self.clients[index];
             if whole {
                 self.complete(core, index);
             } else {
@@ -560,10 +793,18 @@ impl Model {
 fn start_tcp(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize) {
     let mut bytes = format!("T {}\n", plan.id).into_bytes();
     bytes.extend(body(plan.id, true, plan.up.unwrap_or_default()));
+    let mut tunnel = Reader::new(Stage::UntilClose, plan.id, false);
     if client.script.runtime {
-        bytes = format!("say {} {}\n", plan.id, plan.down).into_bytes();
+        let said = format!("say {} {}", plan.id, plan.down);
+        tunnel.unchecked = !client.script.commands.is_empty();
+        let line = if tunnel.unchecked {
+            &client.script.commands
+        } else {
+            &said
+        };
+        bytes = format!("{line}\n").into_bytes();
     }
-    client.tunnel = Some(Reader::new(Stage::UntilClose, plan.id, false));
+    client.tunnel = Some(tunnel);
     core.transmit(sock, &bytes);
     match client.script.quirk {
         Quirk::BreaksOff | Quirk::Leaves => {
@@ -586,6 +827,7 @@ fn start_server_tunnel(core: &mut Core, conn: &mut Conn, plan: &Plan, sock: usiz
     core.transmit(sock, &body(plan.id, false, plan.down));
     // A server that ends an upgraded connection ends it whole; in TCP mode it ends its half.
     if !plan.upgrade && core.rng.permille(300) {
+        core.reach("half-close: a server in a tunnel");
         core.far_fin(sock, 1, false);
     }
 }
@@ -600,17 +842,22 @@ fn leave(client: &mut Client) {
 }
 
 fn send_request(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize, last: bool) {
-    let bytes = plan.request();
-    let head = bytes
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .unwrap_or(0);
+    let mut bytes = plan.request();
+    let head = Plan::head_len(&bytes) - 4;
     let quirk = if last {
         client.script.quirk
     } else {
         Quirk::None
     };
     match quirk {
+        Quirk::None if plan.waits && bytes.len() > head + 4 => {
+            client.held = bytes.split_off(head + 4);
+            core.transmit(sock, &bytes);
+            let Far::Client(index) = core.socks[sock].far else {
+                return;
+            };
+            return core.at(250, Event::Body(index));
+        }
         Quirk::None => core.transmit(sock, &bytes),
         Quirk::StallsInHead | Quirk::EndsInHead => {
             let cut = core.rng.between(1, head as u64) as usize;
@@ -639,6 +886,7 @@ fn send_request(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize, 
         }
     }
     if last && client.script.half_close && !plan.upgrade {
+        core.reach("half-close: a client in a request");
         core.far_fin(sock, 0, false);
     }
 }

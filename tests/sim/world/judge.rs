@@ -1,20 +1,53 @@
 //! Whether what became of every request is what may become of it.
 
-use crate::model::{Client, Model, Outcome};
-use crate::scenario::{Framing, Mishap, Plan, Quirk};
-use crate::state::Faults;
+use oneloop::net::Signal;
+
+use super::model::{Client, Model, Outcome};
+use super::reached::Reached;
+use super::scenario::{Framing, Mishap, Plan, Quirk, Scenario, Script};
+use super::state::Faults;
 
 /// What of a run excuses what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Excuses {
     pub(crate) clean: bool,
-    pub(crate) tcp: bool,
     pub(crate) idle_close: bool,
     pub(crate) abort_on_close: bool,
+    /// The process was told to end.
     pub(crate) stopped: bool,
+    /// A frontend was told to rest: it refuses, and lets go who waits at its door.
+    pub(crate) rests: bool,
+    /// `timeout queue` may run out.
+    pub(crate) short_queue: bool,
+    /// Any timeout may run out: the machine slept.
+    pub(crate) late: bool,
+    /// Somebody meddled with connections of clients, or of servers.
+    pub(crate) clients_odd: bool,
+    pub(crate) servers_odd: bool,
     pub(crate) servers_flip: bool,
     pub(crate) wishes: bool,
     pub(crate) faults: Faults,
+}
+
+impl Excuses {
+    pub(crate) fn of(scenario: &Scenario) -> Self {
+        let told = |is: &dyn Fn(Signal) -> bool| scenario.signals.iter().any(|(_, s)| is(*s));
+        let rests = |script: &Script| script.commands.contains("disable frontend");
+        Self {
+            clean: scenario.clean,
+            idle_close: scenario.idle_close,
+            abort_on_close: scenario.abort_on_close,
+            stopped: told(&|signal| matches!(signal, Signal::SoftStop | Signal::Stop(_))),
+            rests: told(&|signal| signal == Signal::Pause) || scenario.scripts.iter().any(rests),
+            short_queue: scenario.short_queue,
+            late: !scenario.jumps.is_empty(),
+            clients_odd: false,
+            servers_odd: false,
+            servers_flip: scenario.servers_flip,
+            wishes: scenario.wishes,
+            faults: scenario.faults,
+        }
+    }
 }
 
 /// Holds every outcome against its plan; says the first that may not be.
@@ -33,7 +66,7 @@ pub(crate) fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
             }
             // Whatever ended otherwise may have ended the connection for those behind it.
             kept &= outcome == Outcome::Answered;
-            let tunnel = (plan.upgrade || excuses.tcp) && !client.script.runtime;
+            let tunnel = (plan.upgrade || client.script.tcp) && !client.script.runtime;
             let through = outcome == Outcome::Answered && tunnel;
             let up = plan.up.unwrap_or_default();
             if excuses.clean && through && model.upped[id as usize] != up {
@@ -64,7 +97,11 @@ fn allowed(
         || faults.abandoned > 0
         || faults.watch_fails > 0
         || (excuses.abort_on_close && client.script.half_close)
-        || excuses.stopped;
+        || faults.no_memory > 0
+        || excuses.clients_odd
+        || excuses.stopped
+        || excuses.late;
+    let tcp = client.script.tcp;
     let unreachable = faults.refuse_at_once > 0
         || faults.refuse_late > 0
         || faults.connect_silent > 0
@@ -72,20 +109,22 @@ fn allowed(
         || excuses.servers_flip
         || excuses.wishes;
     // A connection that broke before it was used looks like one that could not be made.
-    let broken = faults.server_reset > 0;
+    let broken = faults.server_reset > 0 || faults.no_memory > 0 || excuses.servers_odd;
     match outcome {
         Outcome::Answered if client.script.runtime => true,
         Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
         Outcome::Answered => {
             plan.mishap == Mishap::None && (client.script.tcp || plan.ruled().is_none())
         }
-        Outcome::Left => client.script.quirk != Quirk::None,
+        Outcome::Left => client.script.quirk != Quirk::None || excuses.clients_odd,
         Outcome::Own(400) => {
             // `option abortonclose`: a client that has ended its side has given up.
             let ends = client.script.half_close || client.script.quirk == Quirk::EndsInHead;
-            matches!(quirk, Quirk::EndsInHead | Quirk::Garbage) || (excuses.abort_on_close && ends)
+            matches!(quirk, Quirk::EndsInHead | Quirk::Garbage)
+                || excuses.clients_odd
+                || (excuses.abort_on_close && ends)
         }
-        Outcome::Own(408) => quirk == Quirk::StallsInHead,
+        Outcome::Own(408) => quirk == Quirk::StallsInHead || excuses.late,
         Outcome::Own(502) => {
             broken
                 || matches!(
@@ -93,46 +132,74 @@ fn allowed(
                     Mishap::CloseUnanswered
                         | Mishap::ResetUnanswered
                         | Mishap::Garbage
+                        | Mishap::Mangled
                         | Mishap::Cut(..)
                 )
         }
-        Outcome::Own(503) => unreachable || broken,
-        Outcome::Own(504) => plan.mishap == Mishap::Silence,
+        Outcome::Own(503) => unreachable || broken || excuses.short_queue || excuses.late,
+        Outcome::Own(504) => {
+            // A request that could not be sent may be answered all the same: that is waited for.
+            let silent = matches!(plan.mishap, Mishap::Silence | Mishap::Stalls(_));
+            silent || excuses.late || faults.no_memory > 0
+        }
         Outcome::Own(_) | Outcome::Open => false,
         Outcome::Cut => {
             broken
                 || client_odd
-                || (excuses.tcp && unreachable)
-                || matches!(plan.mishap, Mishap::Cut(..))
+                || (tcp && (unreachable || excuses.short_queue))
+                || matches!(
+                    plan.mishap,
+                    Mishap::Cut(..) | Mishap::Stalls(_) | Mishap::Mangled
+                )
         }
         Outcome::Unanswered => {
             !kept
                 || client_odd
+                || excuses.rests
                 || broken
                 || excuses.idle_close
-                || (excuses.tcp && unreachable)
+                || (tcp && (unreachable || excuses.short_queue))
                 || matches!(
                     plan.mishap,
                     Mishap::CloseUnanswered | Mishap::ResetUnanswered | Mishap::Cut(..)
                 )
         }
-        Outcome::NotSent => !kept || client_odd || broken || excuses.idle_close,
+        Outcome::NotSent => !kept || client_odd || excuses.rests || broken || excuses.idle_close,
     }
 }
 
 /// Holds the log lines against what was answered.
-pub(crate) fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<(), String> {
+pub(crate) fn logs(
+    model: &Model,
+    lines: &[Vec<u8>],
+    requests: u64,
+    sessions: u64,
+    reached: &mut Reached,
+) -> Result<(), String> {
     let mut counted = 0;
+    let mut counted_tcp = 0;
     let mut by_id: Vec<Option<String>> = vec![None; model.plans.len()];
     for line in lines {
         let line = String::from_utf8_lossy(line).into_owned();
+        note_change(&line, reached);
+        if line.contains("] f2 ") {
+            counted_tcp += 1;
+            reached.add("log: TCP");
+            note(&line, reached)?;
+            continue;
+        }
         let Some((before, quoted)) = line.split_once('"') else {
             continue;
         };
-        if quoted.starts_with("<BADREQ>") || !before.contains("] f") {
+        if !before.contains("] f") {
+            continue;
+        }
+        note(before, reached)?;
+        if quoted.starts_with("<BADREQ>") {
             continue;
         }
         counted += 1;
+        reached.add("log: HTTP");
         let number = quoted.split_once("/r/").map(|(_, rest)| rest);
         let id = number.and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
         let Some(slot) = id.and_then(|id| by_id.get_mut(id)) else {
@@ -143,7 +210,8 @@ pub(crate) fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<()
         }
     }
     let mut unlogged = 0;
-    for client in model.clients.iter().filter(|client| !client.script.runtime) {
+    let http = |client: &&Client| !client.script.runtime && !client.script.tcp;
+    for client in model.clients.iter().filter(http) {
         for (at, outcome) in client.outcomes.iter().enumerate() {
             let id = client.script.ids[at] as usize;
             let Some(before) = &by_id[id] else {
@@ -166,8 +234,8 @@ pub(crate) fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<()
                     let plan = &model.plans[id];
                     // An answer that ends with its connection may have come whole and still be
                     // cut; a client that has its answer may leave in the middle of its body.
-                    let open = plan.framing == Framing::UntilClose && model.faults.server_reset > 0;
-                    let left = plan.early && letters == "CD--";
+                    let open = plan.framing == Framing::UntilClose && model.may_break;
+                    let left = (plan.early || plan.waits) && letters == "CD--";
                     let normal = letters == "----" || plan.upgrade || open || left;
                     normal && status == plan.status.to_string()
                 }
@@ -182,5 +250,40 @@ pub(crate) fn logs(model: &Model, lines: &[Vec<u8>], requests: u64) -> Result<()
     if counted > requests || counted + unlogged < requests {
         return Err(format!("{requests} requests and {counted} lines"));
     }
+    if counted_tcp != sessions {
+        return Err(format!("{sessions} TCP sessions and {counted_tcp} lines"));
+    }
     Ok(())
+}
+
+/// Counts what a line of a session says: how it ended, whether it waited, whether it was tried
+/// again. The letters, the connections and the queues are its last three words.
+fn note(line: &str, reached: &mut Reached) -> Result<(), String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [.., letters, connections, queues] = words[..] else {
+        return Err(format!("a short line: {line}"));
+    };
+    let kind = letters.get(..2);
+    let kind = kind.ok_or_else(|| format!("no letters: {line}"))?;
+    let kind = if kind == "--" { "----" } else { kind };
+    reached.add(&format!("ended: {kind}"));
+    if queues != "0/0" {
+        reached.add("log: queued");
+    }
+    let retries = connections.rsplit('/').next().unwrap_or_default();
+    if retries.starts_with('+') {
+        reached.add("log: sent elsewhere");
+    } else if retries != "0" {
+        reached.add("log: tried again");
+    }
+    Ok(())
+}
+
+/// Counts what the log says of servers.
+fn note_change(line: &str, reached: &mut Reached) {
+    if line.contains(" is DOWN, reason: ") {
+        reached.add("check: a server went down");
+    } else if line.contains(" is UP, reason: ") {
+        reached.add("check: a server came up");
+    }
 }

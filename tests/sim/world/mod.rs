@@ -1,0 +1,220 @@
+//! A whole run of the engine in a simulated world, decided by a seed or by a fuzz target's input.
+//!
+//! [`run`] builds the world that a [`Scenario`] describes, turns the engine in it until everything is
+//! over, and judges what came of it. After every turn the engine's invariants are checked; at the
+//! end, that every request came to what it may come to, that every request has its log line, and that
+//! nothing is left. The fuzz target `session` includes this folder too.
+
+pub(crate) mod judge;
+pub(crate) mod model;
+pub(crate) mod net;
+pub(crate) mod ops;
+pub(crate) mod reached;
+pub(crate) mod rng;
+pub(crate) mod scenario;
+pub(crate) mod state;
+pub(crate) mod tubes;
+pub(crate) mod wire;
+
+use oneloop::admin::command::Commands;
+use oneloop::config::host;
+use oneloop::config::model::Config;
+use oneloop::config::{LoadOptions, Source, load};
+use oneloop::engine::service::{Caller, Command, Limits, Outcome, Service, View};
+use oneloop::engine::{Engine, Exit};
+use oneloop::net::Signal;
+
+use judge::Excuses;
+use model::Model;
+use net::Fake;
+use reached::Reached;
+use scenario::{RUNTIME_DOOR, Scenario};
+use state::{Event, Far, Mutation};
+
+/// A run of any seed is over long before.
+const TURNS_MAX: u32 = 2_000_000;
+
+/// The runtime socket's commands, and one more: `say ID N` answers with N bytes of a pattern.
+pub(crate) struct Talks(Commands);
+
+impl Service for Talks {
+    fn run(
+        &mut self,
+        command: &[u8],
+        caller: &mut Caller,
+        view: &View<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let text = String::from_utf8_lossy(command);
+        let mut words = text.split(' ');
+        if words.next() != Some("say") {
+            return self.0.run(command, caller, view, out);
+        }
+        let mut numbers = words.map(str::parse);
+        if let (Some(Ok(id)), Some(Ok(length))) = (numbers.next(), numbers.next()) {
+            out.extend(wire::body(id, false, length));
+        }
+        Outcome::Done
+    }
+}
+
+pub(crate) type Simulated<'c> = Engine<'c, Fake, Talks>;
+
+fn configuration(text: &str) -> Config {
+    let source = Source {
+        name: "sim.cfg".to_owned(),
+        bytes: text.as_bytes().to_vec(),
+    };
+    let loaded = load(&[source], &host::Fake::new(), &LoadOptions::default());
+    match loaded.config {
+        Some(config) => config,
+        None => panic!("{text}\n{:?}", loaded.diagnostics),
+    }
+}
+
+/// What happens to the engine between two turns, beside what the world does to it; it says whether
+/// more is to come.
+pub(crate) type Meddle<'a> = &'a mut dyn FnMut(&mut Simulated<'_>, &mut Excuses) -> bool;
+
+/// Runs a scenario; `seed` decides its small unkindnesses.
+pub(crate) fn run(
+    scenario: Scenario,
+    seed: u64,
+    mutation: Mutation,
+    trace: bool,
+    meddle: Meddle<'_>,
+) -> Result<Reached, String> {
+    let config = configuration(&scenario.text);
+    let mut excuses = Excuses::of(&scenario);
+    if trace {
+        println!("{}\n{excuses:?}", scenario.text);
+    }
+    let hard_stop = scenario.hard_stop_after.is_some();
+    let endpoints = config.servers.iter().map(|s| s.endpoint.clone()).collect();
+    let doors = config.listeners.len() + config.global.stats_sockets.len();
+    assert_eq!(doors, RUNTIME_DOOR + 1);
+    let mut fake = Fake::new(seed, Model::new(scenario), endpoints, doors);
+    fake.core.mutation = mutation;
+    fake.core.trace = trace;
+    let now = fake.now();
+    let limits = Limits {
+        pid: 1,
+        started: (now.ms, now.wall_ms),
+        maxconn: config.global.maxconn.unwrap_or(100),
+        ..Limits::default()
+    };
+    let mut engine = Engine::new(&config, fake, Talks(Commands::new()), limits, now);
+    let result = live(&mut engine, hard_stop, &mut excuses, meddle);
+    if result.is_err() && trace {
+        println!("{}", engine.describe());
+    }
+    if result.is_err() {
+        // What a run leaves open would fail a second time when it is dropped.
+        std::mem::forget(engine);
+    }
+    result
+}
+
+/// Turns until everything is over, and judges what came of it.
+fn live(
+    engine: &mut Simulated<'_>,
+    hard_stop: bool,
+    excuses: &mut Excuses,
+    meddle: Meddle<'_>,
+) -> Result<Reached, String> {
+    let mut over_at = None;
+    let mut stopping = false;
+    for _ in 0..TURNS_MAX {
+        let before = engine.view().process.connections;
+        let exit = engine.turn();
+        engine.check_invariants()?;
+        if let Some(problem) = engine.net_mut().core.problems.first() {
+            return Err(problem.clone());
+        }
+        match (exit, engine.net_mut().killed) {
+            // The process is gone, and everything with it.
+            (Some(Exit::Signal(told)), Some(number)) if told == number => {
+                engine.end_at_once();
+                engine.check_drained()?;
+                return Ok(std::mem::take(&mut engine.net_mut().core.reached));
+            }
+            (Some(Exit::Done), None) => {
+                if hard_stop && before > 0 && engine.net_mut().model.is_busy() {
+                    let core = &mut engine.net_mut().core;
+                    core.reach("signal: hard-stop-after in the middle");
+                }
+                return end(engine, excuses);
+            }
+            (None, None) => {}
+            other => return Err(format!("exit and signal: {other:?}")),
+        }
+        let more = over_at.is_none() && meddle(engine, excuses);
+        let connections = engine.view().process.connections;
+        let fake = engine.net_mut();
+        let idle = fake.core.open_sockets(|far| matches!(far, Far::Server(_)));
+        if more || !fake.model.all_over() || connections > 0 {
+            if fake.stuck && !more {
+                let waiting = fake.model.waiting();
+                return Err(format!(
+                    "stuck with {connections} connections, clients {waiting:?} wait"
+                ));
+            }
+            continue;
+        }
+        let awake = fake.core.now - fake.core.slept;
+        let late = awake > *over_at.get_or_insert(awake) + 120_000;
+        if (fake.stuck || late) && idle > 0 {
+            return Err(format!("{idle} idle server connections are never closed"));
+        }
+        if idle == 0 && !stopping {
+            stopping = true;
+            fake.core.at(0, Event::Signal(Signal::SoftStop));
+            engine.check_drained()?;
+        }
+    }
+    Err(format!("not over after {TURNS_MAX} turns"))
+}
+
+fn end(engine: &mut Simulated<'_>, excuses: &Excuses) -> Result<Reached, String> {
+    engine.check_drained()?;
+    let requests = engine.view().process.requests_total;
+    let fake = engine.net_mut();
+    fake.settle();
+    if let Some(problem) = fake.core.problems.first() {
+        return Err(problem.clone());
+    }
+    let wasted = fake.core.wasted;
+    fake.core.say(|| format!("{wasted} receives found nothing"));
+    let open = fake.core.open_sockets(|_| true);
+    if open > 0 {
+        return Err(format!("{open} sockets open at the end"));
+    }
+    judge::outcomes(&fake.model, excuses)?;
+    let mut reached = std::mem::take(&mut fake.core.reached);
+    let (logs, sessions) = (&fake.core.logs, fake.core.sessions);
+    judge::logs(&fake.model, logs, requests, sessions, &mut reached)?;
+    Ok(reached)
+}
+
+/// Changes something through the engine itself, as a command would between two turns.
+pub(crate) fn apply(engine: &mut Simulated<'_>, excuses: &mut Excuses, command: Command) {
+    use oneloop::engine::checks::Wish;
+    excuses.rests |= matches!(command, Command::PauseFrontend(_));
+    let core = &mut engine.net_mut().core;
+    core.say(|| format!("{command:?}"));
+    core.reach(match command {
+        Command::Server(_, Wish::Mode(_) | Wish::Disable | Wish::Enable) => "command: server state",
+        Command::Server(_, Wish::Health(_)) => "command: server health",
+        Command::Server(_, Wish::Weight(_)) => "command: weight",
+        Command::PauseFrontend(_) => "command: frontend off",
+        Command::ResumeFrontend(_) => "command: frontend on",
+        Command::ClearCounters { .. } => "command: clear counters",
+    });
+    engine.apply(command);
+    let held = engine.check_invariants();
+    let fake = engine.net_mut();
+    if let Err(what) = held {
+        fake.core.problem(what);
+    }
+    fake.forget_nudge();
+}

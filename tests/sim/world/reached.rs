@@ -1,0 +1,152 @@
+//! What a run has come across: a sweep that never takes a path says nothing about it.
+//!
+//! The fake, the ends and the judge count by name; [`KINDS`] has the names that a sweep must come
+//! by, and a test holds the two against each other in both directions.
+
+use std::collections::BTreeMap;
+
+/// Everything that a sweep must come across.
+pub(crate) const KINDS: &[&str] = &[
+    // The system.
+    "accept: EMFILE",
+    "accept: ENFILE",
+    "accept: ENOBUFS",
+    "accept: ENOMEM",
+    "accept: ECONNABORTED",
+    "watch: ENOSPC",
+    "watch: ENOMEM",
+    "connect: ECONNREFUSED at once",
+    "connect: EADDRNOTAVAIL at once",
+    "connect: ENETUNREACH at once",
+    "connect: EMFILE at once",
+    "connect: ENOBUFS at once",
+    "connect: ECONNREFUSED later",
+    "connect: ETIMEDOUT later",
+    "connect: ENETUNREACH later",
+    "connect: ECONNRESET later",
+    "connect: no answer",
+    "receive: a part",
+    "receive: nothing behind an edge",
+    "receive: ENOMEM",
+    "send: a part",
+    "send: no room",
+    "send: ENOBUFS",
+    "edge: of a socket that is gone",
+    "log: full",
+    "log: refused",
+    "clock: jumps",
+    "tube: lent",
+    "tube: refused",
+    "tube: filled in part",
+    "tube: nothing to fill it",
+    "tube: emptied in part",
+    "tube: no room to empty it",
+    "tube: given back with bytes",
+    "tube: reset while it held bytes",
+    // The ends.
+    "reset: a client before its request",
+    "reset: a client in its request",
+    "reset: a client that waits for its answer",
+    "reset: a client in its answer",
+    "reset: a client between two requests",
+    "reset: a server before its request",
+    "reset: a server before its answer",
+    "reset: a server in its answer",
+    "reset: a server in a tunnel",
+    "reset: a server between two requests",
+    "half-close: a client in a request",
+    "half-close: a client in a tunnel",
+    "half-close: a server in a tunnel",
+    "refused: at the door",
+    "pooled: dead as it was taken",
+    "pooled: a request sent again",
+    "continue: asked for and given",
+    "continue: asked for and not given",
+    "interim: passed on",
+    "pipelining: a request behind another",
+    "tunnel: TCP",
+    "tunnel: upgrade",
+    "framing: chunks up",
+    "framing: chunks down",
+    "framing: until the close",
+    "reading: paused",
+    "check: a server went down",
+    "check: a server came up",
+    // What somebody asks of the engine.
+    "signal: soft stop in the middle",
+    "signal: stop in the middle",
+    "signal: hard-stop-after in the middle",
+    "signal: pause in the middle",
+    "signal: resume in the middle",
+    "signal: states",
+    "command: in the middle of a request",
+    "command: server state",
+    "command: server health",
+    "command: weight",
+    "command: frontend off",
+    "command: frontend on",
+    "command: clear counters",
+    "command: show",
+    // What the log says of it.
+    "log: TCP",
+    "log: HTTP",
+    "log: queued",
+    "log: tried again",
+    "log: sent elsewhere",
+    "ended: ----",
+    "ended: CD",
+    "ended: CC",
+    "ended: CQ",
+    "ended: CR",
+    "ended: CH",
+    "ended: cD",
+    "ended: cH",
+    "ended: cR",
+    "ended: LR",
+    "ended: PD",
+    "ended: PH",
+    "ended: PR",
+    "ended: SC",
+    "ended: SD",
+    "ended: SH",
+    "ended: KD",
+    "ended: sC",
+    "ended: sD",
+    "ended: sH",
+    "ended: sQ",
+];
+
+/// How often each came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reached(pub(crate) BTreeMap<String, u64>);
+
+impl Reached {
+    pub(crate) fn add(&mut self, what: &str) {
+        match self.0.get_mut(what) {
+            Some(count) => *count += 1,
+            None => drop(self.0.insert(what.to_owned(), 1)),
+        }
+    }
+
+    /// Adds up; true when something was new.
+    pub(crate) fn join(&mut self, other: &Self) -> bool {
+        let before = self.0.len();
+        for (what, count) in &other.0 {
+            *self.0.entry(what.clone()).or_default() += count;
+        }
+        self.0.len() > before
+    }
+
+    /// What must come and has not.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let mut kinds = KINDS.to_vec();
+        kinds.retain(|kind| !self.0.contains_key(*kind));
+        kinds
+    }
+
+    /// What has come and nobody asked for.
+    pub(crate) fn unknown(&self) -> Vec<&String> {
+        let known = |what: &&String| KINDS.contains(&what.as_str());
+        self.0.keys().filter(|what| !known(what)).collect()
+    }
+}
