@@ -31,6 +31,7 @@ fn the_corpus_passes_its_targets() {
         ("forward", checks::forward),
         ("expression", checks::expression),
         ("runtime_command", checks::runtime_command),
+        ("session", checks::session),
     ] {
         let inputs = corpus(target);
         assert!(inputs.len() >= 5, "{target}");

@@ -8,6 +8,7 @@ mod config;
 mod expression;
 mod forward;
 mod runtime;
+mod session;
 pub mod strict;
 pub mod wire;
 
@@ -15,6 +16,7 @@ pub use config::config;
 pub use expression::expression;
 pub use forward::forward;
 pub use runtime::runtime_command;
+pub use session::session;
 
 use oneloop::http::chunked::Chunked;
 use oneloop::http::framing::{self, Announce, Asked, Body};
