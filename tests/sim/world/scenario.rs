@@ -348,6 +348,10 @@ impl Scenario {
                 if plan.framing == Framing::UntilClose && !stalls {
                     plan.framing = Framing::Length;
                 }
+                let may_end = plan.framing == Framing::Length && !plan.upgrade && at + 1 == count;
+                if stalls && may_end && !plan.early && rng.permille(700) {
+                    plan.framing = Framing::UntilClose;
+                }
                 if plan.mishap == Mishap::Mangled && plan.framing == Framing::Length {
                     plan.framing = Framing::Chunked;
                 }
