@@ -173,6 +173,11 @@ impl Model {
         }
     }
 
+    /// The last answer on this connection of a server is no part of one.
+    pub(crate) fn server_is_whole(&self, sock: usize) -> bool {
+        self.conns.get(&sock).is_none_or(|conn| conn.whole)
+    }
+
     /// Nothing is under way on this connection of a server.
     pub(crate) fn server_is_idle(&self, sock: usize) -> bool {
         let conn = self.conns.get(&sock);

@@ -129,8 +129,13 @@ fn meddle(engine: &mut Simulated<'_>, excuses: &mut Excuses, what: u8, arg: u8) 
         8 => {
             if let Some(sock) = a_server(fake, arg) {
                 odd_server(fake, excuses);
-                fake.model.server_leaves(sock);
-                fake.core.far_fin(sock, 0, true);
+                // Half an answer that only an end would end cannot be seen to be cut by one.
+                if fake.model.server_is_whole(sock) {
+                    fake.model.server_leaves(sock);
+                    fake.core.far_fin(sock, 0, true);
+                } else {
+                    fake.core.far_reset(sock, 0);
+                }
             }
         }
         9 => {
