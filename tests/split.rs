@@ -45,6 +45,13 @@ fn a_frontend_stays_disabled() {
 }
 
 #[test]
+fn a_tcp_client_is_let_go_at_a_door_that_rests() {
+    checks::session(include_bytes!(
+        "../fuzz/corpus/session/tcp_client_at_a_door_that_rests"
+    ));
+}
+
+#[test]
 fn a_request_that_was_repeated_has_a_twin_behind_it() {
     checks::forward(include_bytes!(
         "../fuzz/corpus/forward/twin_behind_a_repeated_request"

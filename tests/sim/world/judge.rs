@@ -146,7 +146,7 @@ fn allowed(
         Outcome::Cut => {
             broken
                 || client_odd
-                || (tcp && (unreachable || excuses.short_queue))
+                || (tcp && (unreachable || excuses.short_queue || excuses.rests))
                 || matches!(
                     plan.mishap,
                     Mishap::Cut(..) | Mishap::Stalls(_) | Mishap::Mangled
