@@ -19,6 +19,7 @@ pub mod context;
 pub mod deadline;
 pub mod errors;
 pub mod exchange;
+pub mod idle;
 mod invariants;
 pub mod journal;
 pub mod relay;
@@ -193,7 +194,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) proxy_stats: Vec<ProxyStats>,
     pub(crate) servers: Vec<Server>,
     pub(crate) server_stats: Vec<Counters>,
-    pub(crate) idle: Vec<upstream::IdleList>,
+    pub(crate) idle: Vec<idle::IdleList>,
     pub(crate) idle_counts: Vec<u32>,
     /// Messages that could not be read.
     pub(crate) errors: errors::Errors,
@@ -270,10 +271,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 config.proxies.len()
             ],
             server_stats: vec![Counters::default(); servers.len()],
-            idle: servers
-                .iter()
-                .map(|_| upstream::IdleList::default())
-                .collect(),
+            idle: servers.iter().map(|_| idle::IdleList::default()).collect(),
             idle_counts: vec![0; servers.len()],
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
