@@ -221,8 +221,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if !std::mem::replace(&mut self.proxy_stats[proxy.0 as usize].paused, false) {
             return;
         }
-        self.accept_paused = true;
-        self.resume_accepting();
+        if !self.stopping {
+            // Also where a limit is reached: who comes then waits, and is not refused.
+            for index in self.config.proxy(proxy).listeners.clone() {
+                self.listeners[index as usize].paused = false;
+                self.net.listener(index, ListenerState::Resumed);
+            }
+        }
         self.announce_frontend(proxy, "Resumed");
     }
 

@@ -396,3 +396,20 @@ fn allowed_descriptors(proxy: &Proxy) -> u64 {
     let word = line.unwrap().split_whitespace().next();
     word.unwrap().parse().unwrap_or(u64::MAX)
 }
+
+#[test]
+fn a_frontend_enabled_at_its_limit_lets_clients_wait() {
+    let gate = Gate::new();
+    let rig = Rig::new(gated(&gate), "maxconn 1", "");
+    let mut first = rig.client();
+    ask(&mut first, "/first");
+    await_stat(&rig.proxy, "f,FRONTEND", "scur", "1");
+    rig.proxy.command("disable frontend f");
+    rig.proxy.command("enable frontend f");
+    // Refused, the connection would fail here.
+    let mut second = rig.client();
+    ask(&mut second, "/second");
+    gate.open();
+    assert_eq!(first.answer().status(), 200);
+    assert_eq!(second.answer().status(), 200);
+}

@@ -233,9 +233,11 @@ pub(crate) fn logs(
                 Outcome::Answered => {
                     let plan = &model.plans[id];
                     // An answer that ends with its connection may have come whole and still be
-                    // cut; a client that has its answer may leave in the middle of its body.
+                    // cut; a client that has its answer may leave in the middle of its body, its
+                    // server may read no more of it, or the process may end.
                     let open = plan.framing == Framing::UntilClose && model.may_break;
-                    let left = (plan.early || plan.waits) && letters == "CD--";
+                    let left = (plan.early || plan.waits)
+                        && matches!(letters, "CD--" | "KD--" | "sD--" | "cD--");
                     let normal = letters == "----" || plan.upgrade || open || left;
                     normal && status == plan.status.to_string()
                 }
