@@ -78,7 +78,7 @@ impl Stop {
     /// Whether this process, or the system, has no descriptor left.
     #[must_use]
     pub fn is_out_of_descriptors(self) -> bool {
-        matches!(self, Self::Failed(libc::EMFILE | libc::ENFILE))
+        matches!(self, Self::Failed(EMFILE | ENFILE))
     }
 }
 
@@ -169,6 +169,9 @@ pub struct LogBatch {
 
 /// The error number of a call that a door does not have.
 const ENOSYS: i32 = 38;
+/// The error numbers of a process, and of a system, that has no descriptor left.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
 
 /// The only door to the operating system. `tests/sim` has the other implementation.
 ///
