@@ -153,7 +153,12 @@ fn allowed(
                 )
         }
         Outcome::Unanswered => {
-            !kept
+            // What only a close would end is broken off by a reset, which takes along what the
+            // client has not read.
+            let open_ended = plan.minor == 0 || plan.framing == Framing::UntilClose;
+            let cut_late = matches!(plan.mishap, Mishap::Mangled | Mishap::Stalls(_));
+            (open_ended && cut_late)
+                || !kept
                 || client_odd
                 || excuses.rests
                 || broken
