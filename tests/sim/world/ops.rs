@@ -141,10 +141,13 @@ fn meddle(engine: &mut Simulated<'_>, excuses: &mut Excuses, what: u8, arg: u8) 
         9 => {
             if let Some(sock) = a_server(fake, arg)
                 && fake.model.server_is_idle(sock)
+                && fake.core.socks[sock].data_at <= fake.core.now
             {
                 odd_server(fake, excuses);
                 let bytes = GARBAGE[usize::from(arg) % GARBAGE.len()].to_vec();
-                fake.core.in_order(sock, 0, Event::Arrive(sock, bytes));
+                // Now, and not behind what it means to do later: nobody could tell from an answer
+                // what had left before the request came.
+                fake.core.at(0, Event::Arrive(sock, bytes));
             }
         }
         10 => {
