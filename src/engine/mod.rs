@@ -389,7 +389,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Some(Subject::ProbeTimer(server)) => self.on_probe_timer(server),
             Some(Subject::Cli(key)) => self.on_cli_timer(key),
             Some(Subject::Purge) => self.purge_idle(),
-            Some(Subject::HardStop) => self.exit = Some(Exit::Done),
+            // A signal of the same turn says how it ends.
+            Some(Subject::HardStop) => {
+                self.exit.get_or_insert(Exit::Done);
+            }
             Some(Subject::AcceptAgain) => self.resume_accepting(),
             Some(Subject::Upstream(_))
             | Some(Subject::Listener(_))

@@ -641,7 +641,9 @@ impl Model {
                 let body = Plan::head_len(&answer);
                 // The size of the last chunk.
                 let last = answer[body..].iter().rposition(|byte| *byte == b'0');
-                match last.filter(|_| plan.framing == Framing::Chunked && plan.method != "HEAD") {
+                let in_chunks =
+                    plan.framing == Framing::Chunked && plan.method != "HEAD" && !plan.upgrade;
+                match last.filter(|_| in_chunks) {
                     Some(at) => answer[body + at] = b'~',
                     None => answer.truncate(9),
                 }
