@@ -52,7 +52,7 @@ impl Client {
 }
 
 /// The length of an answer with its body, when its head is there; only 200 is an answer here.
-fn answer_length(bytes: &[u8]) -> Result<Option<usize>, String> {
+pub(crate) fn answer_length(bytes: &[u8]) -> Result<Option<usize>, String> {
     const END: &[u8] = b"\r\n\r\n";
     let Some(end) = bytes.windows(END.len()).position(|part| part == END) else {
         return Ok(None);

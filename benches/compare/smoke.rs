@@ -172,11 +172,18 @@ fn get(port: u16, path: &str) -> Vec<u8> {
         .write_all(b"Connection: close\r\n\r\n")
         .expect("sent");
     let mut answer = Vec::new();
-    stream
-        .read_to_end(&mut answer)
-        .expect("an answer to the end");
-    let end = answer.windows(4).position(|part| part == b"\r\n\r\n");
-    answer.split_off(end.expect("a whole head") + 4)
+    let mut bytes = vec![0; 65_536];
+    loop {
+        let count = stream.read(&mut bytes).expect("more of an answer");
+        assert!(count > 0, "{path}: cut short after {} bytes", answer.len());
+        answer.extend_from_slice(&bytes[..count]);
+        let length = load::answer_length(&answer).expect("an answer with a length");
+        if let Some(length) = length.filter(|length| *length <= answer.len()) {
+            assert_eq!(answer.len(), length, "{path}");
+            let end = answer.windows(4).position(|part| part == b"\r\n\r\n");
+            return answer.split_off(end.expect("a whole head") + 4);
+        }
+    }
 }
 
 fn yardsticks() {
