@@ -3,8 +3,7 @@
 //!
 //! The harness takes two processors: the proxies run on the first, `wrk`, the origin and
 //! the harness on the second. All peers of a scenario are started together and take turns in short
-//! rounds. What is printed is described in `benches/README.md`, what came of it in
-//! `docs/performance.md`.
+//! rounds. What is printed is described in `benches/README.md`.
 //!
 //! Without `--bench` this is `cargo test --bench compare`: a check of some seconds that the floor
 //! serves, that figures are reckoned as they should be, and that the reports can be written.
