@@ -372,7 +372,7 @@ fn rule_width(source: &Source, findings: &mut Vec<String>) {
 }
 
 fn rule_panics(source: &Source, findings: &mut Vec<String>) {
-    if !matches!(source.area(), "http" | "rules" | "engine") {
+    if source.area() != "engine" && !PANIC_LINTS_IN.contains(&source.area()) {
         return;
     }
     for call in [".unwrap()", ".expect("] {
