@@ -195,6 +195,8 @@ fn with_growing_buffer<T>(mut ask: impl FnMut(&mut [u8]) -> (i32, Option<T>)) ->
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -262,23 +264,20 @@ mod tests {
         // Longer than what a pipe holds, so that it comes in pieces and is waited for.
         for length in [99_999, 100_001] {
             let target = path.clone();
+            let (told, opened) = std::sync::mpsc::channel();
             let writer = std::thread::spawn(move || {
-                // It fails where the reader has read enough.
-                std::fs::write(target, vec![b'x'; length]).is_ok()
+                // Open both ways it waits for no reader, and breaks at none.
+                let mut pipe = OpenOptions::new().read(true).write(true).open(target)?;
+                told.send(()).unwrap();
+                pipe.write_all(&vec![b'x'; length])
             });
-            let contents = loop {
-                match read(&path) {
-                    Err(error) if error.to_string().starts_with("nobody") => {
-                        std::thread::yield_now();
-                    }
-                    other => break other,
-                }
-            };
+            opened.recv().unwrap();
+            let contents = read(&path);
             match length {
                 99_999 => assert_eq!(contents.unwrap().len(), length),
                 _ => assert_eq!(contents.unwrap_err().kind(), io::ErrorKind::FileTooLarge),
             }
-            writer.join().unwrap();
+            writer.join().unwrap().unwrap();
         }
     }
 }
