@@ -648,6 +648,8 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     text += "  timeout server 3s\n";
     text += &match sort.short_queue {
         true => format!("  timeout queue {}\n", rng.pick(&[2, 15, 60, 300])),
+        // A server may be down for good, and checks go on while a request waits for it.
+        false if sort.checks => "  timeout queue 1m\n".to_owned(),
         false => "  timeout queue 1h\n".to_owned(),
     };
     text += rng.pick(&[
