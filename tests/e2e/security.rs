@@ -6,18 +6,29 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
+use crate::support::client::Client;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{Flavour, binary, flavour, free_endpoint, is_root};
 
 fn start(global: &str) -> Proxy {
-    setup(global).start()
+    served(setup(global))
+}
+
+/// Starts it, and waits for an answer: it takes connections before it gives its privileges up, but
+/// answers them only after.
+fn served(setup: Setup) -> Proxy {
+    let proxy = setup.start();
+    let mut client = Client::connect(proxy.addr("fe"));
+    let answer = client.ask("GET /alive HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(answer.status(), 200);
+    proxy
 }
 
 fn setup(global: &str) -> Setup {
     let config = format!(
         "global\n{global}\n\
          defaults\n mode http\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n\
-         listen l\n bind @fe@\n server s {}\n",
+         listen l\n bind @fe@\n monitor-uri /alive\n server s {}\n",
         free_endpoint()
     );
     Setup::new(&config)
@@ -81,7 +92,7 @@ fn a_socket_where_everybody_may_write_is_warned_of() {
         let config = format!(
             "global\n stats socket {}\n\
              defaults\n mode http\n timeout connect 5s\n timeout client 5s\n timeout server 5s\n\
-             listen l\n bind @fe@\n server s {}\n",
+             listen l\n bind @fe@\n monitor-uri /alive\n server s {}\n",
             socket.display(),
             free_endpoint()
         );
@@ -148,7 +159,7 @@ fn set_dumpable_keeps_cores_beside_a_user_too() {
         let mut changing = setup(&format!("{dumpable} uid {NOBODY}"));
         // A hard limit, and a soft one of nothing.
         changing.limit = Some("-c 1000; ulimit -S -c 0");
-        let proxy = changing.start();
+        let proxy = served(changing);
         assert_eq!(status(&proxy, "Uid").split('\t').next(), Some("65534"));
         assert_eq!(owner(&proxy), uid);
         // The hard limit is taken off where root may do that, and kept where not even root may.
@@ -162,7 +173,7 @@ fn set_dumpable_keeps_cores_beside_a_user_too() {
         // So it is for one that never changes its user.
         let mut unchanged = setup(dumpable);
         unchanged.user = Some(NOBODY);
-        assert_eq!(owner(&unchanged.start()), uid);
+        assert_eq!(owner(&served(unchanged)), uid);
     }
 }
 
