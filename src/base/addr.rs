@@ -122,6 +122,15 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is on this machine for certain: a loopback address or a unix socket.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        match self {
+            Self::Inet(address) => address.ip().is_loopback(),
+            Self::Unix(_) | Self::Abstract(_) => true,
+        }
+    }
+
     /// What the log prints of it: `Unix` for both kinds of unix sockets.
     pub const fn address(&self) -> Address {
         match self {
@@ -149,15 +158,16 @@ impl fmt::Display for Endpoint {
     reason = "a u64 has at most 20 digits"
 )]
 pub fn write_decimal(out: &mut Vec<u8>, mut n: u64) {
+    // Most numbers of a log line have one digit.
+    if n < 10 {
+        return out.push(b'0' + n as u8);
+    }
     let mut digits = [0; 20];
     let mut at = digits.len();
-    loop {
+    while n > 0 {
         at -= 1;
         digits[at] = b'0' + (n % 10) as u8;
         n /= 10;
-        if n == 0 {
-            break;
-        }
     }
     out.extend_from_slice(&digits[at..]);
 }

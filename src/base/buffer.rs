@@ -13,78 +13,88 @@
 //! drained to empty, where both spans restart for free) and growing vectors (a bound per session
 //! is what makes the total bounded).
 
-/// Bytes of fixed size with a readable span: `start <= end <= size`, which every method that moves
-/// one of them keeps.
+/// Bytes of fixed size with a readable span. A handle: records that hold several of them, and pass
+/// them on, stay small.
 #[derive(Debug)]
-pub struct Buffer {
-    bytes: Box<[u8]>,
+pub struct Buffer(Box<Span>);
+
+/// `start <= end <= size`, which every method that moves one of them keeps.
+#[derive(Debug)]
+struct Span {
     start: usize,
     end: usize,
+    bytes: Box<[u8]>,
 }
 
 impl Buffer {
     /// An empty buffer of `size` bytes.
     pub fn new(size: usize) -> Self {
-        Self {
-            bytes: vec![0; size].into_boxed_slice(),
+        Self(Box::new(Span {
             start: 0,
             end: 0,
-        }
+            bytes: vec![0; size].into_boxed_slice(),
+        }))
     }
 
     /// The bytes received and not consumed.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "start <= end <= size")]
     pub fn readable(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &self.0.bytes[self.0.start..self.0.end]
     }
 
     /// The bytes received and not consumed, for changes in place.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "start <= end <= size")]
     pub fn readable_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
+        let span = &mut *self.0;
+        &mut span.bytes[span.start..span.end]
     }
 
     /// Where new bytes go. Say how many with `filled`. Call `compact` first to get all of it.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "start <= end <= size")]
     pub fn writable(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.end..]
+        let span = &mut *self.0;
+        &mut span.bytes[span.end..]
     }
 
     /// Makes the first `n` bytes of `writable` readable.
     #[inline]
     pub fn filled(&mut self, n: usize) {
-        let end = self.end.saturating_add(n);
-        debug_assert!(end <= self.bytes.len());
-        self.end = end.min(self.bytes.len());
+        let end = self.0.end.saturating_add(n);
+        debug_assert!(end <= self.size());
+        self.0.end = end.min(self.size());
     }
 
     /// Drops the first `n` readable bytes.
     #[inline]
     pub fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.len());
-        self.start = self.start.saturating_add(n).min(self.end);
-        if self.start == self.end {
+        let span = &mut *self.0;
+        span.start = span.start.saturating_add(n).min(span.end);
+        if span.start == span.end {
             self.clear();
         }
     }
 
     /// Drops readable bytes behind the first `n`.
     pub fn truncate(&mut self, n: usize) {
-        self.end = self.end.min(self.start.saturating_add(n));
-        if self.start == self.end {
+        let span = &mut *self.0;
+        span.end = span.end.min(span.start.saturating_add(n));
+        if span.start == span.end {
             self.clear();
         }
     }
 
     /// Moves the readable bytes to the front, so that `writable` is all the room there is.
     pub fn compact(&mut self) {
-        if self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            self.end = self.len();
-            self.start = 0;
+        let len = self.len();
+        let span = &mut *self.0;
+        if span.start > 0 {
+            span.bytes.copy_within(span.start..span.end, 0);
+            span.end = len;
+            span.start = 0;
         }
     }
 
@@ -104,21 +114,21 @@ impl Buffer {
     /// Forgets everything readable.
     #[inline]
     pub fn clear(&mut self) {
-        self.start = 0;
-        self.end = 0;
+        self.0.start = 0;
+        self.0.end = 0;
     }
 
     /// How many bytes are readable.
     #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "start <= end <= size")]
     pub fn len(&self) -> usize {
-        self.end - self.start
+        self.0.end - self.0.start
     }
 
     /// True when nothing is readable.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.0.start == self.0.end
     }
 
     /// How many more bytes fit, after a `compact`.
@@ -128,13 +138,13 @@ impl Buffer {
         reason = "what is readable is a part of the bytes"
     )]
     pub fn room(&self) -> usize {
-        self.bytes.len() - self.len()
+        self.size() - self.len()
     }
 
     /// The fixed size in bytes.
     #[inline]
     pub fn size(&self) -> usize {
-        self.bytes.len()
+        self.0.bytes.len()
     }
 }
 
@@ -188,7 +198,7 @@ impl Pool {
         self.lent_max = self.lent_max.max(self.lent);
         debug_assert!(buffer.is_empty());
         if let Some(byte) = self.filler {
-            buffer.bytes.fill(byte);
+            buffer.0.bytes.fill(byte);
         }
         Some(buffer)
     }
@@ -280,12 +290,12 @@ mod tests {
         first.extend(b"left over");
         let second = pool.lend().unwrap();
         assert!(pool.lend().is_none());
-        let place = first.bytes.as_ptr();
+        let place = first.0.bytes.as_ptr();
         pool.give_back(second);
         pool.give_back(first);
         assert_eq!((pool.lent(), pool.free(), pool.lent_max()), (0, 2, 2));
         let again = pool.lend().unwrap();
-        assert_eq!(again.bytes.as_ptr(), place);
+        assert_eq!(again.0.bytes.as_ptr(), place);
         assert!(again.is_empty());
         pool.give_back(again);
     }

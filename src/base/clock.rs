@@ -216,7 +216,6 @@ pub fn write_message_date(out: &mut Vec<u8>, wall_ms: u64, utc_offset_s: i32) {
 #[derive(Clone, Debug, Default)]
 pub struct DateCache {
     log: Cached,
-    syslog: Cached,
     http: Cached,
 }
 
@@ -253,13 +252,6 @@ impl DateCache {
         write_milliseconds(out, wall_ms);
     }
 
-    /// What `write_syslog_date` appends.
-    pub fn syslog_date(&mut self, wall_ms: u64, utc_offset_s: i32) -> &[u8] {
-        let of = (wall_ms / 1000, utc_offset_s);
-        self.syslog
-            .text(of, |text| write_syslog_date(text, wall_ms, utc_offset_s))
-    }
-
     /// What `write_http_date` appends.
     pub fn http_date(&mut self, wall_ms: u64) -> &[u8] {
         self.http
@@ -285,9 +277,9 @@ fn write_zone(out: &mut Vec<u8>, utc_offset_s: i32, separator: Option<u8>) {
 /// Appends the last `width` (at most 4) digits of `n`, padded by zeros.
 #[expect(clippy::arithmetic_side_effects, reason = "a rest of ten is one digit")]
 fn write_padded(out: &mut Vec<u8>, n: u32, width: u32) {
-    for place in (0..width).rev() {
-        out.push(b'0' + (n / 10u32.pow(place) % 10) as u8);
-    }
+    let digits = [n / 1000, n / 100, n / 10, n].map(|n| b'0' + (n % 10) as u8);
+    let first = digits.len().saturating_sub(width as usize);
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -398,8 +390,6 @@ mod tests {
         ] {
             let log = text(|o| write_log_date(o, at, offset));
             assert_eq!(text(|o| cache.write_log_date(o, at, offset)), log);
-            let syslog = text(|o| write_syslog_date(o, at, offset));
-            assert_eq!(cache.syslog_date(at, offset), syslog.as_bytes());
             assert_eq!(
                 cache.http_date(at),
                 text(|o| write_http_date(o, at)).as_bytes()

@@ -13,3 +13,4 @@ pub mod clock;
 pub mod edits;
 pub mod version;
 pub mod wheel;
+pub mod word;

@@ -8,7 +8,7 @@ use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
 use crate::balance::server::Server;
 use crate::base::addr::Address;
-use crate::base::clock::{DateCache, Now};
+use crate::base::clock::Now;
 use crate::config::model::{Config, ProxyId, ServerId};
 use crate::http::head::{Head, Limits as HeadLimits};
 use crate::http::rewrite::{Edits, Message};
@@ -36,8 +36,6 @@ pub struct Bench {
     pub text: Vec<u8>,
     /// The bounds of a head.
     pub limits: HeadLimits,
-    /// The present second as text.
-    pub dates: DateCache,
 }
 
 impl Bench {
@@ -57,7 +55,6 @@ impl Bench {
                 bytes_max: global.buffer_size.saturating_sub(global.max_rewrite),
                 lenient: false,
             },
-            dates: DateCache::new(),
         }
     }
 }
@@ -186,7 +183,7 @@ impl Context for Facts<'_> {
     }
 
     fn destination(&self) -> Address {
-        self.txn.destination
+        self.txn.rare().destination
     }
 
     fn now(&self) -> Now {
@@ -198,9 +195,12 @@ impl Context for Facts<'_> {
         let offset = self.now.utc_offset_s;
         match field {
             Field::Client => Value::Address(txn.source),
-            Field::Frontend => Value::Address(txn.destination),
-            Field::BackendSource => Value::Address(txn.backend_source),
-            Field::Server => Value::Address(txn.server_address),
+            Field::Frontend => Value::Address(txn.rare().destination),
+            Field::BackendSource => Value::Address(txn.rare().backend_source),
+            Field::Server => Value::Address(
+                self.server()
+                    .map_or(Address::None, |server| server.endpoint.address()),
+            ),
             Field::FrontendName => Value::Bytes(self.frontend().name.as_bytes()),
             Field::BackendName => Value::Bytes(self.backend().name.as_bytes()),
             Field::ServerName => Value::Bytes(match txn.target {
@@ -219,9 +219,9 @@ impl Context for Facts<'_> {
             }),
             Field::BytesRead => flagged(txn.bytes_read as i64, txn.early),
             Field::BytesUploaded => Value::Int(txn.bytes_uploaded as i64),
-            Field::RequestCookie => text(&txn.request_cookie_text),
-            Field::ResponseCookie => text(&txn.response_cookie_text),
-            Field::UniqueId => text(&txn.unique_id),
+            Field::RequestCookie => text(&txn.rare().request_cookie_text),
+            Field::ResponseCookie => text(&txn.rare().response_cookie_text),
+            Field::UniqueId => text(&txn.rare().unique_id),
             Field::AcceptDate => Value::Date {
                 wall_ms: txn.accept_date_ms,
                 utc_offset_s: offset,
@@ -254,13 +254,15 @@ impl Context for Facts<'_> {
             Field::LogCounter => Value::Int(txn.log_count as i64),
             Field::RequestCounter => Value::Int(txn.request_count as i64),
             Field::Pid => Value::Int(i64::from(self.limits.pid)),
-            Field::RequestCaptures => Value::Int(txn.request_captures.len() as i64),
+            Field::RequestCaptures => Value::Int(txn.rare().request_captures.len() as i64),
             Field::RequestCapture(slot) => txn
+                .rare()
                 .request_captures
                 .get(usize::from(slot))
                 .map_or(Value::Missing, Value::Bytes),
-            Field::ResponseCaptures => Value::Int(txn.response_captures.len() as i64),
+            Field::ResponseCaptures => Value::Int(txn.rare().response_captures.len() as i64),
             Field::ResponseCapture(slot) => txn
+                .rare()
                 .response_captures
                 .get(usize::from(slot))
                 .map_or(Value::Missing, Value::Bytes),

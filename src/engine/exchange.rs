@@ -373,8 +373,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.bench.edits.clear();
         self.bench.scratch.start_message();
         // The log counts the answer as it came, before any rule.
-        let received = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
-        session.txn.bytes_read = logged_head_bytes(&received) + LOGGED_MESSAGE_END;
+        session.txn.bytes_read =
+            logged_head_bytes(&self.bench.head, buffer.readable()) + LOGGED_MESSAGE_END;
         session.txn.response_minor = Some(self.bench.head.minor);
         if let Some(server) = server {
             self.server_stats[server.0 as usize].answer(status);
@@ -439,7 +439,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if !bench.head.has(Name::Date) && bench.head.status >= 200 {
             // RFC 9110 §6.6.1: who passes an answer on adds the date that its server left out. An
             // answer without room for it is without it.
-            let date = bench.dates.http_date(self.now.wall_ms);
+            let date = bench.scratch.buffers.dates.http_date(self.now.wall_ms);
             let mut editor = Editor {
                 bytes: buffer.readable(),
                 head: &bench.head,
@@ -536,7 +536,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             pool,
             &mut to,
             &mut session.response,
-            &bench.prefix,
+            &mut bench.prefix,
             buffer,
         );
         match sent {
@@ -570,7 +570,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             socket: &client.socket,
             ready: &mut client.ready,
         };
-        let prefix = &self.bench.prefix;
+        let prefix = &mut self.bench.prefix;
         match deliver(
             &mut self.net,
             &mut self.pool,

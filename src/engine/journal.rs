@@ -15,7 +15,7 @@ use crate::base::arena::Key;
 use crate::base::clock::Now;
 use crate::config::model::{Config, LogAddress, LogTarget, Proxy};
 use crate::log::record::Txn;
-use crate::log::syslog::{Framing, Level, Sender};
+use crate::log::syslog::{Framing, HeaderOf, Level, Sender};
 use crate::net::{LogBatch, Net, Readiness, Stop};
 
 /// The distinct addresses of all `log` lines, in the order in which the door must open them.
@@ -36,10 +36,13 @@ pub fn addresses(config: &Config) -> Vec<LogAddress> {
 }
 
 /// One `log` line of a proxy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Line {
     target: usize,
     framing: Framing,
+    /// What stands before the text, and what it is of: the same for all messages of a second.
+    header: Vec<u8>,
+    header_of: Option<HeaderOf>,
 }
 
 /// Where a target's messages wait.
@@ -70,6 +73,8 @@ impl Journal {
                 .position(|address| *address == log.to)
                 .unwrap_or_default(),
             framing: log.framing,
+            header: Vec::with_capacity(128),
+            header_of: None,
         };
         Self {
             targets: known
@@ -113,16 +118,23 @@ impl Journal {
             host: self.host.as_bytes(),
             structured: b"",
         };
-        let Some(lines) = self.lines.get(proxy.id.0 as usize) else {
+        let Some(lines) = self.lines.get_mut(proxy.id.0 as usize) else {
             return;
         };
-        for line in lines.iter().filter(|line| line.framing.takes(level)) {
+        for line in lines.iter_mut().filter(|line| line.framing.takes(level)) {
             let Some(target) = self.targets.get_mut(line.target) else {
                 continue;
             };
+            let of = line.framing.header_of(&now, level);
+            if line.header_of != Some(of) {
+                line.header.clear();
+                line.framing
+                    .write_header(&mut line.header, &now, &sender, level);
+                line.header_of = Some(of);
+            }
             let batch = &mut target.batch;
             line.framing
-                .write(&mut batch.bytes, &now, &sender, level, &self.text);
+                .write(&mut batch.bytes, &line.header, &self.text);
             batch.ends.push(batch.bytes.len() as u32);
         }
     }

@@ -130,7 +130,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.txn.request_date_ms = now.wall_ms;
             let proxy = self.config.proxy(client.frontend);
             if proxy.needs_destination {
-                session.txn.destination = self.net.local_address(&client.socket);
+                session.txn.rare_mut().destination = self.net.local_address(&client.socket);
             }
         }
         Some(id)
@@ -587,7 +587,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         client.phase = Phase::Connect;
         client.requests = 1;
         if proxy.needs_destination {
-            session.txn.destination = self.net.local_address(&client.socket);
+            session.txn.rare_mut().destination = self.net.local_address(&client.socket);
         }
         self.bench.scratch.start_message();
         match self.choose_backend(key, proxy, None) {

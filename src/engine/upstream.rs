@@ -175,7 +175,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             &mut self.pool,
             &mut upstream.end(),
             &mut session.request,
-            &self.bench.prefix,
+            &mut self.bench.prefix,
             body,
         );
         match sent {
@@ -244,13 +244,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// The session holds a slot on this server from now on.
     fn give_slot(&mut self, key: Key<Client>, server: ServerId) {
         let now = self.now.ms;
-        let config = self.config;
         open!(self, key => _client, session);
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
         session.txn.target = Target::Server(server.0);
-        session.txn.server_address = config.server(server).endpoint.address();
         if session.txn.marks.dequeued < 0 {
             session.txn.marks.dequeued = now as i64;
         }
@@ -416,10 +414,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let endpoint = match described.port_offset {
             None => None,
             Some(offset) => {
-                if session.txn.destination.is_none() {
-                    session.txn.destination = self.net.local_address(&client.socket);
+                let mut destination = session.txn.rare().destination;
+                if destination.is_none() {
+                    destination = self.net.local_address(&client.socket);
+                    session.txn.rare_mut().destination = destination;
                 }
-                let port = i32::from(session.txn.destination.port()) + offset;
+                let port = i32::from(destination.port()) + offset;
                 Some(described.endpoint.with_port(port as u16))
             }
         };
@@ -459,6 +459,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if watched.is_err() {
             self.drop_upstream(key);
             return self.connect_failed(key, Some(0));
+        }
+        if described.endpoint.is_local()
+            && let Some(record) = self.upstreams.get_mut(upstream)
+        {
+            // Where no network lies between, the connection is made by now: look at once.
+            record.ready.add(Readiness::WRITABLE);
+            return Flow::Again;
         }
         Flow::Wait
     }
@@ -504,7 +511,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         session.txn.marks.connected = self.now.ms as i64;
         let early = self.config.proxy(client.frontend).log_options.log_asap;
         if self.config.proxy(client.frontend).needs_destination {
-            session.txn.backend_source = self.net.local_address(&record.socket);
+            session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
         }
         if !http && early {
             self.log_early(key);

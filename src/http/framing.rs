@@ -23,6 +23,7 @@
 //! It must never look at body bytes (`chunked.rs`) or remember anything (`exchange.rs`).
 
 use super::head::{Head, Method, Name, Refusal};
+use crate::base::word::Word;
 
 /// Lengths from 2^63 on are refused, so that sums of lengths cannot overflow.
 const LENGTH_MAX: u64 = i64::MAX as u64;
@@ -245,6 +246,13 @@ pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
+/// The one transfer coding.
+const CHUNKED: Word = Word::new("chunked");
+/// The tokens of `Connection` that have a meaning.
+pub(super) const CLOSE: Word = Word::new("close");
+pub(super) const KEEP_ALIVE: Word = Word::new("keep-alive");
+pub(super) const UPGRADE: Word = Word::new("upgrade");
+
 /// What the `Connection` fields say (RFC 9110 §7.6.1).
 #[derive(Clone, Copy, Default)]
 struct Connection {
@@ -260,11 +268,11 @@ impl Connection {
         let mut found = Self::default();
         for value in values(head, bytes, Name::Connection) {
             for token in elements(value) {
-                if token.eq_ignore_ascii_case(b"keep-alive") {
+                if KEEP_ALIVE.is(token) {
                     found.keep_alive = true;
-                } else if token.eq_ignore_ascii_case(b"close") {
+                } else if CLOSE.is(token) {
                     found.close = true;
-                } else if token.eq_ignore_ascii_case(b"upgrade") {
+                } else if UPGRADE.is(token) {
                     found.upgrade = true;
                 } else if !token.is_empty() {
                     // To leave these out would change what the message says.
@@ -307,7 +315,7 @@ fn read_coding(head: &Head, bytes: &[u8], bad: u16, unsupported: u16) -> Result<
             if chunked {
                 return refuse(bad, "chunked is not the last coding");
             }
-            if element.eq_ignore_ascii_case(b"chunked") {
+            if CHUNKED.is(element) {
                 chunked = true;
             } else {
                 others = true;

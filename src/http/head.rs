@@ -18,6 +18,7 @@
 use std::ops::Range;
 
 use super::start_line::{StartLine, check_hosts};
+use crate::base::word::Word;
 
 /// A range of offsets into the buffer that holds a message head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,37 +173,46 @@ pub enum Name {
 
 impl Name {
     /// The well-known name spelt `name` in any case, or `Other`.
-    /// The length picks at most a few candidates; no hashing.
+    /// Length and first letter leave one candidate at most; no hashing.
     #[must_use]
     pub fn from_bytes(name: &[u8]) -> Self {
+        macro_rules! is {
+            ($word:literal, $known:ident) => {{
+                const WORD: Word = Word::new($word);
+                if WORD.is(name) {
+                    Self::$known
+                } else {
+                    Self::Other
+                }
+            }};
+        }
         let first = name.first().map_or(0, |byte| byte | 0x20);
-        let is = |text: &[u8]| text.first() == Some(&first) && name.eq_ignore_ascii_case(text);
-        match name.len() {
-            2 if is(b"te") => Self::Te,
-            4 if is(b"host") => Self::Host,
-            4 if is(b"date") => Self::Date,
-            6 if is(b"cookie") => Self::Cookie,
-            6 if is(b"expect") => Self::Expect,
-            6 if is(b"server") => Self::Server,
-            7 if is(b"upgrade") => Self::Upgrade,
-            7 if is(b"referer") => Self::Referer,
-            7 if is(b"trailer") => Self::Trailer,
-            8 if is(b"location") => Self::Location,
-            10 if is(b"connection") => Self::Connection,
-            10 if is(b"user-agent") => Self::UserAgent,
-            10 if is(b"keep-alive") => Self::KeepAlive,
-            10 if is(b"set-cookie") => Self::SetCookie,
-            12 if is(b"content-type") => Self::ContentType,
-            12 if is(b"max-forwards") => Self::MaxForwards,
-            13 if is(b"cache-control") => Self::CacheControl,
-            13 if is(b"authorization") => Self::Authorization,
-            14 if is(b"content-length") => Self::ContentLength,
-            14 if is(b"http2-settings") => Self::Http2Settings,
-            15 if is(b"x-forwarded-for") => Self::XForwardedFor,
-            16 if is(b"proxy-connection") => Self::ProxyConnection,
-            17 if is(b"transfer-encoding") => Self::TransferEncoding,
-            17 if is(b"sec-websocket-key") => Self::SecWebSocketKey,
-            20 if is(b"sec-websocket-accept") => Self::SecWebSocketAccept,
+        match (name.len(), first) {
+            (2, b't') => is!("te", Te),
+            (4, b'h') => is!("host", Host),
+            (4, b'd') => is!("date", Date),
+            (6, b'c') => is!("cookie", Cookie),
+            (6, b'e') => is!("expect", Expect),
+            (6, b's') => is!("server", Server),
+            (7, b'u') => is!("upgrade", Upgrade),
+            (7, b'r') => is!("referer", Referer),
+            (7, b't') => is!("trailer", Trailer),
+            (8, b'l') => is!("location", Location),
+            (10, b'c') => is!("connection", Connection),
+            (10, b'u') => is!("user-agent", UserAgent),
+            (10, b'k') => is!("keep-alive", KeepAlive),
+            (10, b's') => is!("set-cookie", SetCookie),
+            (12, b'c') => is!("content-type", ContentType),
+            (12, b'm') => is!("max-forwards", MaxForwards),
+            (13, b'c') => is!("cache-control", CacheControl),
+            (13, b'a') => is!("authorization", Authorization),
+            (14, b'c') => is!("content-length", ContentLength),
+            (14, b'h') => is!("http2-settings", Http2Settings),
+            (15, b'x') => is!("x-forwarded-for", XForwardedFor),
+            (16, b'p') => is!("proxy-connection", ProxyConnection),
+            (17, b't') => is!("transfer-encoding", TransferEncoding),
+            (17, b's') => is!("sec-websocket-key", SecWebSocketKey),
+            (20, b's') => is!("sec-websocket-accept", SecWebSocketAccept),
             _ => Self::Other,
         }
     }

@@ -11,7 +11,7 @@
 //! The log's BYTES (`LOGGED_START` and what follows) is not a size on the wire: HAProxy counts
 //! its internal form of the answer. This is the form of 2.2, five more than 2.6.
 
-use super::framing::{self, Announce, Asked, Body};
+use super::framing::{self, Announce, Asked, Body, CLOSE, KEEP_ALIVE};
 use super::head::{self, Head, Limits, Name, Parsed, Progress};
 use super::rewrite::{Edits, Message, Persistence, decimal};
 
@@ -216,7 +216,7 @@ impl Reply {
         let mut says_close = false;
         for (name, value, known) in message.fields() {
             if known == Name::Connection {
-                says_close |= value.eq_ignore_ascii_case(b"close");
+                says_close |= CLOSE.is(value);
             } else {
                 writer.field(&name.to_ascii_lowercase(), value);
             }
@@ -227,7 +227,7 @@ impl Reply {
             .filter(|(_, value, known)| *known == Name::Connection && !says_more(value))
             .map(|(name, value, _)| name.len() + value.len())
             .sum();
-        let logged_bytes = logged_head_bytes(&message)
+        let logged_bytes = logged_head_bytes(&parsed, &bytes)
             + connection as u64
             + body.len() as u64
             + LOGGED_MESSAGE_END;
@@ -497,31 +497,28 @@ pub fn write_redirect(
     logged
 }
 
-/// What the log counts for an answer's head. Body bytes, `LOGGED_MESSAGE_END` and, for a chunked
+/// What the log counts for an answer's head as it came. Body bytes, `LOGGED_MESSAGE_END` and, for a chunked
 /// one, `LOGGED_CHUNKED_END` are added as they are delivered.
 #[must_use]
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "lengths of texts that lie in memory"
 )]
-pub fn logged_head_bytes(message: &Message) -> u64 {
-    let status = if message.status() >= 1000 { 4 } else { 3 };
-    let encoded = message.head.has(Name::TransferEncoding);
-    let mut lengths = 0;
-    let fields: usize = message
-        .fields()
-        .filter(|(_, value, known)| match known {
-            Name::Connection => says_more(value),
+pub fn logged_head_bytes(head: &Head, bytes: &[u8]) -> u64 {
+    const STATUS: usize = 3;
+    let mut more_lengths = head.has(Name::TransferEncoding);
+    let mut texts = head.version.len() + STATUS + head.reason.len();
+    for field in &head.fields {
+        let counts = match field.known {
+            Name::Connection => says_more(field.value.of(bytes)),
             // Only the one length that leaves is counted.
-            Name::ContentLength => {
-                lengths += 1;
-                lengths == 1 && !encoded
-            }
+            Name::ContentLength => !std::mem::replace(&mut more_lengths, true),
             _ => true,
-        })
-        .map(|(name, value, _)| name.len() + value.len())
-        .sum();
-    let texts = message.head.version.len() + status + message.reason().len() + fields;
+        };
+        if counts {
+            texts += field.name.len() + field.value.len();
+        }
+    }
     LOGGED_START + LOGGED_HEAD_END + texts as u64
 }
 
@@ -530,9 +527,7 @@ pub fn logged_head_bytes(message: &Message) -> u64 {
 fn says_more(value: &[u8]) -> bool {
     !value.split(|byte| *byte == b',').all(|token| {
         let token = token.trim_ascii();
-        token.is_empty()
-            || token.eq_ignore_ascii_case(b"close")
-            || token.eq_ignore_ascii_case(b"keep-alive")
+        token.is_empty() || CLOSE.is(token) || KEEP_ALIVE.is(token)
     })
 }
 

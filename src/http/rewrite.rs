@@ -16,8 +16,8 @@ use std::ops::Range;
 
 pub use super::exchange::Persistence;
 pub use super::framing::Announce;
-use super::framing::{elements, is_http2};
-use super::head::{Head, Method, Name, Span};
+use super::framing::{UPGRADE, elements, is_http2};
+use super::head::{Field, Head, Method, Name, Span};
 
 /// An edit or an outgoing head did not fit its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -740,27 +740,60 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
     }
     to.put(b"\r\n");
     let mut announced = how.announce == Announce::Nothing;
-    for (name, value, known) in message.fields() {
-        match known {
-            Name::ContentLength | Name::TransferEncoding => {
-                if !announced {
-                    // The spelling of the name is the sender's, where it is the same field.
-                    let same = match how.announce {
-                        Announce::Length(_) => known == Name::ContentLength,
-                        Announce::Chunked => known == Name::TransferEncoding,
-                        Announce::Nothing => false,
-                    };
-                    to.put_announce(how.announce, same.then_some(name));
-                    announced = true;
-                }
+    let mut put = |to: &mut Writer<'_>, name: &[u8], value: &[u8], known| match known {
+        Name::ContentLength | Name::TransferEncoding => {
+            if !announced {
+                // The spelling of the name is the sender's, where it is the same field.
+                let same = match how.announce {
+                    Announce::Length(_) => known == Name::ContentLength,
+                    Announce::Chunked => known == Name::TransferEncoding,
+                    Announce::Nothing => false,
+                };
+                to.put_announce(how.announce, same.then_some(name));
+                announced = true;
             }
-            Name::Connection => to.put_connection(name, value, how),
-            Name::Upgrade | Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings => {
-                to.put_of_one_connection((name, value, known), message, how);
-            }
-            _ if how.drop_named && is_named(message, name) => {}
-            _ => to.put_field(name, value),
         }
+        Name::Connection => to.put_connection(name, value, how),
+        Name::Upgrade | Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings => {
+            to.put_of_one_connection((name, value, known), message, how);
+        }
+        _ if how.drop_named && is_named(message, name) => {}
+        _ => to.put_field(name, value),
+    };
+    let Message { bytes, head, edits } = *message;
+    // Lines that leave as they came are copied together.
+    let mut run = Span::default();
+    for (index, field) in head.fields.iter().enumerate() {
+        if edits.is_removed(index) {
+            continue;
+        }
+        let replacement = edits.replacement(index);
+        let line = Span {
+            start: field.name.start,
+            end: field.value.end.saturating_add(2),
+        };
+        let stays = replacement.is_none() && !how.drop_named && passes(field.known);
+        if stays && is_canonical(field, bytes) {
+            if run.end == line.start {
+                run.end = line.end;
+            } else {
+                to.put(run.of(bytes));
+                run = line;
+            }
+            continue;
+        }
+        to.put(run.of(bytes));
+        run = Span::default();
+        let value = match replacement {
+            Some(value) => value.of(&edits.text),
+            None => field.value.of(bytes),
+        };
+        put(&mut to, field.name.of(bytes), value, field.known);
+    }
+    to.put(run.of(bytes));
+    for added in &edits.added {
+        let (name, value) = (added.name.of(&edits.text), added.value.of(&edits.text));
+        put(&mut to, name, value, added.known);
     }
     if !announced {
         to.put_announce(how.announce, None);
@@ -771,6 +804,29 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
     } else {
         Ok(to.len)
     }
+}
+
+/// Whether nothing about a field of that name is decided here.
+#[inline]
+fn passes(known: Name) -> bool {
+    !matches!(
+        known,
+        Name::ContentLength
+            | Name::TransferEncoding
+            | Name::Connection
+            | Name::Upgrade
+            | Name::KeepAlive
+            | Name::ProxyConnection
+            | Name::Http2Settings
+    )
+}
+
+/// Whether the field's line came just as it would be written.
+#[inline]
+fn is_canonical(field: &Field, bytes: &[u8]) -> bool {
+    let between = bytes.get(field.name.end as usize..field.value.start as usize);
+    let behind = bytes.get(field.value.end as usize..);
+    between == Some(b": ") && behind.is_some_and(|behind| behind.starts_with(b"\r\n"))
 }
 
 /// Whether a field is the sender's. What rules and options have added is ours: it is for the
@@ -865,7 +921,7 @@ impl Writer<'_> {
     /// the sender's connection only.
     fn put_connection(&mut self, name: &[u8], value: &[u8], how: &Outgoing) {
         let mut tokens = elements(value);
-        let upgrade = tokens.find(|token| token.eq_ignore_ascii_case(b"upgrade"));
+        let upgrade = tokens.find(|token| UPGRADE.is(token));
         if let Some(token) = upgrade.filter(|_| !how.drop_upgrade) {
             self.put_field(name, token);
         }

@@ -43,6 +43,11 @@ pub struct Captures {
 }
 
 impl Captures {
+    const EMPTY: Self = Self {
+        bytes: Vec::new(),
+        slots: Vec::new(),
+    };
+
     /// Forgets all values and makes `slots` empty slots.
     pub fn reset(&mut self, slots: usize) {
         self.bytes.clear();
@@ -158,12 +163,6 @@ pub struct Txn {
     pub log_count: u64,
     /// The client as accepted (or as the PROXY protocol said).
     pub source: Address,
-    /// The address the client connected to.
-    pub destination: Address,
-    /// The proxy's own address towards the server: `%bi`, `%bp`.
-    pub backend_source: Address,
-    /// The server's address: `%si`, `%sp`.
-    pub server_address: Address,
     /// The frontend.
     pub frontend: u32,
     /// The `bind` line of it that accepted.
@@ -197,6 +196,17 @@ pub struct Txn {
     /// The request line as received, without its end, cut to `tune.http.logurilen` less one; empty
     /// for a request that could not be read (`<BADREQ>`).
     pub request_line: Vec<u8>,
+    /// What few configurations ask for; apart, so that a request of the others need not touch it.
+    rare: Option<Box<Rare>>,
+}
+
+/// The part of a record that only some configurations fill.
+#[derive(Clone, Debug)]
+pub struct Rare {
+    /// The address the client connected to.
+    pub destination: Address,
+    /// The proxy's own address towards the server: `%bi`, `%bp`.
+    pub backend_source: Address,
     /// `capture request header`, in order of declaration.
     pub request_captures: Captures,
     /// `capture response header`, in order of declaration.
@@ -208,6 +218,32 @@ pub struct Txn {
     /// The unique id: `%ID`.
     pub unique_id: Vec<u8>,
 }
+
+impl Rare {
+    const EMPTY: Self = Self {
+        destination: Address::None,
+        backend_source: Address::None,
+        request_captures: Captures::EMPTY,
+        response_captures: Captures::EMPTY,
+        request_cookie_text: Vec::new(),
+        response_cookie_text: Vec::new(),
+        unique_id: Vec::new(),
+    };
+
+    /// Forgets all; storage stays.
+    fn reset(&mut self) {
+        self.destination = Address::None;
+        self.backend_source = Address::None;
+        self.request_captures.reset(0);
+        self.response_captures.reset(0);
+        self.request_cookie_text.clear();
+        self.response_cookie_text.clear();
+        self.unique_id.clear();
+    }
+}
+
+/// What a record shows that has nothing rare.
+static NOTHING_RARE: Rare = Rare::EMPTY;
 
 impl Txn {
     /// A fresh record: nothing reached, nothing chosen.
@@ -222,40 +258,43 @@ impl Txn {
 
     /// Makes the record fresh for a new connection; storage stays.
     pub fn reset(&mut self) {
-        let (request_line, request_captures) = (
-            take(&mut self.request_line),
-            std::mem::take(&mut self.request_captures),
-        );
-        let response_captures = std::mem::take(&mut self.response_captures);
-        let (request_cookie_text, response_cookie_text, unique_id) = (
-            take(&mut self.request_cookie_text),
-            take(&mut self.response_cookie_text),
-            take(&mut self.unique_id),
-        );
+        let mut request_line = std::mem::take(&mut self.request_line);
+        request_line.clear();
+        let mut rare = self.rare.take();
+        if let Some(rare) = &mut rare {
+            rare.reset();
+        }
         *self = Self {
             request_line,
-            request_captures,
-            response_captures,
-            request_cookie_text,
-            response_cookie_text,
-            unique_id,
+            rare,
             ..Self::new()
         };
-        self.request_captures.reset(0);
-        self.response_captures.reset(0);
+    }
+
+    /// What few configurations ask for, as far as it was filled.
+    pub fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
+    }
+
+    /// The same, to be filled.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| Box::new(Rare::EMPTY))
     }
 
     /// Makes the record fresh for the next request of the same connection, which begins to wait
     /// at `now_ms` (monotonic): what belongs to the connection stays.
     pub fn next_request(&mut self, now_ms: u64, wall_ms: u64) {
-        let (source, destination) = (self.source, self.destination);
+        let (source, destination) = (self.source, self.rare().destination);
         let (frontend, listener) = (self.frontend, self.listener);
         let (encrypted, http) = (self.encrypted, self.http);
         self.reset();
         self.accept_date_ms = wall_ms;
         self.marks.accepted = now_ms as i64;
         self.marks.handshaken = now_ms as i64;
-        (self.source, self.destination) = (source, destination);
+        self.source = source;
+        if !destination.is_none() {
+            self.rare_mut().destination = destination;
+        }
         (self.frontend, self.listener) = (frontend, listener);
         (self.encrypted, self.http) = (encrypted, http);
     }
@@ -349,13 +388,6 @@ fn since(from: i64, to: i64) -> i64 {
     } else {
         to.saturating_sub(from).max(0)
     }
-}
-
-/// Takes a vector out with its storage, emptied.
-fn take(bytes: &mut Vec<u8>) -> Vec<u8> {
-    let mut taken = std::mem::take(bytes);
-    taken.clear();
-    taken
 }
 
 const _: () = assert!(size_of::<Txn>() <= 512);
@@ -458,31 +490,32 @@ mod tests {
         (txn.frontend, txn.backend, txn.status, txn.http) = (3, 4, 200, true);
         txn.set_request_line(&[b'a'; 3000], 1023);
         assert_eq!(txn.request_line.len(), 1023);
-        txn.request_captures.reset(2);
-        txn.request_captures.set(1, b"0123456789", 4);
-        txn.request_captures.set(7, b"no such slot", 4);
-        assert_eq!(txn.request_captures.get(1), Some(&b"0123"[..]));
-        assert!(txn.request_captures.iter().eq([None, Some(&b"0123"[..])]));
-        let storage = (
-            txn.request_line.capacity(),
-            txn.request_captures.bytes.capacity(),
-        );
+        let captures = &mut txn.rare_mut().request_captures;
+        captures.reset(2);
+        captures.set(1, b"0123456789", 4);
+        captures.set(7, b"no such slot", 4);
+        assert_eq!(captures.get(1), Some(&b"0123"[..]));
+        assert!(captures.iter().eq([None, Some(&b"0123"[..])]));
+        txn.rare_mut().destination = Address::Unix;
+        let storage = |txn: &Txn| {
+            let captures = &txn.rare().request_captures;
+            (txn.request_line.capacity(), captures.bytes.capacity())
+        };
+        let before = storage(&txn);
         txn.next_request(77, 1000);
         assert_eq!(
             (txn.frontend, txn.backend, txn.status, txn.http),
             (3, NO_ID, 0, true)
         );
         assert_eq!((txn.marks.accepted, txn.accept_date_ms), (77, 1000));
-        assert!(txn.request_line.is_empty() && txn.request_captures.is_empty());
-        assert_eq!(
-            storage,
-            (
-                txn.request_line.capacity(),
-                txn.request_captures.bytes.capacity()
-            )
-        );
+        assert!(txn.request_line.is_empty() && txn.rare().request_captures.is_empty());
+        assert_eq!(txn.rare().destination, Address::Unix);
+        assert_eq!(storage(&txn), before);
         txn.reset();
-        assert_eq!(txn.frontend, NO_ID);
+        assert_eq!(
+            (txn.frontend, txn.rare().destination),
+            (NO_ID, Address::None)
+        );
     }
 
     /// Which of these HAProxy 2.6.12 still logged under `option dontlog-normal`.

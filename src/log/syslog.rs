@@ -138,6 +138,15 @@ pub struct Sender<'a> {
     pub structured: &'a [u8],
 }
 
+/// What a message's header depends on, besides its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderOf {
+    /// The date, in the unit in which the header has it.
+    moment: u64,
+    utc_offset_s: i32,
+    level: Level,
+}
+
 /// How one `log` line of the configuration frames and filters its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
@@ -170,25 +179,30 @@ impl Framing {
         level <= self.level_max
     }
 
-    /// Appends one whole message: header, `text` cut to the length, newline. The caller has
+    /// Appends one whole message: `header`, `text` cut to the length, newline. The caller has
     /// asked `takes`.
-    pub fn write(
-        &self,
-        out: &mut Vec<u8>,
-        now: &Now,
-        sender: &Sender<'_>,
-        level: Level,
-        text: &[u8],
-    ) {
-        let start = out.len();
-        self.write_header(out, now, sender, level);
-        let used = out.len().saturating_sub(start);
-        let room = self.length_max.saturating_sub(used);
+    pub fn write(&self, out: &mut Vec<u8>, header: &[u8], text: &[u8]) {
+        out.extend_from_slice(header);
+        let room = self.length_max.saturating_sub(header.len());
         out.extend_from_slice(text.get(..room).unwrap_or(text));
         out.push(b'\n');
     }
 
-    /// Appends what stands before the text. It is the same for all messages of a second.
+    /// What a header by one sender depends on: it is the same where this is.
+    pub fn header_of(&self, now: &Now, level: Level) -> HeaderOf {
+        let moment = match self.format {
+            Format::Iso | Format::Timed | Format::Rfc5424 => now.wall_ms,
+            Format::Local | Format::Rfc3164 => now.wall_ms / 1000,
+            Format::Raw | Format::Short | Format::Priority => 0,
+        };
+        HeaderOf {
+            moment,
+            utc_offset_s: now.utc_offset_s,
+            level,
+        }
+    }
+
+    /// Appends what stands before the text.
     pub fn write_header(&self, out: &mut Vec<u8>, now: &Now, sender: &Sender<'_>, level: Level) {
         let level = level.max(self.level_min) as u64;
         let (wall, offset) = (now.wall_ms, now.utc_offset_s);
@@ -265,7 +279,9 @@ mod tests {
 
     fn message(framing: Framing, sender: &Sender<'_>, level: Level, text: &str) -> String {
         let mut out = Vec::new();
-        framing.write(&mut out, &NOW, sender, level, text.as_bytes());
+        let mut header = Vec::new();
+        framing.write_header(&mut header, &NOW, sender, level);
+        framing.write(&mut out, &header, text.as_bytes());
         String::from_utf8(out).unwrap()
     }
 

@@ -15,7 +15,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::mem::zeroed;
+use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use crate::base::addr::Endpoint;
@@ -255,22 +255,27 @@ fn send_some(
     from: usize,
     count: usize,
 ) -> Result<usize, Stop> {
-    // SAFETY: all-zero `iovec`s and `mmsghdr`s are valid values of those plain C structs.
-    let (mut pieces, mut headers): ([libc::iovec; MESSAGES_MAX], [libc::mmsghdr; MESSAGES_MAX]) =
-        unsafe { (zeroed(), zeroed()) };
+    // Only as many as are used are written: clearing all costs more than a short batch.
+    let mut pieces = [const { MaybeUninit::<libc::iovec>::uninit() }; MESSAGES_MAX];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MESSAGES_MAX];
     for (n, (piece, header)) in pieces.iter_mut().zip(&mut headers).take(count).enumerate() {
         let message = &batch.bytes[start(batch, from + n)..batch.ends[from + n] as usize];
         // The kernel reads through these pointers and writes nothing.
-        piece.iov_base = message.as_ptr().cast_mut().cast();
-        piece.iov_len = message.len();
+        let piece = piece.write(libc::iovec {
+            iov_base: message.as_ptr().cast_mut().cast(),
+            iov_len: message.len(),
+        });
+        // SAFETY: an all-zero `mmsghdr` is a valid value of that plain C struct.
+        let header = header.write(unsafe { zeroed() });
         header.msg_hdr.msg_name = to.as_ptr().cast_mut().cast();
         header.msg_hdr.msg_namelen = to.length();
         header.msg_hdr.msg_iov = piece;
         header.msg_hdr.msg_iovlen = 1;
     }
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let first = headers.as_mut_ptr().cast();
     // SAFETY: `count` headers are filled, and what they point to outlives the call.
-    let sent = unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), count as u32, flags as _) };
+    let sent = unsafe { libc::sendmmsg(socket, first, count as u32, flags as _) };
     sent_or_stop(sent as isize)
 }
 

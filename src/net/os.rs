@@ -166,9 +166,14 @@ impl Os {
 
     /// The present date, without waiting: for what happens before the loop begins.
     pub fn now(&mut self) -> Now {
+        self.date(clock_us() / 1000)
+    }
+
+    /// The date that belongs to this moment of the monotonic clock.
+    fn date(&mut self, ms: u64) -> Now {
         let wall_ms = clock_ms(libc::CLOCK_REALTIME);
         Now {
-            ms: clock_ms(libc::CLOCK_MONOTONIC),
+            ms,
             wall_ms,
             utc_offset_s: self.zone.offset(wall_ms),
         }
@@ -218,7 +223,8 @@ impl Net for Os {
         let timeout_ms = until_ms.map(|until| until.saturating_sub(asleep_us / 1000));
         let first = ready.len();
         self.poller.wait(timeout_ms, ready);
-        self.sleep.add(asleep_us, clock_us());
+        let awake_us = clock_us();
+        self.sleep.add(asleep_us, awake_us);
         if let Some(at) = ready[first..]
             .iter()
             .position(|(handle, _)| *handle == SIGNAL_HANDLE)
@@ -226,7 +232,7 @@ impl Net for Os {
             ready.swap_remove(first + at);
             self.read_signals();
         }
-        self.now()
+        self.date(awake_us / 1000)
     }
 
     fn idle_percent(&self) -> u8 {

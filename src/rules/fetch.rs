@@ -19,6 +19,7 @@ use super::convert::{self, Converter, Output};
 use super::samples::{self, Fetch, Needs};
 use super::{args, missing};
 use crate::base::addr::write_signed;
+use crate::base::clock::DateCache;
 use crate::http::head::Method;
 
 /// The type of a sample, for compile-time checks.
@@ -208,6 +209,8 @@ pub struct Buffers {
     pub(super) back: Vec<u8>,
     /// Text in lower case, for matching without case.
     pub(super) folded: Vec<u8>,
+    /// The dates of the present second.
+    pub dates: DateCache,
 }
 
 /// A fetch with its converters.
@@ -429,6 +432,7 @@ impl Expression {
             front,
             back,
             folded,
+            dates: _,
         } = buffers;
         self.fetch.any(context, source, |sample| {
             convert::run(&self.converters, sample, front, back)

@@ -16,7 +16,7 @@ use super::compile::{Compiler, Problem, nearest};
 use super::fetch::{Buffers, Expression, Sample, Scope};
 pub use super::field::{Field, Value};
 use crate::base::addr::{Address, write_decimal, write_signed};
-use crate::base::clock;
+use crate::base::clock::{self, DateCache};
 
 /// What a format string is for, which decides escaping and blanks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,7 +245,7 @@ impl Format {
         }
         parser.flush();
         Ok(Self {
-            nodes: parser.nodes,
+            nodes: joined(parser.nodes),
             purpose,
         })
     }
@@ -304,7 +304,10 @@ impl Format {
                     field,
                     print,
                     flags,
-                } => variable(context, *field, *print, *flags, out),
+                } => {
+                    let dates = &mut buffers.dates;
+                    variable(context, *field, *print, *flags, dates, out);
+                }
                 Node::Expression { expression, flags } => {
                     let sample = expression.value(context, buffers);
                     self.expression(sample, *flags, out);
@@ -340,6 +343,45 @@ impl Format {
                     sample.write(out);
                 }
             }
+        }
+    }
+}
+
+/// Makes text of the blanks that are written in any case, and one text of those that meet.
+fn joined(nodes: Vec<Node>) -> Vec<Node> {
+    let mut joined: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut nodes = nodes.into_iter().peekable();
+    while let Some(node) = nodes.next() {
+        let between = (joined.last(), nodes.peek());
+        let node = match (node, between) {
+            (Node::Blank, (Some(before), Some(after))) if before.shows() && after.shows() => {
+                Node::Text(b" "[..].into())
+            }
+            (node, _) => node,
+        };
+        match (joined.last_mut(), node) {
+            (Some(Node::Text(text)), Node::Text(more)) => {
+                *text = [&**text, &*more].concat().into_boxed_slice();
+            }
+            (_, node) => joined.push(node),
+        }
+    }
+    joined
+}
+
+impl Node {
+    /// Whether it writes something whatever the session is like.
+    fn shows(&self) -> bool {
+        match self {
+            Self::Text(text) => !text.is_empty(),
+            Self::Blank | Self::Expression { .. } => false,
+            Self::Variable { print, flags, .. } => match print {
+                Print::Text | Print::Ip | Print::Port => flags.quote || flags.dash,
+                Print::Number(_) | Print::State(_) => true,
+                Print::Date | Print::Gmt | Print::Local | Print::Seconds | Print::Millis => true,
+                Print::Line(_) => flags.quote,
+                Print::TextAnd(_) | Print::Captures(_) | Print::CaptureList(_) => false,
+            },
         }
     }
 }
@@ -580,7 +622,14 @@ fn bytes(value: Value<'_>) -> Option<&[u8]> {
 }
 
 /// Prints a variable.
-fn variable<C: Context>(context: &C, field: Field, print: Print, flags: Flags, out: &mut Vec<u8>) {
+fn variable<C: Context>(
+    context: &C,
+    field: Field,
+    print: Print,
+    flags: Flags,
+    dates: &mut DateCache,
+    out: &mut Vec<u8>,
+) {
     let value = context.field(field);
     match print {
         Print::Text => text(bytes(value), flags, out),
@@ -606,7 +655,7 @@ fn variable<C: Context>(context: &C, field: Field, print: Print, flags: Flags, o
         Print::Line(part) => {
             let start = begin(flags, out);
             match bytes(value) {
-                Some(line) => encode(part.of(line), b"\"#", out),
+                Some(line) => encode(part.of(line), &LINE, out),
                 None => out.extend_from_slice(b"<BADREQ>"),
             }
             if flags.escape {
@@ -621,7 +670,7 @@ fn variable<C: Context>(context: &C, field: Field, print: Print, flags: Flags, o
         Print::Captures(capture) => captures(context, value, capture, flags, out),
         Print::CaptureList(capture) => capture_list(context, value, capture, flags, out),
         Print::Date | Print::Gmt | Print::Local | Print::Seconds | Print::Millis => {
-            date(value, print, flags, out);
+            date(value, print, flags, dates, out);
         }
     }
 }
@@ -654,11 +703,13 @@ fn port(value: Value<'_>, flags: Flags, out: &mut Vec<u8>) {
 }
 
 /// Prints a number; only those that have hexadecimal digits heed `+X`.
+#[inline]
 fn number(n: i64, digits: usize, flags: Flags, out: &mut Vec<u8>) {
-    if flags.hex && digits > 0 {
-        hex(n, digits, out);
-    } else {
-        write_signed(out, n);
+    match n {
+        _ if flags.hex && digits > 0 => hex(n, digits, out),
+        // As most of a line are.
+        0..=9 => out.push(b'0' + n as u8),
+        _ => write_signed(out, n),
     }
 }
 
@@ -679,7 +730,7 @@ fn hex(n: i64, digits: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn date(value: Value<'_>, print: Print, flags: Flags, out: &mut Vec<u8>) {
+fn date(value: Value<'_>, print: Print, flags: Flags, dates: &mut DateCache, out: &mut Vec<u8>) {
     let Value::Date {
         wall_ms,
         utc_offset_s,
@@ -689,7 +740,7 @@ fn date(value: Value<'_>, print: Print, flags: Flags, out: &mut Vec<u8>) {
         return;
     };
     match print {
-        Print::Date => clock::write_log_date(out, wall_ms, utc_offset_s),
+        Print::Date => dates.write_log_date(out, wall_ms, utc_offset_s),
         Print::Gmt => clock::write_zone_date(out, wall_ms, 0),
         Print::Local => clock::write_zone_date(out, wall_ms, utc_offset_s),
         Print::Seconds => number((wall_ms / 1000) as i64, 4, flags, out),
@@ -722,7 +773,7 @@ fn captures<C: Context>(
         out.push(if index == 0 { b'{' } else { b'|' });
         encode(
             bytes(context.field(capture(index))).unwrap_or_default(),
-            b"\"#{|}",
+            &CAPTURE,
             out,
         );
     }
@@ -751,7 +802,7 @@ fn capture_list<C: Context>(
         match context.field(capture(index)) {
             Value::Bytes(value) if !value.is_empty() => {
                 let start = begin(flags, out);
-                encode(value, b"\"#{|}", out);
+                encode(value, &CAPTURE, out);
                 if flags.escape {
                     escape(start, out);
                 }
@@ -762,16 +813,49 @@ fn capture_list<C: Context>(
     }
 }
 
-/// Appends text with `#XX` for the special characters and all that is not printable ASCII.
-fn encode(text: &[u8], special: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
-        if (0x20..0x7f).contains(&byte) && !special.contains(&byte) {
-            out.push(byte);
-        } else {
-            out.push(b'#');
-            push_hex(byte, out);
-        }
+/// The bytes that a log shows as they are: printable ASCII without the `special` ones.
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "at compile time, within the tables"
+)]
+const fn plain(special: &[u8]) -> [bool; 256] {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte < 0x7f {
+        plain[byte as usize] = true;
+        byte += 1;
     }
+    let mut at = 0;
+    while at < special.len() {
+        plain[special[at] as usize] = false;
+        at += 1;
+    }
+    plain
+}
+
+/// What is plain in a request line.
+static LINE: [bool; 256] = plain(b"\"#");
+/// What is plain in a captured header.
+static CAPTURE: [bool; 256] = plain(b"\"#{|}");
+
+/// Appends text with `#XX` for what is not plain.
+fn encode(text: &[u8], plain: &[bool; 256], out: &mut Vec<u8>) {
+    let mut rest = text;
+    // Mostly there is nothing to encode, and all of it is one run.
+    while let Some(at) = rest
+        .iter()
+        .position(|byte| plain.get(usize::from(*byte)) != Some(&true))
+    {
+        let (clean, [byte, behind @ ..]) = rest.split_at(at) else {
+            break;
+        };
+        out.extend_from_slice(clean);
+        out.push(b'#');
+        push_hex(*byte, out);
+        rest = behind;
+    }
+    out.extend_from_slice(rest);
 }
 
 /// Appends text with `%XX` for control characters, which no header and no target may have.
@@ -798,6 +882,9 @@ pub(super) fn line_parts(line: &[u8]) -> [&[u8]; 3] {
 impl Part {
     /// The part of a request line.
     fn of(self, line: &[u8]) -> &[u8] {
+        if self == Self::All {
+            return line;
+        }
         let [method, uri, version] = line_parts(line);
         let query = uri
             .iter()
