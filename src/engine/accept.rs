@@ -48,6 +48,8 @@ pub struct Client {
     pub(crate) ready: Readiness,
     pub(crate) phase: Phase,
     pub(crate) on_run_list: bool,
+    /// Its edges are told. A connection that may be over in a moment is not watched yet.
+    pub(crate) watched: bool,
     /// What it was being sent broke off, and a close would look like its end: it is reset.
     pub(crate) broken: bool,
 }
@@ -240,8 +242,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             .message(self.config, proxy, level, &text, self.now);
     }
 
-    /// A connection was taken: make its record, watch it, and read at once (most clients send their
-    /// first request right behind their connect).
+    /// A connection was taken: make its record, and read at once (most clients send their first
+    /// request right behind their connect). It is watched once it waits ([`Engine::rest`]).
     fn accepted(&mut self, listener: u32, frontend: ProxyId, socket: Socket, peer: Peer) {
         let now = self.now;
         let wheel = &mut self.wheel;
@@ -261,6 +263,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
             phase: Phase::Request,
             on_run_list: false,
+            watched: false,
             broken: false,
         });
         let Some(key) = key else {
@@ -278,16 +281,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.process.connections_total += 1;
         self.process.connection_rate.add(now.ms, 1);
         self.process.session_rate.add(now.ms, 1);
-        let watched = match self.clients.get(key) {
-            Some(client) => self
-                .net
-                .watch(&client.socket, Subject::Client(key).handle()),
-            None => return,
-        };
-        if watched.is_err() {
-            self.remove_client(key);
-            return;
-        }
         let proxy = self.config.proxy(frontend);
         if proxy.log_format.is_none() {
             self.log_connect(key);

@@ -20,6 +20,10 @@ use crate::net::Net;
 /// How long an answered connection is read on, ms.
 const LINGER_MS: u64 = 1_000;
 
+/// How long a client may be left unwatched, ms: a request that a near server answers is over by
+/// then, and of one that takes longer the client's leaving is heard of soon enough.
+const UNWATCHED_MS: u64 = 10;
+
 /// Which limit is the earliest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
@@ -158,13 +162,18 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         };
         let session = client.session.and_then(|id| self.sessions.get(id));
-        if let Some((at, _)) = earliest(self.config, client, session) {
+        let deadline = earliest(self.config, client, session).map(|(at, _)| at);
+        let watch_at = (!client.watched).then_some(client.since_ms + UNWATCHED_MS);
+        if let Some(at) = deadline.into_iter().chain(watch_at).min() {
             self.wheel.promise(client.timer, at);
         }
     }
 
     /// The wheel's promise has come: renew it, or end the wait.
     pub(crate) fn on_client_timer(&mut self, key: Key<Client>) {
+        if self.clients.get(key).is_some_and(|client| !client.watched) && !self.watch_client(key) {
+            return self.close(key, Termination::RESOURCE_IN_CONNECT);
+        }
         let Some(client) = self.clients.get(key) else {
             return;
         };

@@ -18,7 +18,7 @@ use super::accept::Client;
 use super::relay::{Pipe, Sent, Source, flush, receive};
 use super::service::Service;
 use super::upstream::Upstream;
-use super::{Engine, STEPS_PER_TURN_MAX};
+use super::{Engine, STEPS_PER_TURN_MAX, Subject};
 use crate::balance::queue::Ticket;
 use crate::base::arena::Key;
 use crate::base::buffer::Pool;
@@ -237,7 +237,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     // A client that had ended its side before this wait began tells it no more.
                     let client = self.clients.get(key);
                     if client.is_none_or(|client| self.given_up(client).is_none()) {
-                        return self.promise_wake(key);
+                        return self.rest(key);
                     }
                 }
                 Flow::Close(why) => return self.close(key, why),
@@ -246,6 +246,33 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         // Budget spent: others first, then us, before the next sleep.
         self.run_again(key);
+    }
+
+    /// A session waits: for edges, which are asked for if they were not yet, and for its deadline.
+    pub(crate) fn rest(&mut self, key: Key<Client>) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        let session = client.session.and_then(|id| self.sessions.get(id));
+        if !client.watched
+            && !session.is_some_and(|session| is_soon_over(client, session))
+            && !self.watch_client(key)
+        {
+            return self.close(key, Termination::RESOURCE_IN_CONNECT);
+        }
+        self.promise_wake(key);
+    }
+
+    /// Asks for a client's edges; what there is to tell already is told by the next wait.
+    pub(crate) fn watch_client(&mut self, key: Key<Client>) -> bool {
+        let Some(client) = self.clients.get_mut(key) else {
+            return false;
+        };
+        let watched = self
+            .net
+            .watch(&client.socket, Subject::Client(key).handle());
+        client.watched = watched.is_ok();
+        client.watched
     }
 
     /// `option abortonclose`: how the log tells of a client that left while its request waited.
@@ -332,7 +359,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Some(client) = self.clients.get_mut(key) else {
             return Flow::Gone;
         };
-        if unread {
+        // Of one that is not watched nobody has told.
+        if unread || !client.watched && receives(&mut self.net, &mut self.pool, client) {
             self.net.shutdown_write(&client.socket);
             client.phase = Phase::Linger;
             client.active_ms = self.now.ms;
@@ -400,7 +428,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        let mut unread = client.ready.has(Readiness::READABLE);
+        let mut unread = client.ready.has(Readiness::READABLE) || !client.watched;
         if let Some(session) = client.session.and_then(|id| self.sessions.get_mut(id)) {
             if session.txn.termination.is_normal() {
                 session.txn.termination = why;
@@ -487,6 +515,30 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.sessions.release(id);
     }
+}
+
+/// Whether a session waits for its server alone and is the last of its client, so that most likely
+/// all is over before an edge of the client would be of use.
+fn is_soon_over(client: &Client, session: &Session) -> bool {
+    let asked = session.request.source == Source::Done
+        && session.request.input.is_none()
+        && session.response.is_flushed();
+    let waits = match client.phase {
+        Phase::Connect => session.upstream.is_some(),
+        Phase::Exchange => session.request.is_flushed(),
+        _ => false,
+    };
+    waits && asked && session.txn.http && session.exchange.closes_client()
+}
+
+/// Whether there is anything to receive from a client that is not watched; it is thrown away.
+fn receives<N: Net>(net: &mut N, pool: &mut Pool, client: &mut Client) -> bool {
+    let Some(mut buffer) = pool.lend() else {
+        return true;
+    };
+    let received = receive(net, &mut client.end(), &mut buffer);
+    pool.give_back(buffer);
+    received.is_ok()
 }
 
 /// Sends what waits for the client; bytes that leave are activity.

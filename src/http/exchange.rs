@@ -242,6 +242,12 @@ impl Exchange {
         self.client_may_stay = false;
     }
 
+    /// Whether the client's connection will not be reused, as far as is known by now.
+    #[must_use]
+    pub fn closes_client(&self) -> bool {
+        !self.client_may_stay
+    }
+
     /// Likewise the server's (option http-server-close, bytes after the answer).
     pub fn close_server(&mut self) {
         self.server_may_stay = false;

@@ -308,3 +308,45 @@ fn one_thread_serves_whatever_is_asked_for() {
         assert_eq!(warnings, 1, "{:?}", rig.proxy.stderr.rest());
     }
 }
+
+/// The proxy is done with an answer of its own before it has looked at anything behind it: what
+/// comes just then belongs to the next request.
+#[test]
+fn a_request_right_behind_an_own_answer_is_not_lost() {
+    let config = common("frontend f\n bind @fe@\n http-request return status 200\n");
+    let rig = Rig::of(answering(OK), &config);
+    for _ in 0..300 {
+        let mut client = rig.client();
+        for _ in 0..3 {
+            let answer = client.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(answer.status(), 200);
+        }
+    }
+}
+
+/// A client that is heard of only while its request is under way: it leaves, and its request goes
+/// with it.
+#[test]
+fn a_closing_client_that_leaves_early_is_noticed() {
+    let config = common("listen l\n bind @fe@\n option abortonclose\n server s @s@\n");
+    let rig = Rig::of(silent(), &config);
+    let mut client = rig.client();
+    client.send("GET /gone HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    rig.origin.requests.take("the request", |_| true);
+    drop(client);
+    assert_eq!(rig.log.request("GET /gone HTTP/1.1").state, "CH--");
+}
+
+/// What a client sends behind its last request is read before the close, which would be a reset
+/// that takes the answer along.
+#[test]
+fn bytes_behind_the_last_request_do_not_cost_its_answer() {
+    let gate = Gate::new();
+    let rig = Rig::new(crate::gated(&gate), "", "");
+    let mut client = rig.client();
+    client.send("GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    rig.origin.requests.take("the request", |_| true);
+    client.send(vec![b'x'; 100_000]);
+    gate.open();
+    assert_eq!(client.answer().text(), "ok");
+}

@@ -350,7 +350,9 @@ impl Fake {
         };
         let core = &mut self.core;
         let s = &core.socks[sock];
-        if exact && !s.told && !s.told_end {
+        // Of a socket that is not watched nothing is ever told: it may be looked at.
+        let watched = s.handle.is_some();
+        if exact && watched && !s.told && !s.told_end {
             core.problem(format!("#{sock} receive without readiness"));
         }
         let faults = core.faults;
@@ -627,6 +629,7 @@ impl Net for Fake {
             return Err(Stop::Failed(ECONNABORTED));
         }
         core.say(|| format!("#{sock} accepted"));
+        core.sessions += u64::from(listener as usize == TCP_DOOR);
         core.socks[sock].owner = Owner::Engine;
         let source = Address::V4([10, 9, 0, 1].into(), 1024 + (sock % 60_000) as u16);
         Ok((Socket::from_raw(sock as i32), Peer { source }))
@@ -689,10 +692,6 @@ impl Net for Fake {
             let (errno, name) = WATCH_ERRORS[sock % WATCH_ERRORS.len()];
             core.reach(name);
             return Err(Stop::Failed(errno));
-        }
-        if matches!(core.socks[sock].far, Far::Client(index) if self.model.door_of(index) == TCP_DOOR)
-        {
-            core.sessions += 1;
         }
         if core.socks[sock].handle.is_some() {
             core.problem(format!("#{sock} watched twice"));

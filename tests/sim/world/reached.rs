@@ -95,6 +95,7 @@ pub(crate) const KINDS: &[&str] = &[
     "log: sent elsewhere",
     "ended: ----",
     "ended: CD",
+    "ended: RC",
     "ended: CC",
     "ended: CQ",
     "ended: CR",
