@@ -13,6 +13,7 @@ use oneloop::rules::Context;
 use oneloop::rules::compile::{Compiler, Problem, Surroundings};
 use oneloop::rules::condition::{Acl, AclId, Condition};
 use oneloop::rules::fetch::{Expression, Scope, Scratch};
+use oneloop::rules::file::Files;
 use oneloop::rules::format::{Field, Format, Purpose, Value};
 
 use super::wire::START;
@@ -138,6 +139,7 @@ fn compile<T>(
     let before = acls.len();
     let made = work(&mut Compiler {
         around: &Around([AclId(0)]),
+        files: &Files::default(),
         acls,
         warnings: &mut warnings,
         kind: "backend",

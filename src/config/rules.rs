@@ -18,6 +18,7 @@ use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compi
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};
 use crate::rules::condition::{Acl, AclId, Condition};
 use crate::rules::fetch::Scope;
+use crate::rules::file::Files;
 
 /// What compiling may ask while a line of one section is read.
 struct Around<'a> {
@@ -79,6 +80,7 @@ struct Home<'a> {
 /// What compiling shares with the parser, field by field.
 struct Tools<'a> {
     acls: &'a mut Vec<Acl>,
+    files: &'a Files,
     names: &'a Names,
     host: &'a dyn Host,
     variables: &'a Variables,
@@ -106,6 +108,7 @@ impl Tools<'_> {
         let mut warnings = Vec::new();
         let mut compiler = Compiler {
             around: &around,
+            files: self.files,
             acls: self.acls,
             warnings: &mut warnings,
             kind: home.kind,
@@ -185,6 +188,7 @@ fn report(
 impl<'a> Parser<'a> {
     fn tools<'b>(
         acls: &'b mut Vec<Acl>,
+        files: &'b Files,
         found: &'b mut Diagnostics,
         names: &'b Names,
         host: &'b dyn Host,
@@ -196,6 +200,7 @@ impl<'a> Parser<'a> {
     {
         Tools {
             acls,
+            files,
             names,
             host,
             variables,
@@ -335,6 +340,7 @@ impl<'a> Parser<'a> {
         let acls = &mut self.defaults_acls;
         let mut tools = Self::tools(
             acls,
+            &self.rule_files,
             &mut self.found,
             self.names,
             self.host,
@@ -383,6 +389,7 @@ impl<'a> Parser<'a> {
         };
         let mut tools = Self::tools(
             &mut self.acls,
+            &self.rule_files,
             &mut self.found,
             self.names,
             self.host,
@@ -477,6 +484,7 @@ impl<'a> Parser<'a> {
             };
             let mut tools = Self::tools(
                 &mut self.acls,
+                &self.rule_files,
                 &mut self.found,
                 self.names,
                 self.host,
@@ -522,6 +530,7 @@ impl<'a> Parser<'a> {
         let mut warnings = Vec::new();
         let compiler = Compiler {
             around: &around,
+            files: &self.rule_files,
             acls: &mut self.acls,
             warnings: &mut warnings,
             kind: proxy.kind(),

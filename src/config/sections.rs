@@ -244,6 +244,8 @@ pub(super) struct Parser<'a> {
     pub(super) defaults_acls: Vec<Acl>,
     /// The errorfiles read so far, by path: a `defaults` section names seven, often repeated.
     pub(super) error_files: BTreeMap<String, Arc<crate::http::reply::Reply>>,
+    /// The files of patterns and maps read so far.
+    pub(super) rule_files: crate::rules::file::Files,
     /// How many addresses the lines so far listen at.
     pub(super) listeners: usize,
     /// No line was refused: the whole can be judged. Set at the end.
@@ -273,6 +275,7 @@ impl<'a> Parser<'a> {
             acls: Vec::new(),
             defaults_acls: Vec::new(),
             error_files: BTreeMap::new(),
+            rule_files: crate::rules::file::Files::default(),
             built_in: Settings::built_in(options.proxy_maxconn),
             listeners: 0,
             lines_are_good: false,

@@ -11,6 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::condition::{Acl, AclId};
+use super::file::Files;
 use crate::base::edits::distance;
 
 /// What HAProxy puts before a message about a line.
@@ -101,6 +102,8 @@ pub trait Surroundings {
 pub struct Compiler<'a> {
     /// What to ask.
     pub around: &'a dyn Surroundings,
+    /// The files of patterns and maps that were named so far.
+    pub files: &'a Files,
     /// `Config::acls`: anonymous and predefined ACLs are appended.
     pub acls: &'a mut Vec<Acl>,
     /// Warnings, in the order found; `word` counts as in the slice that was compiled.

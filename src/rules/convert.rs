@@ -12,7 +12,9 @@ use super::args::{Args, Kind};
 use super::codec::{
     crc32, from_base64, hex_digits, host_end, join_hex, to_base64, to_json, url_decode, url_encode,
 };
+use super::compile::Compiler;
 use super::fetch::{Current, Sample, Type, leading_int};
+use super::map::{self, Lookup};
 use super::regex::{Regex, expand};
 use crate::base::clock;
 
@@ -29,7 +31,9 @@ pub(super) struct Converter {
 
 /// What a converter made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Output {
+pub(super) enum Output<'c> {
+    /// Something that the converter has.
+    Sample(Sample<'c>),
     Bool(bool),
     Int(i64),
     Ip(IpAddr),
@@ -99,6 +103,7 @@ pub(super) enum Step {
     Djb2,
     Sdbm,
     NetworkOrder,
+    Map(Box<Lookup>),
 }
 
 /// Arithmetic and bits.
@@ -133,7 +138,25 @@ pub(super) struct Row {
     pub(super) required: usize,
     pub(super) input: Option<Type>,
     pub(super) output: Type,
-    pub(super) build: fn(&Args) -> Result<Step, String>,
+    pub(super) build: Build,
+}
+
+/// How a row becomes a step.
+pub(super) enum Build {
+    /// By its arguments.
+    Plain(fn(&Args) -> Result<Step, String>),
+    /// By a file.
+    Map(map::Kind),
+}
+
+impl Row {
+    /// What a converter of this row does.
+    pub(super) fn step(&self, args: &Args, compiler: &Compiler<'_>) -> Result<Step, String> {
+        match self.build {
+            Build::Plain(build) => build(args),
+            Build::Map(kind) => map::compile(kind, args, compiler),
+        }
+    }
 }
 
 /// Writes a row.
@@ -151,7 +174,7 @@ const fn row(
         required,
         input: Some(input),
         output,
-        build,
+        build: Build::Plain(build),
     }
 }
 
@@ -217,7 +240,8 @@ const TABLE: &[Row] = &[
 
 /// The converter of that name.
 pub(super) fn find(name: &[u8]) -> Option<&'static Row> {
-    TABLE.iter().find(|row| row.name.as_bytes() == name)
+    let mut rows = TABLE.iter().chain(map::TABLE);
+    rows.find(|row| row.name.as_bytes() == name)
 }
 
 fn arithmetic(args: &Args, operator: Operator) -> Result<Step, String> {
@@ -357,7 +381,7 @@ fn url_enc(args: &Args) -> Result<Step, String> {
 
 /// Sends a sample through converters. Text that was written is in `front` at the end.
 pub(super) fn run<'a>(
-    converters: &[Converter],
+    converters: &'a [Converter],
     sample: Sample<'a>,
     front: &mut Vec<u8>,
     back: &mut Vec<u8>,
@@ -377,7 +401,7 @@ pub(super) fn run<'a>(
 /// Takes an output over, moving written text to the front.
 fn settle<'a>(
     current: Current<'a>,
-    output: Output,
+    output: Output<'a>,
     front: &mut Vec<u8>,
     back: &mut Vec<u8>,
 ) -> Current<'a> {
@@ -388,11 +412,20 @@ fn settle<'a>(
 }
 
 /// Casts to the type that a converter reads. `Some(None)`: it is of that type already.
-fn cast(sample: Sample<'_>, to: Option<Type>, out: &mut Vec<u8>) -> Option<Option<Output>> {
+fn cast(
+    sample: Sample<'_>,
+    to: Option<Type>,
+    out: &mut Vec<u8>,
+) -> Option<Option<Output<'static>>> {
     let Some(to) = to else { return Some(None) };
     Some(match (to, sample) {
         (Type::Bool, Sample::Bool(_)) | (Type::Int, Sample::Int(_)) | (Type::Ip, Sample::Ip(_)) => {
             None
+        }
+        // Bytes that are not text are text up to their first NUL.
+        (Type::Str, Sample::Bin(bytes)) => {
+            let end = bytes.iter().position(|byte| *byte == 0);
+            end.map(|end| Output::Slice(0, end))
         }
         (
             Type::Str | Type::Bin | Type::Method,
@@ -422,11 +455,14 @@ fn cast(sample: Sample<'_>, to: Option<Type>, out: &mut Vec<u8>) -> Option<Optio
     })
 }
 
-const WRITTEN: Option<Output> = Some(Output::Written { binary: false });
+const WRITTEN: Option<Output<'static>> = Some(Output::Written { binary: false });
 
 impl Step {
     /// What it makes of a sample of its input type; `out` is empty.
-    fn apply(&self, sample: Sample<'_>, out: &mut Vec<u8>) -> Option<Output> {
+    fn apply<'c>(&'c self, sample: Sample<'_>, out: &mut Vec<u8>) -> Option<Output<'c>> {
+        if let Self::Map(lookup) = self {
+            return lookup.find(sample, out);
+        }
         match sample {
             Sample::Int(n) => self.of_int(n, out),
             Sample::Bool(yes) => self.of_int(i64::from(yes), out),
@@ -437,7 +473,7 @@ impl Step {
         }
     }
 
-    fn of_int(&self, n: i64, out: &mut Vec<u8>) -> Option<Output> {
+    fn of_int(&self, n: i64, out: &mut Vec<u8>) -> Option<Output<'static>> {
         Some(match self {
             Self::Arithmetic(operator, operand) => Output::Int(operator.apply(n, *operand)),
             Self::Negate => Output::Int(n.saturating_neg()),
@@ -472,7 +508,7 @@ impl Step {
         })
     }
 
-    fn of_ip(&self, ip: IpAddr) -> Option<Output> {
+    fn of_ip(&self, ip: IpAddr) -> Option<Output<'static>> {
         let Self::Mask(v4, v6) = self else {
             return None;
         };
@@ -489,7 +525,7 @@ impl Step {
         }
     }
 
-    fn of_text(&self, text: &[u8], out: &mut Vec<u8>) -> Option<Output> {
+    fn of_text(&self, text: &[u8], out: &mut Vec<u8>) -> Option<Output<'static>> {
         match self {
             Self::Lower => out.extend(text.iter().map(u8::to_ascii_lowercase)),
             Self::Upper => out.extend(text.iter().map(u8::to_ascii_uppercase)),

@@ -370,7 +370,7 @@ impl Expression {
             if let Some(reference) = values.missing.take() {
                 deferred.get_or_insert_with(|| reference.of_converter(&shown));
             } else {
-                let step = (row.build)(&values).map_err(|text| {
+                let step = row.step(&values, compiler).map_err(|text| {
                     let text = format!("invalid args in converter '{shown}' : {text}");
                     ExpressionError::Converter(text)
                 })?;
@@ -502,8 +502,9 @@ impl<'a> Current<'a> {
         clippy::arithmetic_side_effects,
         reason = "the slice is a part of what the front buffer holds"
     )]
-    pub(super) fn after(self, output: Output, written: usize) -> Self {
+    pub(super) fn after(self, output: Output<'a>, written: usize) -> Self {
         match output {
+            Output::Sample(sample) => Self::Direct(sample),
             Output::Bool(yes) => Self::Direct(Sample::Bool(yes)),
             Output::Int(n) => Self::Direct(Sample::Int(n)),
             Output::Ip(ip) => Self::Direct(Sample::Ip(ip)),

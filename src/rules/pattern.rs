@@ -13,10 +13,17 @@ use std::ops::RangeInclusive;
 use super::args::{mask4, mask6};
 use super::compile::{Compiler, Lead, Problem, SplitOnce as _, parse_ip};
 use super::fetch::{Sample, Type};
+use super::file::Columns;
 use super::regex::Regex;
 use super::samples::{method_of, unhex};
 use super::trie::Trie;
 use crate::http::head::Method;
+
+/// What parts a path for `dir`.
+pub(super) const DIR_DELIMITERS: &[u8] = b"/?";
+
+/// What parts a name for `dom`.
+pub(super) const DOM_DELIMITERS: &[u8] = b"/?.:";
 
 /// A matching method (`-m`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,13 +200,27 @@ struct Values {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Operator {
+pub(super) enum Operator {
     Eq,
     Ge,
     Gt,
     Le,
     Lt,
     Ne,
+}
+
+impl Operator {
+    fn named(word: &[u8]) -> Option<Self> {
+        match word {
+            b"eq" => Some(Self::Eq),
+            b"ge" => Some(Self::Ge),
+            b"gt" => Some(Self::Gt),
+            b"le" => Some(Self::Le),
+            b"lt" => Some(Self::Lt),
+            b"ne" => Some(Self::Ne),
+            _ => None,
+        }
+    }
 }
 
 impl Patterns {
@@ -370,15 +391,9 @@ impl Patterns {
         compiler: &Compiler<'_>,
     ) -> Result<(), Problem> {
         let shown = String::from_utf8_lossy(path);
-        let contents = compiler.around.read(path).map_err(|why| {
-            let text = match why.as_str() {
-                "No such file or directory" | "Permission denied" => {
-                    format!("failed to open pattern file <{shown}>.")
-                }
-                _ => format!("error encountered while reading  <{shown}> : {why}."),
-            };
-            Problem::new(0, text)
-        })?;
+        let columns = if map { Columns::Two } else { Columns::One };
+        let contents = compiler.files.read(path, columns, compiler.around);
+        let contents = contents.map_err(|text| Problem::new(0, format!("{text}.")))?;
         for (number, line) in contents.split(|byte| *byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.starts_with(b"#") {
@@ -407,7 +422,11 @@ impl Patterns {
         match self.matching {
             Matching::Found | Matching::Bool => {}
             Matching::Int | Matching::Len => {
-                if let Some(range) = range(value, state).map_err(problem)? {
+                if let Some(operator) = Operator::named(value) {
+                    state.operator = Some(operator);
+                } else {
+                    let range = range(value, state.operator);
+                    let range = range.map_err(|text| problem(format!("{text}.")))?;
                     self.ranges.push(range);
                 }
             }
@@ -500,9 +519,9 @@ impl Patterns {
 
     fn delimiters(&self) -> &'static [u8] {
         if self.matching == Matching::Dom {
-            b"/?.:"
+            DOM_DELIMITERS
         } else {
-            b"/?"
+            DIR_DELIMITERS
         }
     }
 
@@ -601,25 +620,15 @@ fn likely_mistake(acl: &[u8], shown: &str, value: &str) -> Problem {
     }
 }
 
-/// A number, a range or an operator for what follows.
+/// A number or a range.
 ///
 /// The ends of a range are parted by `:` or `-`; one of them may be missing, and only the upper
 /// may be negative. So `-5` is not a number but the range `:5`. HAProxy minds no operator before
 /// a range, and takes `ne`, which the manual does not have, for `eq`.
-fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>, String> {
-    let operator = match value {
-        b"eq" => Some(Operator::Eq),
-        b"ge" => Some(Operator::Ge),
-        b"gt" => Some(Operator::Gt),
-        b"le" => Some(Operator::Le),
-        b"lt" => Some(Operator::Lt),
-        b"ne" => Some(Operator::Ne),
-        _ => None,
-    };
-    if operator.is_some() {
-        state.operator = operator;
-        return Ok(None);
-    }
+pub(super) fn range(
+    value: &[u8],
+    operator: Option<Operator>,
+) -> Result<RangeInclusive<i64>, String> {
     let shown = String::from_utf8_lossy(value);
     let digits = |text: &str| {
         let all = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -627,18 +636,18 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
     };
     let Some((low, high)) = shown.split_once([':', '-']) else {
         let Some(n) = digits(&shown) else {
-            return Err(match state.operator {
-                None | Some(Operator::Eq) => format!("'{shown}' is not a number."),
-                _ => format!("'{shown}' is neither a number nor a supported operator."),
+            return Err(match operator {
+                None | Some(Operator::Eq) => format!("'{shown}' is not a number"),
+                _ => format!("'{shown}' is neither a number nor a supported operator"),
             });
         };
-        return Ok(Some(match state.operator {
+        return Ok(match operator {
             None | Some(Operator::Eq | Operator::Ne) => n..=n,
             Some(Operator::Ge) => n..=i64::MAX,
             Some(Operator::Gt) => n.saturating_add(1)..=i64::MAX,
             Some(Operator::Le) => i64::MIN..=n,
             Some(Operator::Lt) => i64::MIN..=n.saturating_sub(1),
-        }));
+        });
     };
     let upper = match high.strip_prefix('-') {
         Some("") => Some(0),
@@ -654,10 +663,7 @@ fn range(value: &[u8], state: &mut Values) -> Result<Option<RangeInclusive<i64>>
             .filter(|(low, upper)| low <= upper)
             .map(|(low, upper)| low..=upper),
     };
-    match ends {
-        Some(ends) => Ok(Some(ends)),
-        None => Err(format!("'{shown}' is not a valid number range.")),
-    }
+    ends.ok_or_else(|| format!("'{shown}' is not a valid number range"))
 }
 
 /// How text is compared with literals that a trie can hold.
@@ -747,7 +753,7 @@ impl Literals {
 }
 
 /// Cuts delimiters off both ends.
-fn trim<'a>(value: &'a [u8], delimiters: &[u8]) -> &'a [u8] {
+pub(super) fn trim<'a>(value: &'a [u8], delimiters: &[u8]) -> &'a [u8] {
     let inside = |byte: &u8| !delimiters.contains(byte);
     match (
         value.iter().position(inside),
@@ -755,6 +761,49 @@ fn trim<'a>(value: &'a [u8], delimiters: &[u8]) -> &'a [u8] {
     ) {
         (Some(first), Some(last)) => value.get(first..=last).unwrap_or_default(),
         _ => b"",
+    }
+}
+
+/// A network: the bits that its mask keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Network {
+    V4 { bits: u32, mask: u32 },
+    V6 { bits: u128, mask: u128 },
+}
+
+impl Network {
+    /// Reads `address`, `address/bits` or, of IPv4, `address/mask`; `ip` reads addresses.
+    pub(super) fn read(value: &[u8], ip: fn(&[u8]) -> Option<IpAddr>) -> Option<Self> {
+        let (address, suffix) = match value.split_once_byte(b'/') {
+            Some((address, suffix)) => (address, Some(suffix)),
+            None => (value, None),
+        };
+        let bits = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();
+        match ip(address)? {
+            IpAddr::V4(address) => {
+                let mask = match suffix {
+                    None => u32::MAX,
+                    Some(suffix) => match (bits(suffix), ip(suffix)) {
+                        (Some(bits @ 0..=32), _) => mask4(bits),
+                        (None, Some(IpAddr::V4(mask))) => mask.to_bits(),
+                        _ => return None,
+                    },
+                };
+                let bits = address.to_bits() & mask;
+                Some(Self::V4 { bits, mask })
+            }
+            IpAddr::V6(address) => {
+                let mask = match suffix {
+                    None => u128::MAX,
+                    Some(suffix) => match bits(suffix) {
+                        Some(bits @ 0..=128) => mask6(bits),
+                        _ => return None,
+                    },
+                };
+                let bits = address.to_bits() & mask;
+                Some(Self::V6 { bits, mask })
+            }
+        }
     }
 }
 
@@ -766,39 +815,14 @@ struct Networks {
 }
 
 impl Networks {
-    /// Adds `address`, `address/bits` or `address/mask`; false if it is neither.
+    /// Adds a network; false if it is none.
     fn add(&mut self, value: &[u8]) -> bool {
-        let (address, suffix) = match value.split_once_byte(b'/') {
-            Some((address, suffix)) => (address, Some(suffix)),
-            None => (value, None),
-        };
-        let bits = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();
-        match parse_ip(address) {
-            Some(IpAddr::V4(ip)) => {
-                let mask = match suffix {
-                    None => u32::MAX,
-                    Some(suffix) => match (bits(suffix), parse_ip(suffix)) {
-                        (Some(bits @ 0..=32), _) => mask4(bits),
-                        (None, Some(IpAddr::V4(mask))) => mask.to_bits(),
-                        _ => return false,
-                    },
-                };
-                insert(&mut self.v4, mask, ip.to_bits() & mask);
-                true
-            }
-            Some(IpAddr::V6(ip)) => {
-                let mask = match suffix {
-                    None => u128::MAX,
-                    Some(suffix) => match bits(suffix) {
-                        Some(bits @ 0..=128) => mask6(bits),
-                        _ => return false,
-                    },
-                };
-                insert(&mut self.v6, mask, ip.to_bits() & mask);
-                true
-            }
-            None => false,
+        match Network::read(value, parse_ip) {
+            Some(Network::V4 { bits, mask }) => insert(&mut self.v4, mask, bits),
+            Some(Network::V6 { bits, mask }) => insert(&mut self.v6, mask, bits),
+            None => return false,
         }
+        true
     }
 
     /// Whether any network has the address; IPv4 and IPv6 meet as configuration.txt 7.1.6 says.
@@ -821,7 +845,7 @@ impl Networks {
 }
 
 /// The IPv4 address in `2002:IPV4::`, `::IPV4` or `::ffff:IPV4`.
-fn embedded(ip: Ipv6Addr) -> Option<u32> {
+pub(super) fn embedded(ip: Ipv6Addr) -> Option<u32> {
     let bits = ip.to_bits();
     if bits >> 112 == 0x2002 {
         Some((bits >> 80) as u32)

@@ -148,6 +148,23 @@ pub(super) fn expand(replacement: &[u8], text: &[u8], groups: &Groups, out: &mut
     }
 }
 
+/// Whether a replacement is well formed: nothing is missing behind a backslash or `\x`.
+pub(super) fn is_replacement(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match (byte, after.split_first()) {
+            (b'\\', None) => return false,
+            (b'\\', Some((b'x', after))) => match after.split_at_checked(2) {
+                Some((digits, after)) if hex_byte(digits).is_some() => after,
+                _ => return false,
+            },
+            (b'\\', Some((_, after))) => after,
+            _ => after,
+        };
+    }
+    true
+}
+
 /// The last line of the crate's message, without its picture of the pattern.
 fn describe(error: &regex::Error) -> String {
     match error {

@@ -6,6 +6,7 @@ use super::Context;
 use super::compile::{Compiler, Lead, Problem, Surroundings};
 use super::condition::{Acl, AclId};
 use super::fetch::Scratch;
+use super::file::Files;
 use super::format::{Field, Value};
 use crate::base::addr::Address;
 use crate::base::clock::Now;
@@ -100,6 +101,7 @@ impl Context for Session {
 pub(super) struct Around {
     pub(super) names: HashMap<Vec<u8>, Vec<AclId>>,
     pub(super) files: HashMap<&'static str, &'static [u8]>,
+    pub(super) read: Files,
     pub(super) acls: Vec<Acl>,
     pub(super) warnings: Vec<Problem>,
 }
@@ -148,11 +150,13 @@ impl Around {
         let Self {
             names,
             files,
+            read,
             acls,
             warnings,
         } = self;
         work(&mut Compiler {
             around: &Asked(names, files),
+            files: read,
             acls,
             warnings,
             kind: "backend",
