@@ -256,6 +256,8 @@ const CONVERTED: &[(&[u8], &[u8])] = &[
     (b"always_true,lower", b"1"),
     (b"method,length", b"3"),
     (b"bin(4142),lower", b"ab"),
+    (b"bin(41004200),lower", b"a"),
+    (b"bin(41004200),hex", b"41004200"),
     (b"path,ipmask(24)", b""),
     (b"str(10.1.2.3),ipmask(255.255.0.0)", b"10.1.0.0"),
     (b"str(abc),cut_crlf", b"abc"),
