@@ -434,10 +434,18 @@ impl Expression {
             folded,
             dates: _,
         } = buffers;
+        let mut found = false;
         self.fetch.any(context, source, |sample| {
-            convert::run(&self.converters, sample, front, back)
-                .is_some_and(|result| test(result.sample(front), folded))
-        })
+            match convert::run(&self.converters, sample, front, back) {
+                Some(result) => {
+                    found = test(result.sample(front), folded);
+                    found
+                }
+                // HAProxy looks no further than at one of which converters make nothing.
+                None => true,
+            }
+        });
+        found
     }
 
     /// The one sample that text uses: of a repeated header the last occurrence.
