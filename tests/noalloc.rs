@@ -277,6 +277,9 @@ backend rewritten
   option forwardfor
   http-request replace-path /app1(/)?(.*) /\\2
   http-request set-header x-from %[src]
+  http-request set-header x-map %[path,map_beg(paths.map,none)]
+  http-request set-header x-regm %[path,map_regm(paths.map)]
+  http-request set-header x-net %[src,map_ip_int(networks.map,0)]
   http-response set-header x-by web
   server s2 127.0.0.1:9002
 ";
@@ -286,7 +289,10 @@ fn configuration() -> Config {
         name: "noalloc.cfg".to_owned(),
         bytes: CONFIGURATION.as_bytes().to_vec(),
     };
-    let loaded = load(&[source], &Fake::new(), &LoadOptions::default());
+    let host = Fake::new()
+        .with_file("paths.map", "/ root\n/x(.*) a long value \\1\n")
+        .with_file("networks.map", "127.0.0.0/8 1\n10.0.0.0/8 2\n");
+    let loaded = load(&[source], &host, &LoadOptions::default());
     match loaded.config {
         Some(config) => config,
         None => panic!("{:?}", loaded.diagnostics),

@@ -12,7 +12,7 @@ use oneloop::base::addr::Address;
 use oneloop::base::arena::Handle;
 use oneloop::base::clock::Now;
 use oneloop::base::wheel::Wheel;
-use oneloop::config::model::{Config, Proxy};
+use oneloop::config::model::{Config, Proxy, SwitchTarget};
 use oneloop::config::{LoadOptions, Source, host, load};
 use oneloop::http::chunked::Chunked;
 use oneloop::http::framing::{self, Asked, Body as End};
@@ -93,6 +93,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("rules/2-paths", 5_000, || conditions("web", "")),
     workload("rules/host-and-path", 5_000, || conditions("sites", "")),
     workload("rules/500-paths", 200, || conditions("web", &paths(500))),
+    workload("rules/map-5000", 5_000, || map(5_000)),
     workload("rules/replace-path", 5_000, replace_path),
     workload("render/request", 5_000, render_request),
     workload("render/answer", 5_000, render_answer),
@@ -114,11 +115,16 @@ pub(crate) const fn workload(name: &'static str, times: u64, make: fn() -> Body)
 
 /// Loads a configuration for good.
 pub(crate) fn configuration(text: &str) -> &'static Config {
+    configured(text, &host::Fake::new())
+}
+
+/// The same on a machine that has files.
+fn configured(text: &str, host: &host::Fake) -> &'static Config {
     let source = Source {
         name: "bench.cfg".to_owned(),
         bytes: text.as_bytes().to_vec(),
     };
-    let loaded = load(&[source], &host::Fake::new(), &LoadOptions::default());
+    let loaded = load(&[source], host, &LoadOptions::default());
     match loaded.config {
         Some(config) => Box::leak(Box::new(config)),
         None => panic!("{text}\n{:?}", loaded.diagnostics),
@@ -298,6 +304,35 @@ fn conditions(name: &str, rules: &str) -> Body {
         true
     };
     checked(evaluate)
+}
+
+/// The name of a backend by the longest of so many prefixes.
+fn map(entries: usize) -> Body {
+    let rule = "    use_backend %[path,map_beg(paths.map,b2)]\n";
+    let lines: String = (0..entries).map(|n| format!("/app{n}/ b1\n")).collect();
+    let host = host::Fake::new().with_file("paths.map", lines);
+    let mark = "    acl is-app2";
+    let config = configured(
+        &CONFIGURATION.replacen(mark, &format!("{rule}{mark}"), 1),
+        &host,
+    );
+    let SwitchTarget::Dynamic(name) = &proxy(config, "web").switches[0].target else {
+        panic!("the name is made for each request");
+    };
+    let mut bytes = REQUEST_4.to_vec();
+    let head = parsed(&mut bytes);
+    let edits = Edits::new(101, 16_384);
+    let mut scratch = Scratch::default();
+    let mut made = Vec::new();
+    let look_up = move || {
+        let seen = Seen {
+            request: Some(Message::new(black_box(&bytes), &head, &edits)),
+        };
+        made.clear();
+        name.render(&seen, &mut scratch.buffers, &mut made);
+        made == b"b1"
+    };
+    checked(look_up)
 }
 
 /// The article's `http-request replace-path`.

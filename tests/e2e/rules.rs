@@ -150,6 +150,49 @@ fn patterns_can_stand_in_a_file_and_after_two_dashes() {
 }
 
 #[test]
+fn a_map_routes_by_the_longest_prefix_and_the_rest_goes_to_the_default() {
+    let config = common(
+        "frontend f\n bind @fe@\n\
+         use_backend %[path,map_beg(@dir@/paths)]\n default_backend last\n\
+         backend first\n http-request return status 201 hdr x-map \
+         \"%[path,map_regm(@dir@/names,none)] %[src,map_ip(@dir@/networks)]\"\n\
+         backend second\n http-request return status 202\n\
+         backend last\n http-request return status 203\n",
+    );
+    let mut setup = Setup::new(&config)
+        .file(
+            "paths",
+            "# where to\n\n/a first\n  /a/b \tsecond\n/a third\n/c nobody\n/d\n",
+        )
+        .file(
+            "networks",
+            "0.0.0.0/0 somewhere\n127.0.0.0/8 here\n127.0.0.77 there\n",
+        )
+        .file("names", "^/a/(.*)/x it is \\1!\n");
+    let _log = setup.log();
+    let proxy = setup.start();
+    let ask = |path: &str| {
+        let mut client = crate::Client::connect(proxy.addr("fe"));
+        client.ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"))
+    };
+    for (path, status) in [
+        ("/a", 201),
+        ("/abc", 201),
+        ("/a/bc", 202),
+        ("/A", 203),
+        // No such backend, and no name at all.
+        ("/c", 203),
+        ("/d", 203),
+    ] {
+        assert_eq!(ask(path).status(), status, "{path}");
+    }
+    for (path, value) in [("/a/n/x", "it is n! here"), ("/a/n", "none here")] {
+        let answer = ask(path);
+        assert_eq!(answer.headers("x-map"), [value], "{path}");
+    }
+}
+
+#[test]
 fn acls_of_one_name_are_alternatives_and_predefined_ones_exist() {
     let rig = matching("acl hit path /a\n acl hit path /b\n use_backend b if METH_OPTIONS");
     let requests = ["GET /a", "GET /b", "GET /c", "OPTIONS /c"]

@@ -190,14 +190,23 @@ fn files_without_end_are_refused() {
     let pipe = pipe.to_str().unwrap();
     let idle = "nobody writes to this pipe";
     for (line, file, said) in [
-        ("errorfile 503", "/dev/zero", "larger than 16384 bytes"),
-        ("errorfile 503", pipe, idle),
-        ("http-request deny if { path -f", pipe, idle),
+        ("errorfile 503 ", "/dev/zero", "larger than 16384 bytes"),
+        ("errorfile 503 ", pipe, idle),
+        ("http-request deny if { path -f ", pipe, idle),
+        ("http-request set-header a %[path,map(", pipe, idle),
+        (
+            "http-request set-header a %[path,map(",
+            "/dev/zero",
+            "larger than 268435456 bytes",
+        ),
     ] {
-        let end = if line.ends_with("-f") { " }" } else { "" };
-        let config = format!(
-            "frontend f\n mode http\n bind @fe@\n timeout client 1s\n {line} {file}{end}\n"
-        );
+        let end = match line {
+            _ if line.ends_with("-f ") => " }",
+            _ if line.ends_with('(') => ")]",
+            _ => "",
+        };
+        let config =
+            format!("frontend f\n mode http\n bind @fe@\n timeout client 1s\n {line}{file}{end}\n");
         let outcome = Setup::new(&config).check();
         assert_eq!(outcome.code, Some(1), "{line} {file}");
         let stderr = &outcome.stderr;
