@@ -312,12 +312,14 @@ fn the_rule_language_is_described() {
     let text = read("man/oneloop.cfg.5");
     let page = entries(&text);
     let rules = |file: &str| read(&format!("src/rules/{file}.rs"));
-    let (samples, converters) = (rules("samples"), rules("convert"));
+    let (samples, converters, maps) = (rules("samples"), rules("convert"), rules("map"));
+    let mut converters = table(&converters, "const TABLE", 40);
+    converters.extend(table(&maps, "const TABLE", 25));
     let (conditions, formats) = (rules("condition"), rules("format"));
     let blocks = read("src/config/blocks.rs");
     for (heading, before, rows) in [
         ("SAMPLE FETCHES", "", table(&samples, "const TABLE", 90)),
-        ("CONVERTERS", "", table(&converters, "const TABLE", 40)),
+        ("CONVERTERS", "", converters),
         (
             "PREDEFINED ACLS",
             "",

@@ -35,6 +35,10 @@ impl Surroundings for Around {
     fn read(&self, path: &[u8]) -> Result<Vec<u8>, String> {
         match path {
             b"f" => Ok(b"/a\n/b \n# c\n\n10.0.0.0/8\n1:5\n".to_vec()),
+            b"m" => Ok(b"/a 1\n  /a/b \t2 \r\n# c\n\n/ 3\nb -4\n/(.)x 5\n".to_vec()),
+            b"t" => Ok(b"/a \\0\n(a)|b <\\1>\n. \\\n".to_vec()),
+            b"n" => Ok(b"10.0.0.0/8 ::1\n::/1 10.0.0.1\n10.0.0.0/255.0.255.0 ::2\n".to_vec()),
+            b"i" => Ok(b"1:5 1\n3- 2\n:-7 3\n0 4\n".to_vec()),
             _ => Err("No such file or directory".to_owned()),
         }
     }
