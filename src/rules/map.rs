@@ -3,7 +3,7 @@
 //! `map_<match>_<output>(file[,default])` (configuration.txt 7.3.1). Each way of matching has an
 //! index, so that a map of thousands costs what a map of five costs: text goes through a trie,
 //! numbers and addresses through sorted, disjoint stretches. Regular expressions alone are tried
-//! one by one. The finest match wins where keys nest (`beg`, `ip`), the first of the file elsewhere.
+//! one by one. The finest key wins where keys nest (`beg`, `ip`), the first of the file elsewhere.
 //!
 //! A map is immutable and is shared by the expressions that name it. Its text stays as it was
 //! read, with each value's place in it: what is to list or change maps at run time finds keys and
