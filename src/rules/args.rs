@@ -162,7 +162,18 @@ pub(super) fn parse<'t>(
 ) -> Result<(Args, &'t [u8]), ArgError> {
     let (raw, rest) = split(text, kinds.len())?;
     let mut args = Args::default();
-    for (index, (raw, kind)) in raw.iter().zip(kinds).enumerate() {
+    for (index, ((raw, behind), kind)) in raw.iter().zip(kinds).enumerate() {
+        if *kind == Kind::Int && raw.is_empty() {
+            if index < required {
+                return Err(no_integer(index + 1));
+            }
+            // HAProxy reads an optional number that is empty as 0, and nothing behind it.
+            if !behind.starts_with(b")") {
+                return Err(expected(index + 1, behind));
+            }
+            args.list.push(Arg::Int(0));
+            continue;
+        }
         match typed(raw, *kind, compiler) {
             Ok(arg) => args.list.push(arg),
             Err(Some((before, after))) => {
@@ -186,12 +197,7 @@ pub(super) fn parse<'t>(
         // Text that is not given is empty; a proxy that is not named is the current one.
         match kinds.first() {
             Some(Kind::Str | Kind::Regex) => args.list.push(Arg::Str(Vec::new())),
-            Some(Kind::Int) => {
-                return Err(ArgError {
-                    index: 1,
-                    text: "expected type 'integer' at position 1, but got nothing".to_owned(),
-                });
-            }
+            Some(Kind::Int) => return Err(no_integer(1)),
             Some(kind @ (Kind::Backend | Kind::Frontend)) => {
                 let name = compiler.name;
                 match typed(name.as_bytes(), *kind, compiler) {
@@ -222,27 +228,38 @@ pub(super) fn parse<'t>(
     Ok((args, rest))
 }
 
-/// Cuts `(a,b)` at the front of `text` into unquoted arguments.
-fn split(text: &[u8], most: usize) -> Result<(Vec<Vec<u8>>, &[u8]), ArgError> {
+/// Arguments without their quotes, each with what stands behind it, and what follows all of them.
+type Split<'t> = (Vec<(Vec<u8>, &'t [u8])>, &'t [u8]);
+
+/// Cuts `(a,b)` at the front of `text` into arguments.
+fn split(text: &[u8], most: usize) -> Result<Split<'_>, ArgError> {
     let Some((b'(', mut rest)) = text.split_first() else {
         return Ok((Vec::new(), text));
     };
     if let Some((b')', after)) = rest.split_first() {
         return Ok((Vec::new(), after));
     }
-    let mut args: Vec<Vec<u8>> = Vec::new();
+    let mut args = Vec::new();
     loop {
         if args.len() == most {
             return Err(expected(args.len(), rest));
         }
         let (arg, end) = word(rest);
         rest = rest.get(end..).unwrap_or_default();
-        args.push(arg);
+        args.push((arg, rest));
         match rest.split_first() {
             Some((b')', after)) => return Ok((args, after)),
             Some((b',', after)) if args.len() < most => rest = after,
             _ => return Err(expected(args.len(), rest)),
         }
+    }
+}
+
+/// A number that must be there is not.
+fn no_integer(index: usize) -> ArgError {
+    ArgError {
+        index,
+        text: format!("expected type 'integer' at position {index}, but got nothing"),
     }
 }
 

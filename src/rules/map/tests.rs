@@ -84,6 +84,7 @@ const FOUND: &[(&[u8], &str, &str)] = &[
     (b"a 1\nb -5\n", "str(a),map_str_int(f),add(1)", "2"),
     (b"a 1\nb -5\n", "str(c),map_str_int(f,7)", "7"),
     (b"a 1\nb -5\n", "str(c),map_str_int(f)", "-"),
+    (b"a 1\nb -5\n", "str(c),map_str_int(f,)", "0"),
     (b"a 1.1.1.1\nb ::1\n", "str(a),map_beg_ip(f)", "1.1.1.1"),
     (b"a 1.1.1.1\nb ::1\n", "str(c),map_beg_ip(f,::2)", "::2"),
     (b"1.1.1.1 2.2.2.2\n", "str(1.1.1.1),map_ip_ip(f)", "2.2.2.2"),
