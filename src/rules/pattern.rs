@@ -7,7 +7,7 @@
 //! Rejected: one matcher a value, as the words come; it makes lists of 500 paths slow.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::args::{mask4, mask6};
@@ -772,7 +772,7 @@ pub(super) enum Network {
 }
 
 impl Network {
-    /// Reads `address`, `address/bits` or, of IPv4, `address/mask`; `ip` reads addresses.
+    /// Reads `address`, `address/bits` or, of IPv4, `address/mask`; `ip` reads the address.
     pub(super) fn read(value: &[u8], ip: fn(&[u8]) -> Option<IpAddr>) -> Option<Self> {
         let (address, suffix) = match value.split_once_byte(b'/') {
             Some((address, suffix)) => (address, Some(suffix)),
@@ -783,10 +783,14 @@ impl Network {
             IpAddr::V4(address) => {
                 let mask = match suffix {
                     None => u32::MAX,
-                    Some(suffix) => match (bits(suffix), ip(suffix)) {
-                        (Some(bits @ 0..=32), _) => mask4(bits),
-                        (None, Some(IpAddr::V4(mask))) => mask.to_bits(),
-                        _ => return None,
+                    Some(suffix) => match bits(suffix) {
+                        Some(bits @ 0..=32) => mask4(bits),
+                        Some(_) => return None,
+                        None => std::str::from_utf8(suffix)
+                            .ok()?
+                            .parse::<Ipv4Addr>()
+                            .ok()?
+                            .to_bits(),
                     },
                 };
                 let bits = address.to_bits() & mask;
