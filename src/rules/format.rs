@@ -321,10 +321,11 @@ impl Format {
         match self.purpose {
             Purpose::Log => {
                 let start = begin(flags, out);
-                match sample {
-                    Some(sample) => sample.write(out),
-                    None if flags.dashes() => out.push(b'-'),
-                    None => {}
+                if let Some(sample) = sample {
+                    sample.write(out);
+                }
+                if out.len() == start && flags.dashes() {
+                    out.push(b'-');
                 }
                 if flags.escape {
                     escape(start, out);
@@ -374,7 +375,8 @@ impl Node {
     fn shows(&self) -> bool {
         match self {
             Self::Text(text) => !text.is_empty(),
-            Self::Blank | Self::Expression { .. } => false,
+            Self::Blank => false,
+            Self::Expression { flags, .. } => flags.quote || flags.dash,
             Self::Variable { print, flags, .. } => match print {
                 Print::Text | Print::Ip | Print::Port => flags.quote || flags.dash,
                 Print::Number(_) | Print::State(_) => true,
