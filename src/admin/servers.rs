@@ -10,10 +10,6 @@ use crate::base::addr::Endpoint;
 use crate::config::model::{Mode, Proxy, Server};
 use crate::engine::service::{Admin, View};
 
-/// How long idle server connections are kept at least, ms, as `show servers conn` prints it
-/// (`pool-purge-delay`'s default).
-const PURGE_DELAY_MS: u32 = 5_000;
-
 /// The columns of `show servers state`.
 const STATE_HEADER: &str = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state \
     srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result \
@@ -125,11 +121,17 @@ pub fn connections(
             let used = used_connections(backend, index, view);
             let most = most_connections(index, view);
             let (address, port) = address_and_port(&server.endpoint);
+            let limit = server.pool.most.map_or(-1, i64::from);
+            // HAProxy leaves the share of the thread out where nothing is ever kept.
+            let thread = match limit {
+                0 => String::new(),
+                _ => format!(" {idle}"),
+            };
             drop(writeln!(
                 out,
-                "{}/{} {}/{} {address} {port} - {PURGE_DELAY_MS} {used} {most} {most} {idle} 0 -1 \
-                 {idle} {idle}",
-                backend.name, server.name, backend.number, server.number,
+                "{}/{} {}/{} {address} {port} - {} {used} {most} {most} {idle} 0 {limit} \
+                 {idle}{thread}",
+                backend.name, server.name, backend.number, server.number, server.pool.purge_delay,
             ));
         }
     }

@@ -45,6 +45,7 @@ struct Options {
     gid: Option<u32>,
     interface: Option<String>,
     v6_only: Option<bool>,
+    defer_accept: bool,
     level: Option<AccessLevel>,
     expose_listeners: bool,
 }
@@ -204,6 +205,7 @@ impl Parser<'_> {
             gid: options.gid,
             interface: options.interface.clone(),
             v6_only: options.v6_only,
+            defer_accept: options.defer_accept,
             place,
         };
         if let Some(proxy) = self.proxies.get_mut(at) {
@@ -276,6 +278,7 @@ impl Parser<'_> {
                     gid: options.gid,
                     level: options.level.unwrap_or(AccessLevel::Operator),
                     expose_listeners: options.expose_listeners,
+                    defer_accept: options.defer_accept,
                     place,
                 });
             }
@@ -307,6 +310,10 @@ impl Parser<'_> {
                 return None;
             }
             at += match name {
+                "defer-accept" => {
+                    options.defer_accept = true;
+                    1
+                }
                 "v4v6" | "v6only" => {
                     options.v6_only = Some(name == "v6only");
                     1

@@ -33,7 +33,7 @@ const MAX_REWRITE: u32 = 1024;
 /// `tune.http.maxhdr`.
 const MAX_HEADERS: u16 = 101;
 /// `tune.maxaccept`.
-const MAX_ACCEPT: u16 = 4;
+const MAX_ACCEPT: u32 = 4;
 /// `tune.http.logurilen`.
 const LOG_LINE_MAX: u32 = 1024;
 /// `log-tag`.
@@ -150,6 +150,7 @@ impl Parser<'_> {
             },
             maxconn: settings.maxconn.max(settings.minconn),
             maxqueue: settings.maxqueue,
+            pool: settings.pool,
             check,
         };
         (server, known)

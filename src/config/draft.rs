@@ -15,8 +15,8 @@ use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
-    AcceptInvalid, Algorithm, ForwardFor, HttpConnection, LogOptions, LogTarget, Mode, Place,
-    Redispatch, Reuse, Splicing, StatsSocket, Timeouts,
+    AcceptInvalid, Algorithm, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode,
+    Place, Redispatch, Reuse, Splicing, StatsSocket, Timeouts,
 };
 use super::units::Spec;
 use crate::http::reply::Reply;
@@ -131,6 +131,7 @@ pub(super) struct ServerSettings {
     pub(super) minconn: u32,
     pub(super) maxconn: u32,
     pub(super) maxqueue: u32,
+    pub(super) pool: IdlePool,
     pub(super) check: bool,
     pub(super) inter: u32,
     pub(super) fastinter: Option<u32>,
@@ -150,6 +151,7 @@ impl Default for ServerSettings {
             minconn: 0,
             maxconn: 0,
             maxqueue: 0,
+            pool: IdlePool::default(),
             check: false,
             inter: 2000,
             fastinter: None,
@@ -301,7 +303,7 @@ pub(super) struct GlobalDraft {
     pub(super) buffer_size: Option<u32>,
     pub(super) max_rewrite: Option<u32>,
     pub(super) max_headers: Option<u16>,
-    pub(super) max_accept: Option<u16>,
+    pub(super) max_accept: Option<u32>,
     pub(super) max_pipes: Option<u32>,
     pub(super) pipe_size: Option<u32>,
     pub(super) no_splice: bool,

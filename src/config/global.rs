@@ -555,11 +555,17 @@ impl Parser<'_> {
             }
             "tune.maxaccept" => {
                 // -1 lifts the limit; 0 means the default.
-                let range = -1..=i64::from(u16::MAX);
-                match self.number_line(line, &expects, range) {
-                    Some(-1) => self.global.max_accept = Some(u16::MAX),
+                match self.number_line(line, &expects, i64::MIN..=i64::MAX) {
+                    Some(-1) => self.global.max_accept = Some(u32::MAX),
                     Some(0) => self.global.max_accept = None,
-                    Some(number) => self.global.max_accept = u16::try_from(number).ok(),
+                    Some(number) => match i32::try_from(number).map(u32::try_from) {
+                        Ok(Ok(number)) => self.global.max_accept = Some(number),
+                        _ => {
+                            let message =
+                                "'tune.maxaccept' expects -1 or an integer from 0 to INT_MAX.";
+                            self.refuse(line, 1, message);
+                        }
+                    },
                     None => {}
                 }
             }

@@ -93,7 +93,7 @@ pub struct Global {
     /// `tune.http.maxhdr`; 101 by default.
     pub max_headers: u16,
     /// `tune.maxaccept`; 4 by default.
-    pub max_accept: u16,
+    pub max_accept: u32,
     /// `maxpipes`; a quarter of `maxconn` by default.
     pub max_pipes: Option<u32>,
     /// `tune.pipesize`, bytes; 0 when it is not said.
@@ -134,6 +134,8 @@ pub struct StatsSocket {
     pub level: AccessLevel,
     /// `expose-fd listeners`.
     pub expose_listeners: bool,
+    /// `defer-accept`.
+    pub defer_accept: bool,
     /// Its line.
     pub place: Place,
 }
@@ -451,6 +453,8 @@ pub struct Listener {
     pub interface: Option<String>,
     /// `v6only` (true) or `v4v6` (false).
     pub v6_only: Option<bool>,
+    /// `defer-accept`: a TCP connection is taken when its first bytes are there.
+    pub defer_accept: bool,
     /// Its line.
     pub place: Place,
 }
@@ -487,8 +491,31 @@ pub struct Server {
     pub maxconn: u32,
     /// `maxqueue`; 0 means no limit.
     pub maxqueue: u32,
+    /// `pool-max-conn` and its kin.
+    pub pool: IdlePool,
     /// `check` and what belongs to it.
     pub check: Option<Check>,
+}
+
+/// What becomes of a server's connections that nobody uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdlePool {
+    /// `pool-max-conn`: so many are kept at most; absent for -1, no limit.
+    pub most: Option<u32>,
+    /// `pool-low-conn`: so many are kept beyond what was ever in use at once; 0 by default.
+    pub spare: u32,
+    /// `pool-purge-delay`, ms; 0 keeps none, 5000 by default.
+    pub purge_delay: u32,
+}
+
+impl Default for IdlePool {
+    fn default() -> Self {
+        Self {
+            most: None,
+            spare: 0,
+            purge_delay: 5_000,
+        }
+    }
 }
 
 /// The health check of a server.

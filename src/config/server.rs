@@ -4,6 +4,8 @@
 //! `server` its own copy. Host names are not resolved here but at the end, and only when
 //! nothing else is wrong, because resolving may take long.
 
+use std::ops::RangeInclusive;
+
 use super::diag::Lead;
 use super::draft::{ServerDraft, ServerSettings};
 use super::keywords::{self, Class};
@@ -176,6 +178,21 @@ impl Parser<'_> {
                     _ => &mut settings.maxqueue,
                 } = number;
             }
+            "pool-max-conn" => {
+                let bad = |_: &str| format!("'{option}' must be >= -1");
+                let range = -1..=i64::from(i32::MAX);
+                let most = self.server_pool(line, at, range, before, bad)?;
+                settings.pool.most = u32::try_from(most).ok();
+            }
+            "pool-low-conn" => {
+                let bad = |got: &str| format!("'{option}' expects a positive value (got '{got}')");
+                let range = 0..=i64::from(i32::MAX);
+                let spare = self.server_pool(line, at, range, before, bad)?;
+                settings.pool.spare = u32::try_from(spare).unwrap_or_default();
+            }
+            "pool-purge-delay" => {
+                settings.pool.purge_delay = self.server_purge_delay(line, at, before)?;
+            }
             "port" => {
                 if line.bytes(at + 1).is_empty() {
                     let message = format!("{before}'port' expects a port number as argument..");
@@ -237,11 +254,7 @@ impl Parser<'_> {
         } else {
             name
         };
-        if let Some(text) = units::time_tail(&word) {
-            self.found
-                .warning(line.at(at + 1), format!("{before}{text}"))
-                .lead(Lead::Place);
-        }
+        self.warn_of_server_tail(line, at, before);
         let text = if word.is_empty() {
             format!("'{option}' expects a delay as argument.")
         } else {
@@ -258,6 +271,58 @@ impl Parser<'_> {
         };
         self.refuse_server(line, at + 1, format!("{before}{text}."));
         None
+    }
+
+    /// A number of idle connections.
+    fn server_pool(
+        &mut self,
+        line: &Line,
+        at: usize,
+        range: RangeInclusive<i64>,
+        before: &str,
+        bad: impl Fn(&str) -> String,
+    ) -> Option<i64> {
+        self.server_value(line, at, before)?;
+        self.server_number(line, at, range, before, bad)
+    }
+
+    /// `pool-purge-delay`, where 0 has a meaning.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
+    fn server_purge_delay(&mut self, line: &Line, at: usize, before: &str) -> Option<u32> {
+        let option = line.word(at);
+        self.server_value(line, at, before)?;
+        let word = line.word(at + 1);
+        self.warn_of_server_tail(line, at, before);
+        let text = match units::time_ms(&word, TimeUnit::Ms) {
+            Ok(time) => return u32::try_from(time).ok(),
+            Err(error @ units::TimeError::Overflow) => error.message(&word, &option),
+            Err(units::TimeError::Unexpected(c)) => {
+                format!("unexpected character '{c}' in argument to <{option}>.")
+            }
+        };
+        self.refuse_server(line, at + 1, format!("{before}{text}."));
+        None
+    }
+
+    /// Makes sure that there is a value behind the option.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
+    fn server_value(&mut self, line: &Line, at: usize, before: &str) -> Option<()> {
+        if line.bytes(at + 1).is_empty() {
+            let message = format!("{before}'{}' expects <value> as argument..", line.word(at));
+            self.refuse_server(line, at + 1, message);
+            return None;
+        }
+        Some(())
+    }
+
+    /// Warns of a time that goes on after its unit.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
+    fn warn_of_server_tail(&mut self, line: &Line, at: usize, before: &str) {
+        if let Some(text) = units::time_tail(&line.word(at + 1)) {
+            self.found
+                .warning(line.at(at + 1), format!("{before}{text}"))
+                .lead(Lead::Place);
+        }
     }
 
     /// A count of checks, at least 1.
@@ -279,7 +344,7 @@ impl Parser<'_> {
         &mut self,
         line: &Line,
         at: usize,
-        range: std::ops::RangeInclusive<i64>,
+        range: RangeInclusive<i64>,
         before: &str,
         bad: impl Fn(&str) -> String,
     ) -> Option<i64> {

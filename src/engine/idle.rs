@@ -5,26 +5,74 @@
 //! is the first one taken: its memory is warm, and its server the least likely to have closed it.
 //! A connection on which anything came while nobody used it is never taken: those bytes are
 //! nobody's.
+//!
+//! How many a server keeps and how soon they go is its own to say (`pool-max-conn`,
+//! `pool-low-conn`, `pool-purge-delay`). Each has a timer, which runs while connections lie here:
+//! taking the last one leaves it running, because taking is on the request path and stopping it
+//! costs more than a wake-up that finds nothing. What a client keeps for itself (`http-reuse
+//! never`) is in no pool, so none of this is about it.
 
-use super::Engine;
 use super::accept::Client;
 use super::service::Service;
 use super::session::open;
 use super::upstream::Upstream;
+use super::{Engine, Subject};
 use crate::base::arena::Key;
-use crate::config::model::{Reuse, ServerId};
+use crate::base::wheel::{TimerId, Wheel};
+use crate::config::model::{Config, Reuse, Server, ServerId};
 use crate::net::{Net, Readiness};
 
 /// The idle connections of a server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct IdleList {
     /// Those that have served more than one client connection.
     proven: Vec<Key<Upstream>>,
-    /// The others.
+    /// The others. The one that was used last is at the end, here as there.
     fresh: Vec<Key<Upstream>>,
+    /// So many are kept at most.
+    most: u32,
+    /// So many are kept beyond what was ever in use at once.
+    spare: u32,
+    /// How long one is kept at least, ms.
+    purge_delay: u32,
+    /// Fires when the next ones may be old enough to go.
+    timer: TimerId,
+}
+
+/// The lists of all servers, empty.
+pub(crate) fn lists(config: &Config, wheel: &mut Wheel) -> Vec<IdleList> {
+    let list = |server: &Server| IdleList {
+        proven: Vec::new(),
+        fresh: Vec::new(),
+        most: match server.pool.purge_delay {
+            0 => 0,
+            _ => server.pool.most.unwrap_or(u32::MAX),
+        },
+        spare: server.pool.spare,
+        purge_delay: server.pool.purge_delay,
+        timer: wheel.add(Subject::Purge(server.id).handle()),
+    };
+    config.servers.iter().map(list).collect()
 }
 
 impl IdleList {
+    /// How many lie here.
+    pub(crate) fn len(&self) -> usize {
+        self.proven.len() + self.fresh.len()
+    }
+
+    /// The timer of the next look.
+    pub(crate) fn timer(&self) -> TimerId {
+        self.timer
+    }
+
+    /// Whether one more may be kept, when so many were ever in use at once.
+    fn has_room(&self, used_max: u32) -> bool {
+        // More than that are of no use to anybody, and cost the server.
+        let most = used_max.saturating_add(self.spare).min(self.most);
+        self.len() < most as usize
+    }
+
     /// The oldest of either kind.
     fn oldest(&self) -> impl Iterator<Item = Key<Upstream>> {
         let firsts = [self.proven.first(), self.fresh.first()];
@@ -115,11 +163,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         let told = Readiness::READABLE.0 | Readiness::READ_CLOSED.0 | Readiness::ERROR.0;
         let server = record.server;
+        let backend = session.backend.unwrap_or(client.frontend);
+        let reuse = config.proxy(backend).reuse;
+        let list = &mut self.idle[server.0 as usize];
         if record.ready.has(Readiness(told))
             || self.stopping
             || !self.servers[server.0 as usize].alive()
-            // More than were ever in use at once are of no use to anybody, and cost the server.
-            || self.idle_counts[server.0 as usize] >= self.server_stats[server.0 as usize].smax
+            || (reuse != Reuse::Never && !list.has_room(self.server_stats[server.0 as usize].smax))
         {
             if let Some(record) = self.upstreams.remove(found) {
                 self.net.close(record.socket);
@@ -129,18 +179,17 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         record.user = None;
         record.idle_since_ms = self.now.ms;
         self.idle_counts[server.0 as usize] += 1;
-        let backend = session.backend.unwrap_or(client.frontend);
-        if config.proxy(backend).reuse == Reuse::Never {
+        if reuse == Reuse::Never {
             client.kept = Some(found);
             return;
         }
-        let list = &mut self.idle[server.0 as usize];
         if record.uses > 1 {
             list.proven.push(found);
         } else {
             list.fresh.push(found);
         }
-        self.promise_purge();
+        let due = self.now.ms + u64::from(list.purge_delay);
+        self.wheel.promise(list.timer, due);
     }
 
     /// Closes a connection that nobody uses.
@@ -150,7 +199,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         debug_assert!(record.user.is_none());
         let server = record.server.0 as usize;
-        self.idle[server].remove(key);
+        let list = &mut self.idle[server];
+        if list.remove(key) && list.is_empty() {
+            self.wheel.disarm(list.timer);
+        }
         self.idle_counts[server] -= 1;
         self.net.close(record.socket);
     }
@@ -164,31 +216,35 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// Closes half of each server's connections that nobody has wanted since the last look
-    /// (configuration.txt 5.2 "pool-purge-delay").
-    pub(crate) fn purge_idle(&mut self) {
-        let before = self.now.ms.saturating_sub(super::PURGE_INTERVAL_MS);
-        let mut any = false;
-        for server in 0..self.idle.len() {
-            let list = &self.idle[server];
-            let stale: Vec<Key<Upstream>> = list
-                .fresh
-                .iter()
-                .chain(&list.proven)
-                .copied()
-                .filter(|key| {
-                    self.upstreams
-                        .get(*key)
-                        .is_some_and(|u| u.idle_since_ms <= before)
-                })
-                .collect();
-            for key in stale.iter().take(stale.len().div_ceil(2)) {
-                self.close_idle(*key);
+    /// Closes half of a server's connections that nobody has wanted for its delay
+    /// (configuration.txt 5.2 "pool-purge-delay"), the oldest first.
+    pub(crate) fn purge_idle(&mut self, server: ServerId) {
+        let index = server.0 as usize;
+        let list = &mut self.idle[index];
+        let before = self.now.ms.saturating_sub(u64::from(list.purge_delay));
+        let upstreams = &mut self.upstreams;
+        let stale = |keys: &[Key<Upstream>]| {
+            keys.partition_point(|key| {
+                let record = upstreams.get(*key);
+                record.is_some_and(|record| record.idle_since_ms <= before)
+            })
+        };
+        let (fresh, proven) = (stale(&list.fresh), stale(&list.proven));
+        let go = (fresh + proven).div_ceil(2);
+        let fresh = fresh.min(go);
+        for key in list
+            .fresh
+            .drain(..fresh)
+            .chain(list.proven.drain(..go - fresh))
+        {
+            if let Some(record) = upstreams.remove(key) {
+                self.idle_counts[index] -= 1;
+                self.net.close(record.socket);
             }
-            any |= self.idle_counts[server] > 0;
         }
-        if any {
-            self.promise_purge();
+        if !list.is_empty() {
+            let due = self.now.ms + u64::from(list.purge_delay);
+            self.wheel.promise(list.timer, due);
         }
     }
 
@@ -206,9 +262,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Closes every idle connection of a server that went down.
     pub(crate) fn close_idle_of(&mut self, server: ServerId) {
-        let list = std::mem::take(&mut self.idle[server.0 as usize]);
-        for key in list.fresh.into_iter().chain(list.proven) {
-            self.close_idle(key);
+        let list = &mut self.idle[server.0 as usize];
+        self.wheel.disarm(list.timer);
+        for key in list.fresh.drain(..).chain(list.proven.drain(..)) {
+            if let Some(record) = self.upstreams.remove(key) {
+                self.idle_counts[server.0 as usize] -= 1;
+                self.net.close(record.socket);
+            }
         }
     }
 }

@@ -262,11 +262,22 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 "the check of server {index} is due at {due}, promised {armed:?}"
             );
         }
-        let idle = self.idle.iter().any(|list| !list.is_empty());
-        let purge = self.wheel.armed_at(self.purge_timer).is_some();
-        ensure!(!idle || purge, "idle connections and nobody to close them");
+        for (server, list) in self.idle.iter().enumerate() {
+            let purge = self.wheel.armed_at(list.timer()).is_some();
+            ensure!(
+                list.is_empty() || purge,
+                "idle connections of server {server} and nobody to close them"
+            );
+            let most = self.config.servers[server].pool.most;
+            ensure!(
+                most.is_none_or(|most| list.len() <= most as usize),
+                "server {server} has {} idle connections, {most:?} allowed",
+                list.len()
+            );
+        }
         let records = self.clients.len() + self.clis.len() + self.probes.iter().flatten().count();
-        same("timers and records", self.wheel.len(), records + 3)
+        let timers = records + self.servers.len() + 2;
+        same("timers and records", self.wheel.len(), timers)
     }
 
     /// Who is marked is listed, once, and who is listed is marked.

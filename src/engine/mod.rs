@@ -58,8 +58,6 @@ pub const STEPS_PER_TURN_MAX: usize = 16;
 
 /// Edges that one wait tells, if there are so many.
 const EDGES_A_WAIT: usize = 512;
-/// How often idle server connections are looked through, ms (`tune.pool-purge-delay`'s default).
-const PURGE_INTERVAL_MS: u64 = 5_000;
 
 /// What an opaque handle means. The kind is the high four bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +74,8 @@ pub enum Subject {
     ProbeTimer(ServerId),
     /// A runtime connection.
     Cli(Key<Cli>),
-    /// The timer of idle server connections.
-    Purge,
+    /// The timer of a server's idle connections.
+    Purge(ServerId),
     /// The timer of `hard-stop-after`.
     HardStop,
     /// The timer that lets a listener accept again after the system refused.
@@ -95,9 +93,9 @@ impl Subject {
             Self::Probe(server, attempt) => Handle::new(4, attempt, server.0),
             Self::ProbeTimer(server) => Handle::new(5, 0, server.0),
             Self::Cli(key) => key.handle(6),
-            Self::Purge => Handle::new(7, 0, 0),
-            Self::HardStop => Handle::new(7, 0, 1),
-            Self::AcceptAgain => Handle::new(7, 0, 2),
+            Self::HardStop => Handle::new(7, 0, 0),
+            Self::AcceptAgain => Handle::new(7, 0, 1),
+            Self::Purge(server) => Handle::new(8, 0, server.0),
         }
     }
 
@@ -112,11 +110,11 @@ impl Subject {
             5 => Self::ProbeTimer(ServerId(handle.index())),
             6 => Self::Cli(Key::from_handle(handle)),
             7 => match handle.index() {
-                0 => Self::Purge,
-                1 => Self::HardStop,
-                2 => Self::AcceptAgain,
+                0 => Self::HardStop,
+                1 => Self::AcceptAgain,
                 _ => return None,
             },
+            8 => Self::Purge(ServerId(handle.index())),
             _ => return None,
         })
     }
@@ -213,7 +211,6 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) waiters: Waiters,
     pub(crate) freed: VecDeque<upstream::Freed>,
     pub(crate) accept_paused: bool,
-    purge_timer: TimerId,
     hard_stop_timer: TimerId,
     pub(crate) accept_timer: TimerId,
     pub(crate) stopping: bool,
@@ -233,7 +230,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// the time of the start.
     pub fn new(config: &'c Config, net: N, service: S, limits: Limits, now: Now) -> Self {
         let mut wheel = Wheel::new(now.ms);
-        let purge_timer = wheel.add(Subject::Purge.handle());
         let hard_stop_timer = wheel.add(Subject::HardStop.handle());
         let accept_timer = wheel.add(Subject::AcceptAgain.handle());
         let maxconn = limits.maxconn as usize;
@@ -271,7 +267,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 config.proxies.len()
             ],
             server_stats: vec![Counters::default(); servers.len()],
-            idle: servers.iter().map(|_| idle::IdleList::default()).collect(),
+            idle: idle::lists(config, &mut wheel),
             idle_counts: vec![0; servers.len()],
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
@@ -289,7 +285,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             waiters: Waiters::new(maxconn),
             freed: VecDeque::new(),
             accept_paused: false,
-            purge_timer,
             hard_stop_timer,
             accept_timer,
             stopping: false,
@@ -376,7 +371,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             }
             Some(Subject::Cli(key)) => self.on_cli_ready(key, readiness),
             Some(Subject::ProbeTimer(_))
-            | Some(Subject::Purge)
+            | Some(Subject::Purge(_))
             | Some(Subject::HardStop)
             | Some(Subject::AcceptAgain)
             | None => {}
@@ -388,7 +383,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Some(Subject::Client(key)) => self.on_client_timer(key),
             Some(Subject::ProbeTimer(server)) => self.on_probe_timer(server),
             Some(Subject::Cli(key)) => self.on_cli_timer(key),
-            Some(Subject::Purge) => self.purge_idle(),
+            Some(Subject::Purge(server)) => self.purge_idle(server),
             // A signal of the same turn says how it ends.
             Some(Subject::HardStop) => {
                 self.exit.get_or_insert(Exit::Done);
@@ -437,12 +432,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             client.on_run_list = true;
             self.run_list.push(Subject::Client(key));
         }
-    }
-
-    /// Makes sure that idle server connections are looked through.
-    pub(crate) fn promise_purge(&mut self) {
-        self.wheel
-            .promise(self.purge_timer, self.now.ms + PURGE_INTERVAL_MS);
     }
 
     fn on_signal(&mut self, signal: Signal) {

@@ -45,6 +45,8 @@ pub struct ListenerSpec {
     pub gid: Option<u32>,
     /// `v6only` (true) or `v4v6` (false, also when absent): whether `[::]` takes IPv4 too.
     pub v6_only: Option<bool>,
+    /// `defer-accept`: a TCP connection is taken when its first bytes are there.
+    pub defer_accept: bool,
     /// `interface`: only packets that arrive there.
     pub interface: Option<String>,
 }
@@ -61,6 +63,7 @@ impl ListenerSpec {
             uid: None,
             gid: None,
             v6_only: None,
+            defer_accept: false,
             interface: None,
         }
     }
@@ -151,7 +154,7 @@ fn bind(
     renames: &mut Vec<Rename>,
 ) -> Result<BoundListener, String> {
     if let Some(descriptor) = spec.inherited {
-        return inherit(descriptor, spec.backlog);
+        return inherit(descriptor, spec);
     }
     match &spec.endpoint {
         Endpoint::Inet(_) => bind_inet(spec),
@@ -178,8 +181,7 @@ fn bind_inet(spec: &ListenerSpec) -> Result<BoundListener, String> {
         Some(inet_failure(&what, &why, place))
     });
     bind_socket(&socket, &address).map_err(|why| fail("cannot bind socket", why))?;
-    // Accepted sockets have it from here, without a call each.
-    set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    set_tcp(&socket, spec);
     listen(&socket, spec.backlog).map_err(|why| fail("cannot listen to socket", why))?;
     let local = sockaddr::local(socket.as_raw_fd())
         .ok()
@@ -264,7 +266,7 @@ fn bind_abstract(spec: &ListenerSpec) -> Result<BoundListener, String> {
 }
 
 /// Takes a listening or bound stream socket over that the process was started with.
-fn inherit(descriptor: i32, backlog: u32) -> Result<BoundListener, String> {
+fn inherit(descriptor: i32, spec: &ListenerSpec) -> Result<BoundListener, String> {
     let fail = |why: io::Error| {
         format!(
             "cannot use file descriptor '{descriptor}' : {}.",
@@ -286,17 +288,27 @@ fn inherit(descriptor: i32, backlog: u32) -> Result<BoundListener, String> {
         libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC);
     }
     if local.family() != libc::AF_UNIX {
-        set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+        set_tcp(&socket, spec);
     }
     if option(descriptor, libc::SO_ACCEPTCONN).map_err(fail)? == 0 {
-        listen(&socket, backlog).map_err(fail)?;
+        listen(&socket, spec.backlog).map_err(fail)?;
     }
     Ok(BoundListener {
         socket,
         endpoint,
-        backlog,
+        backlog: spec.backlog,
         warning: None,
     })
+}
+
+/// Sets what only TCP listeners have.
+fn set_tcp(socket: &OwnedFd, spec: &ListenerSpec) {
+    // Accepted sockets have it from here, without a call each.
+    set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+    if spec.defer_accept {
+        // A second, and so at the first repetition of what the kernel sent.
+        set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 1);
+    }
 }
 
 /// A new stream socket of an address' family.

@@ -276,6 +276,7 @@ fn spec(listener: &Listener, proxy: &Proxy, maxconn: u32) -> ListenerSpec {
         uid: listener.uid,
         gid: listener.gid,
         v6_only: listener.v6_only,
+        defer_accept: listener.defer_accept,
         interface: listener.interface.clone(),
         ..ListenerSpec::new(listener.endpoint.clone(), backlog)
     }
@@ -288,6 +289,7 @@ fn stats_spec(stats: &StatsSocket, maxconn: u32) -> ListenerSpec {
         mode: stats.mode,
         uid: stats.uid,
         gid: stats.gid,
+        defer_accept: stats.defer_accept,
         ..ListenerSpec::new(endpoint, maxconn)
     }
 }

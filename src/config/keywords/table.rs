@@ -476,7 +476,7 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str = "accept-netscaler-cip accept-proxy defer-accept mss namespace nice proto severity-output tcp-ut tfo transparent";
+const OTHER_BIND: &str = "accept-netscaler-cip accept-proxy mss namespace nice proto severity-output tcp-ut tfo transparent";
 
 pub(super) const BIND: &[Group] = &[
     yes(
@@ -485,7 +485,7 @@ pub(super) const BIND: &[Group] = &[
         "--XXX",
         1,
     ),
-    yes("v4v6 v6only", "--XXX", 0),
+    yes("defer-accept v4v6 v6only", "--XXX", 0),
     not("--XXX", NO_TLS, TLS_BIND),
     not("--XXX", "", OTHER_BIND),
 ];
@@ -496,7 +496,7 @@ pub(super) const STATS_SOCKET: &[Group] = &[
         "X----",
         1,
     ),
-    yes("v4v6 v6only", "X----", 0),
+    yes("defer-accept v4v6 v6only", "X----", 0),
     not("X----", NO_TLS, TLS_BIND),
     not("X----", "", OTHER_BIND),
     not("X----", "", "backlog interface maxconn"),
@@ -504,7 +504,8 @@ pub(super) const STATS_SOCKET: &[Group] = &[
 
 pub(super) const SERVER: &[Group] = &[
     yes(
-        "addr downinter fall fastinter id inter maxconn maxqueue minconn port rise weight",
+        "addr downinter fall fastinter id inter maxconn maxqueue minconn pool-low-conn \
+         pool-max-conn pool-purge-delay port rise weight",
         "---XX",
         1,
     ),
@@ -528,8 +529,7 @@ pub(super) const SERVER: &[Group] = &[
          check-via-socks4 cookie error-limit init-addr log-proto max-reuse \
          namespace no-agent-check no-check-send-proxy no-send-proxy no-send-proxy-v2 \
          no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo non-stick observe on-error \
-         on-marked-down on-marked-up pool-low-conn pool-max-conn pool-purge-delay proto \
-         proxy-v2-options redir resolve-net resolve-opts resolve-prefer resolvers send-proxy \
+         on-marked-down on-marked-up proto proxy-v2-options redir resolve-net resolve-opts resolve-prefer resolvers send-proxy \
          send-proxy-v2 send-proxy-v2-ssl send-proxy-v2-ssl-cn slowstart socks4 source stick \
          tcp-ut tfo track usesrc ws",
     ),
