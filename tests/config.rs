@@ -277,6 +277,19 @@ fn global_lines() {
             "A parsing [F:2]: 'setenv' failed on variable 'A=x' : Invalid argument.",
         ),
         (
+            "tune.maxaccept",
+            "A parsing [F:2] : 'tune.maxaccept' expects an integer argument.",
+        ),
+        (
+            "tune.maxaccept 2147483648",
+            "A parsing [F:2] : 'tune.maxaccept' expects -1 or an integer from 0 to INT_MAX.",
+        ),
+        // HAProxy reads no limit.
+        (
+            "tune.maxaccept -2",
+            "A parsing [F:2] : 'tune.maxaccept' expects -1 or an integer from 0 to INT_MAX.",
+        ),
+        (
             "stats timeout x",
             "A parsing [F:2] : 'stats timeout' : unexpected character 'x'",
         ),
@@ -462,6 +475,56 @@ fn proxy_lines() {
         (
             "server s 1.2.3.4:80 rise 0",
             "A [F:2] : 'server l/s' : 'rise' has to be > 0..",
+        ),
+        (
+            "server s 1.2.3.4:80 pool-max-conn",
+            "A [F:2] : 'server l/s' : 'pool-max-conn' expects <value> as argument..",
+        ),
+        (
+            "server s 1.2.3.4:80 pool-max-conn -2",
+            "A [F:2] : 'server l/s' : 'pool-max-conn' must be >= -1.",
+        ),
+        (
+            "default-server pool-max-conn 2147483648",
+            "A [F:2] : 'pool-max-conn' must be >= -1.",
+        ),
+        // HAProxy reads 0.
+        (
+            "server s 1.2.3.4:80 pool-max-conn x",
+            "A [F:2] : 'server l/s' : 'pool-max-conn' must be >= -1.",
+        ),
+        (
+            "default-server pool-low-conn",
+            "A [F:2] : 'pool-low-conn' expects <value> as argument..",
+        ),
+        // HAProxy reads 4294967295.
+        (
+            "server s 1.2.3.4:80 pool-low-conn -1",
+            "A [F:2] : 'server l/s' : 'pool-low-conn' expects a positive value (got '-1').",
+        ),
+        (
+            "server s 1.2.3.4:80 pool-purge-delay",
+            "A [F:2] : 'server l/s' : 'pool-purge-delay' expects <value> as argument..",
+        ),
+        (
+            "server s 1.2.3.4:80 pool-purge-delay -1",
+            "A [F:2] : 'server l/s' : unexpected character '-' in argument to <pool-purge-delay>..",
+        ),
+        (
+            "default-server pool-purge-delay 25d",
+            "A [F:2] : timer overflow in argument '25d' to 'pool-purge-delay' (maximum value is 2147483647 ms or ~24.8 days).",
+        ),
+        (
+            "server s 1.2.3.4:80 no-pool-max-conn",
+            "A [F:2] : 'server l/s' : unknown keyword 'no-pool-max-conn'; did you mean 'pool-max-conn' maybe ?",
+        ),
+        (
+            "bind :1 defer-accept 1",
+            "A parsing [F:2] : 'bind :1' in section 'listen': unknown keyword '1'.",
+        ),
+        (
+            "bind :1 no-defer-accept",
+            "A parsing [F:2] : 'bind :1' in section 'listen': unknown keyword 'no-defer-accept'; did you mean 'defer-accept' maybe ?",
         ),
         (
             "server s 1.2.3.4:80 inter 0",
@@ -783,6 +846,75 @@ fn a_timeout_of_zero_takes_back_what_defaults_said() {
     );
     let timeouts = proxy(&config, "f").timeouts;
     assert_eq!((timeouts.client, timeouts.http_request), (Some(1000), None));
+}
+
+#[test]
+fn idle_pools_of_servers() {
+    let pool = |default: &str, words: &str| {
+        let text = format!(
+            "backend b\n timeout connect 1s\n timeout server 1s\n default-server {default}\n \
+             server s 127.0.0.1:1 {words}\n"
+        );
+        let config = good(&text);
+        let pool = config.servers[0].pool;
+        (pool.most, pool.spare, pool.purge_delay)
+    };
+    let rows = [
+        ("", "", (None, 0, 5_000)),
+        ("", "pool-max-conn -1 pool-purge-delay 0", (None, 0, 0)),
+        ("", "pool-max-conn 0 pool-low-conn 4", (Some(0), 4, 5_000)),
+        (
+            "",
+            "pool-max-conn 2147483647",
+            (Some(2_147_483_647), 0, 5_000),
+        ),
+        ("", "pool-purge-delay 1us", (None, 0, 1)),
+        ("", "pool-purge-delay 24d", (None, 0, 2_073_600_000)),
+        (
+            "pool-max-conn 7 pool-low-conn 2 pool-purge-delay 1s",
+            "",
+            (Some(7), 2, 1_000),
+        ),
+        (
+            "pool-max-conn 7 pool-purge-delay 1s",
+            "pool-max-conn -1",
+            (None, 0, 1_000),
+        ),
+    ];
+    for (default, words, expected) in rows {
+        assert_eq!(pool(default, words), expected, "{default} / {words}");
+    }
+}
+
+#[test]
+fn batches_of_connections() {
+    for (line, expected) in [
+        ("", 4),
+        ("tune.maxaccept 0", 4),
+        ("tune.maxaccept 1", 1),
+        ("tune.maxaccept 65536", 65_536),
+        ("tune.maxaccept -1", u32::MAX),
+    ] {
+        let config = good(&format!("global\n {line}\nbackend b\n"));
+        assert_eq!(config.global.max_accept, expected, "{line}");
+    }
+}
+
+#[test]
+fn connections_taken_late() {
+    let config = good(
+        "global\n stats socket 127.0.0.1:1 defer-accept\n stats socket /s/x\n\
+         frontend f\n timeout client 1s\n bind :81 defer-accept name x\n bind :82\n",
+    );
+    let late: Vec<bool> = config
+        .listeners
+        .iter()
+        .map(|one| one.defer_accept)
+        .collect();
+    assert_eq!(late, [true, false]);
+    let sockets = &config.global.stats_sockets;
+    let late: Vec<bool> = sockets.iter().map(|one| one.defer_accept).collect();
+    assert_eq!(late, [true, false]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{Flavour, flavour, until};
 use crate::{Client, Gate, OK, Rig, answering, common, gated};
 
 /// A field of a row of `show stat`.
-fn stat(proxy: &Proxy, row: &str, field: &str) -> String {
+pub(crate) fn stat(proxy: &Proxy, row: &str, field: &str) -> String {
     let table = proxy.command("show stat");
     let mut lines = table.lines();
     let names = lines.next().unwrap().trim_start_matches("# ").split(',');

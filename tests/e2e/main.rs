@@ -29,6 +29,7 @@ mod limits;
 mod logs;
 mod memory;
 mod messages;
+mod pool;
 mod refusals;
 mod rules;
 mod runtime;

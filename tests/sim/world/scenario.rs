@@ -633,6 +633,17 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
     faults
 }
 
+/// What a server keeps of the connections that nobody uses. The seed has no say, so that those who
+/// found something still do.
+fn pool_of(backend: usize, server: usize) -> &'static str {
+    match (backend, server) {
+        (0, 1) => " pool-max-conn 1 pool-purge-delay 30ms",
+        (2, 1) => " pool-max-conn 0",
+        (2, 2) => " pool-low-conn 2 pool-purge-delay 300ms",
+        _ => "",
+    }
+}
+
 fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
     text += "  stats socket /sim.sock level admin\n";
@@ -710,6 +721,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         for server in 0..servers.len() {
             let port = 9000 + backend * 10 + server;
             text += &format!("  server s{server} 127.0.0.1:{port}{limit}");
+            text += pool_of(backend, server);
             text += if sort.checks {
                 " check inter 40\n"
             } else {
