@@ -276,7 +276,7 @@ fn inherit(descriptor: i32, spec: &ListenerSpec) -> Result<BoundListener, String
     let wrong = |number: i32| fail(io::Error::from_raw_os_error(number));
     let local = sockaddr::local(descriptor).map_err(fail)?;
     let endpoint = local.endpoint().ok_or_else(|| wrong(libc::EAFNOSUPPORT))?;
-    if option(descriptor, libc::SO_TYPE).map_err(fail)? != libc::SOCK_STREAM {
+    if option(descriptor, libc::SOL_SOCKET, libc::SO_TYPE).map_err(fail)? != libc::SOCK_STREAM {
         return Err(wrong(libc::EPROTOTYPE));
     }
     // SAFETY: it is an open socket, as just seen, and the configuration says that it is ours.
@@ -290,7 +290,7 @@ fn inherit(descriptor: i32, spec: &ListenerSpec) -> Result<BoundListener, String
     if local.family() != libc::AF_UNIX {
         set_tcp(&socket, spec);
     }
-    if option(descriptor, libc::SO_ACCEPTCONN).map_err(fail)? == 0 {
+    if option(descriptor, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).map_err(fail)? == 0 {
         listen(&socket, spec.backlog).map_err(fail)?;
     }
     Ok(BoundListener {
@@ -357,13 +357,13 @@ fn set(socket: &OwnedFd, level: i32, name: i32, value: i32) {
 }
 
 /// An option of `SOL_SOCKET` that is a number.
-fn option(descriptor: i32, name: i32) -> io::Result<i32> {
+fn option(descriptor: i32, level: i32, name: i32) -> io::Result<i32> {
     let (mut value, mut length) = (0i32, size_of::<i32>() as libc::socklen_t);
     // SAFETY: both pointers are valid for the call, and `length` says how much room there is.
     done(unsafe {
         libc::getsockopt(
             descriptor,
-            libc::SOL_SOCKET,
+            level,
             name,
             (&raw mut value).cast(),
             &raw mut length,
@@ -440,6 +440,23 @@ mod tests {
         };
         assert_ne!(at.port(), 0);
         std::net::TcpStream::connect(at).unwrap();
+    }
+
+    #[test]
+    fn connections_are_taken_late_where_that_is_asked_for() {
+        for asked in [false, true] {
+            let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut specs = [inet("127.0.0.1:0"), inet("127.0.0.1:0")];
+            specs[1].inherited = Some(inherited.into_raw_fd());
+            for spec in &mut specs {
+                spec.defer_accept = asked;
+            }
+            for bound in bind_all(&specs).unwrap() {
+                let descriptor = bound.socket.as_raw_fd();
+                let late = option(descriptor, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT);
+                assert_eq!(late.unwrap(), i32::from(asked));
+            }
+        }
     }
 
     #[test]
