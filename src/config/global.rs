@@ -558,14 +558,14 @@ impl Parser<'_> {
                 match self.number_line(line, &expects, i64::MIN..=i64::MAX) {
                     Some(-1) => self.global.max_accept = Some(u32::MAX),
                     Some(0) => self.global.max_accept = None,
-                    Some(number) => match i32::try_from(number).map(u32::try_from) {
-                        Ok(Ok(number)) => self.global.max_accept = Some(number),
-                        _ => {
-                            let message =
-                                "'tune.maxaccept' expects -1 or an integer from 0 to INT_MAX.";
-                            self.refuse(line, 1, message);
-                        }
-                    },
+                    Some(number @ 1..=0x7fff_ffff) => {
+                        self.global.max_accept = u32::try_from(number).ok();
+                    }
+                    Some(_) => {
+                        let message =
+                            "'tune.maxaccept' expects -1 or an integer from 0 to INT_MAX.";
+                        self.refuse(line, 1, message);
+                    }
                     None => {}
                 }
             }

@@ -356,7 +356,7 @@ fn set(socket: &OwnedFd, level: i32, name: i32, value: i32) {
     };
 }
 
-/// An option of `SOL_SOCKET` that is a number.
+/// An option that is a number.
 fn option(descriptor: i32, level: i32, name: i32) -> io::Result<i32> {
     let (mut value, mut length) = (0i32, size_of::<i32>() as libc::socklen_t);
     // SAFETY: both pointers are valid for the call, and `length` says how much room there is.

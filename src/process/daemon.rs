@@ -430,6 +430,7 @@ mod tests {
             gid: None,
             level: AccessLevel::Operator,
             expose_listeners: false,
+            defer_accept: false,
             place: place(),
         };
         let global = Global {

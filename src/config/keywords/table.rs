@@ -529,9 +529,9 @@ pub(super) const SERVER: &[Group] = &[
          check-via-socks4 cookie error-limit init-addr log-proto max-reuse \
          namespace no-agent-check no-check-send-proxy no-send-proxy no-send-proxy-v2 \
          no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo non-stick observe on-error \
-         on-marked-down on-marked-up proto proxy-v2-options redir resolve-net resolve-opts resolve-prefer resolvers send-proxy \
-         send-proxy-v2 send-proxy-v2-ssl send-proxy-v2-ssl-cn slowstart socks4 source stick \
-         tcp-ut tfo track usesrc ws",
+         on-marked-down on-marked-up proto proxy-v2-options redir resolve-net resolve-opts \
+         resolve-prefer resolvers send-proxy send-proxy-v2 send-proxy-v2-ssl \
+         send-proxy-v2-ssl-cn slowstart socks4 source stick tcp-ut tfo track usesrc ws",
     ),
 ];
 
