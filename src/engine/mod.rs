@@ -365,7 +365,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 }
             }
             Some(Subject::Upstream(key)) => self.on_upstream_ready(key, readiness),
-            Some(Subject::Listener(index)) => self.accept(index),
+            Some(listener @ Subject::Listener(_)) => {
+                // One batch a turn: after a full one the next is listed already.
+                if !self.run_list.contains(&listener) {
+                    self.run_list.push(listener);
+                }
+            }
             Some(Subject::Probe(server, attempt)) => {
                 self.on_probe_ready(server, attempt, readiness);
             }
