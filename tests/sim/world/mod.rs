@@ -126,8 +126,20 @@ fn live(
     let mut stopping = false;
     for _ in 0..TURNS_MAX {
         let before = engine.view().process.connections;
+        let accepted = engine.view().process.connections_total;
         let exit = engine.turn();
         engine.check_invariants()?;
+        let view = engine.view();
+        let accepted = view.process.connections_total - accepted;
+        // A soft stop takes all that wait.
+        let batches = match view.stopping {
+            true => u64::MAX,
+            false => view.config.listeners.len() as u64,
+        };
+        let most = batches.saturating_mul(view.config.global.max_accept.into());
+        if accepted > most {
+            return Err(format!("{accepted} connections in a turn, {most} at most"));
+        }
         if let Some(problem) = engine.net_mut().core.problems.first() {
             return Err(problem.clone());
         }
