@@ -181,13 +181,15 @@ impl Parser<'_> {
             "pool-max-conn" => {
                 let bad = |_: &str| format!("'{option}' must be >= -1");
                 let range = -1..=i64::from(i32::MAX);
-                let most = self.server_pool(line, at, range, before, bad)?;
+                self.server_value(line, at, before)?;
+                let most = self.server_number(line, at, range, before, bad)?;
                 settings.pool.most = u32::try_from(most).ok();
             }
             "pool-low-conn" => {
                 let bad = |got: &str| format!("'{option}' expects a positive value (got '{got}')");
                 let range = 0..=i64::from(i32::MAX);
-                let spare = self.server_pool(line, at, range, before, bad)?;
+                self.server_value(line, at, before)?;
+                let spare = self.server_number(line, at, range, before, bad)?;
                 settings.pool.spare = u32::try_from(spare).unwrap_or_default();
             }
             "pool-purge-delay" => {
@@ -271,19 +273,6 @@ impl Parser<'_> {
         };
         self.refuse_server(line, at + 1, format!("{before}{text}."));
         None
-    }
-
-    /// A number of idle connections.
-    fn server_pool(
-        &mut self,
-        line: &Line,
-        at: usize,
-        range: RangeInclusive<i64>,
-        before: &str,
-        bad: impl Fn(&str) -> String,
-    ) -> Option<i64> {
-        self.server_value(line, at, before)?;
-        self.server_number(line, at, range, before, bad)
     }
 
     /// `pool-purge-delay`, where 0 has a meaning.
