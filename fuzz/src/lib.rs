@@ -21,7 +21,8 @@ pub use session::session;
 use oneloop::http::chunked::Chunked;
 use oneloop::http::framing::{self, Announce, Asked, Body};
 use oneloop::http::head::{self, Head, Limits, Method, Parsed, Progress};
-use oneloop::http::rewrite::{self, Edits, Message, Outgoing, Persistence};
+use oneloop::http::render::{Outgoing, Persistence, render};
+use oneloop::http::rewrite::{Edits, Message};
 
 /// Which of the two parsers of heads is meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -176,7 +177,7 @@ fn rendered_again(side: Side, data: &[u8]) {
         drop_named: framing.drop_named,
     };
     let mut out = vec![0; data.len() + 1024];
-    let len = rewrite::render(&message, &how, &mut out).expect("there is room");
+    let len = render(&message, &how, &mut out).expect("there is room");
     out.truncate(len);
     let mut again = Head::new(103);
     let parsed = parse(side, &mut out, &mut Progress::default(), &mut again);

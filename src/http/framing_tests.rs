@@ -2,7 +2,7 @@
 //! form.
 //!
 //! A row is the bytes of a message. It goes through parsing (`head`), framing and rendering
-//! (`rewrite`), and its body through `chunked`, put together as the engine does it. What stands
+//! (`render`), and its body through `chunked`, put together as the engine does it. What stands
 //! behind `=>` is everything that leaves, to the byte, and after a `~` what is said nowhere else:
 //! `closes` (the sender's connection ends with this message), `more` (the message is not whole
 //! yet), `then` and the bytes that are not part of it, `tunnel` and `to the end` for what has no
@@ -14,7 +14,8 @@
 use super::super::chunked::{Chunked, size_line};
 use super::super::exchange::Exchange;
 use super::super::head::{self, Limits, Parsed, Progress};
-use super::super::rewrite::{Edits, Message, Outgoing, Persistence, render};
+use super::super::render::{Outgoing, Persistence, render};
+use super::super::rewrite::{Edits, Message};
 use super::*;
 
 /// What a reader of heads found, and the head with the bytes it lies in.

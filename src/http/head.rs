@@ -10,7 +10,7 @@
 //! read by `start_line.rs`, folds become blanks in place at equal length, and httparse splits
 //! the field lines.
 //! It must never copy names or values, allocate after warm-up, or decide about bodies
-//! (`framing.rs`) or forwarding (`rewrite.rs`).
+//! (`framing.rs`) or forwarding (`render.rs`).
 //! Rejected: running httparse at every read (quadratic), a field-line parser of our own (httparse
 //! has SIMD and years of fuzzing), and letting NUL and other controls through in values as
 //! HAProxy does (RFC 9110 §5.5 calls them dangerous, and nothing honest sends them).

@@ -1,8 +1,9 @@
 //! HTTP/1 as pure functions over bytes: heads, framing, chunks, exchange state, rewriting, replies.
 //!
 //! The way of a message: `head` finds and splits its head, `framing` says where its body ends,
-//! `chunked` walks a chunked one, `rewrite` carries the edits of rules and renders the outgoing
-//! head, `exchange` knows what becomes of the connections, `reply` has oneloop's own answers.
+//! `chunked` walks a chunked one, `rewrite` carries the edits of rules, `render` writes the head
+//! that goes out, `exchange` knows what becomes of the connections, `reply` has oneloop's own
+//! answers.
 //! Nothing here knows sockets, time or configuration, and after warm-up nothing allocates.
 
 #![cfg_attr(
@@ -22,6 +23,7 @@ pub mod chunked;
 pub mod exchange;
 pub mod framing;
 pub mod head;
+pub mod render;
 pub mod reply;
 pub mod rewrite;
 mod start_line;

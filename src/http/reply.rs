@@ -13,7 +13,8 @@
 
 use super::framing::{self, Announce, Asked, Body, CLOSE, KEEP_ALIVE};
 use super::head::{self, Head, Limits, Name, Parsed, Progress};
-use super::rewrite::{Edits, Message, Persistence, decimal};
+use super::render::{Persistence, decimal};
+use super::rewrite::{Edits, Message};
 
 /// What the log counts for a start line, beside its three texts.
 pub const LOGGED_START: u64 = 24;
@@ -497,8 +498,8 @@ pub fn write_redirect(
     logged
 }
 
-/// What the log counts for an answer's head as it came. Body bytes, `LOGGED_MESSAGE_END` and, for a chunked
-/// one, `LOGGED_CHUNKED_END` are added as they are delivered.
+/// What the log counts for an answer's head as it came. Body bytes, `LOGGED_MESSAGE_END` and, for a
+/// chunked one, `LOGGED_CHUNKED_END` are added as they are delivered.
 #[must_use]
 #[expect(
     clippy::arithmetic_side_effects,

@@ -1,6 +1,7 @@
 //! Tables for `rewrite.rs`. Expected heads are what HAProxy sent for the same rules, but for the
 //! spelling of names.
 
+use super::super::render::*;
 use super::*;
 use crate::http::head::{self, Limits, Parsed, Progress};
 

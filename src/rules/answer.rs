@@ -14,11 +14,11 @@ use super::compile::{Compiler, Problem};
 use super::fetch::{Buffers, Scratch};
 use super::format::{Format, Purpose};
 use crate::http::head::Limits;
+use crate::http::render::Persistence;
 use crate::http::reply::{
     BUILTIN_STATUSES, HeadWriter, LOGGED_MESSAGE_END, RedirectCookie, RedirectOptions, RedirectTo,
     Reply, reason, redirect_location, write_redirect,
 };
-use crate::http::rewrite::Persistence;
 
 /// Which action gave the answer; the log says `PR--` of a denial and `LR--` of the others (`PH--`
 /// and `LH--` when an `http-response` rule gave it).

@@ -1,4 +1,5 @@
-//! Encodings of bytes as text and back: hexadecimal, base64, URL, JSON; and checksums.
+//! Encodings of bytes as text and back: hexadecimal, base64, URL, JSON, what logs show; and
+//! checksums.
 //!
 //! Pure functions from bytes to a buffer, in the forms that HAProxy's converters have. What is not
 //! well formed gives nothing; nothing here panics or allocates beyond the buffer's growth.
@@ -18,6 +19,51 @@ fn digit(bits: u8) -> u8 {
 pub(super) fn push_hex(byte: u8, out: &mut Vec<u8>) {
     out.push(digit(byte >> 4));
     out.push(digit(byte));
+}
+
+/// The bytes that a log shows as they are: printable ASCII without the `special` ones.
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "at compile time, within the tables"
+)]
+const fn plain(special: &[u8]) -> [bool; 256] {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte < 0x7f {
+        plain[byte as usize] = true;
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < special.len() {
+        plain[special[at] as usize] = false;
+        at += 1;
+    }
+    plain
+}
+
+/// What is plain in a request line.
+pub(super) static LINE: [bool; 256] = plain(b"\"#");
+/// What is plain in a captured header.
+pub(super) static CAPTURE: [bool; 256] = plain(b"\"#{|}");
+
+/// Appends text with `#XX` for what is not plain.
+pub(super) fn encode(text: &[u8], plain: &[bool; 256], out: &mut Vec<u8>) {
+    let mut rest = text;
+    // Mostly there is nothing to encode, and all of it is one run.
+    while let Some(at) = rest
+        .iter()
+        .position(|byte| plain.get(usize::from(*byte)) != Some(&true))
+    {
+        let (clean, [byte, behind @ ..]) = rest.split_at(at) else {
+            break;
+        };
+        out.extend_from_slice(clean);
+        out.push(b'#');
+        push_hex(*byte, out);
+        rest = behind;
+    }
+    out.extend_from_slice(rest);
 }
 
 pub(super) fn hex_digits(bytes: &[u8], out: &mut Vec<u8>) {

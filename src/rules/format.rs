@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 
 use super::Context;
-use super::codec::push_hex;
+use super::codec::{CAPTURE, LINE, encode, push_hex};
 use super::compile::{Compiler, Problem, nearest};
 use super::fetch::{Buffers, Expression, Sample, Scope};
 pub use super::field::{Field, Value};
@@ -710,7 +710,7 @@ fn number(n: i64, digits: usize, flags: Flags, out: &mut Vec<u8>) {
     match n {
         _ if flags.hex && digits > 0 => hex(n, digits, out),
         // As most of a line are.
-        0..=9 => out.push(b'0' + n as u8),
+        0..=9 => out.push(b'0' | n as u8),
         _ => write_signed(out, n),
     }
 }
@@ -813,51 +813,6 @@ fn capture_list<C: Context>(
             _ => text(None, flags, out),
         }
     }
-}
-
-/// The bytes that a log shows as they are: printable ASCII without the `special` ones.
-#[expect(
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "at compile time, within the tables"
-)]
-const fn plain(special: &[u8]) -> [bool; 256] {
-    let mut plain = [false; 256];
-    let mut byte = b' ';
-    while byte < 0x7f {
-        plain[byte as usize] = true;
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < special.len() {
-        plain[special[at] as usize] = false;
-        at += 1;
-    }
-    plain
-}
-
-/// What is plain in a request line.
-static LINE: [bool; 256] = plain(b"\"#");
-/// What is plain in a captured header.
-static CAPTURE: [bool; 256] = plain(b"\"#{|}");
-
-/// Appends text with `#XX` for what is not plain.
-fn encode(text: &[u8], plain: &[bool; 256], out: &mut Vec<u8>) {
-    let mut rest = text;
-    // Mostly there is nothing to encode, and all of it is one run.
-    while let Some(at) = rest
-        .iter()
-        .position(|byte| plain.get(usize::from(*byte)) != Some(&true))
-    {
-        let (clean, [byte, behind @ ..]) = rest.split_at(at) else {
-            break;
-        };
-        out.extend_from_slice(clean);
-        out.push(b'#');
-        push_hex(*byte, out);
-        rest = behind;
-    }
-    out.extend_from_slice(rest);
 }
 
 /// Appends text with `%XX` for control characters, which no header and no target may have.

@@ -2,7 +2,7 @@
 
 use crate::http::exchange::Persistence;
 use crate::http::framing::Announce;
-use crate::http::rewrite::{Outgoing, render};
+use crate::http::render::{Outgoing, render};
 use crate::rules::action::{
     Subject, Verdict, compile_request_rule, compile_response_rule, evaluate_request,
     evaluate_response,
