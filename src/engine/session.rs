@@ -1,7 +1,8 @@
 //! The life of a request, in the order it happens.
 //!
-//! next ([`Flow`]). Whatever event woke a session, and from whichever side, it comes through here.
-//! Steps call the pure parts for decisions and the door for effects, directly.
+//! A step does one thing and says what comes next ([`Flow`]). Whatever event woke a session, and
+//! from whichever side, it comes through here. Steps call the pure parts for decisions and the door
+//! for effects, directly.
 //!
 //! ```text
 //! Request ─ parsed, rules, server chosen ─┬─ Exchange ── Finish ── Request (kept alive)

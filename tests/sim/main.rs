@@ -194,17 +194,18 @@ fn seeds_that_once_failed_stay_green() {
 /// A sweep that cannot fail proves nothing.
 #[test]
 fn the_sweep_notices_planted_faults() {
-    for mutation in [
-        Mutation::DropEdge,
-        Mutation::CorruptByte,
-        Mutation::RepeatByte,
-        Mutation::LoseLog,
+    for (mutation, least) in [
+        (Mutation::DropEdge, 20),
+        (Mutation::CorruptByte, 20),
+        (Mutation::RepeatByte, 20),
+        // One line in thirty is lost, and many seeds have fewer.
+        (Mutation::LoseLog, 12),
     ] {
         let noticed = (0..80)
             .filter(|seed| guarded(*seed, mutation).is_err())
             .count();
         assert!(
-            noticed >= 10,
+            noticed >= least,
             "{mutation:?} noticed in {noticed} of 80 seeds only"
         );
     }
