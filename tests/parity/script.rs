@@ -94,6 +94,8 @@ pub(crate) enum Step {
     Origin { origin: char, act: Act },
     /// Waits until a log line contains this text.
     LogAwait { text: String },
+    /// Waits until the proxy has acted on everything that was sent before.
+    Settled,
 }
 
 /// What an origin does: queued for the next request, or at once if the case drives it by hand.
@@ -293,6 +295,7 @@ impl Case {
             "eof" => Step::Eof { conn },
             "shut" => Step::Shut { conn },
             "close" => Step::Close { conn },
+            "settled" => Step::Settled,
             "log" => match rest.strip_prefix("await ") {
                 Some(text) => Step::LogAwait {
                     text: text.to_owned(),

@@ -406,6 +406,8 @@ impl World {
                 true
             }
             Step::Origin { origin, act } => self.origin_step(*origin, act),
+            // Twice: what is accepted in the turn of the first is read before the second.
+            Step::Settled => (0..2).all(|_| self.mark().is_ok()),
             Step::LogAwait { text } => self.shared.wait(|state| {
                 state
                     .logs
