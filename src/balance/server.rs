@@ -84,6 +84,19 @@ pub enum Op {
     Stopping = 3,
 }
 
+impl Op {
+    /// The state of a number as printed.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Stopped),
+            1 => Some(Self::Starting),
+            2 => Some(Self::Running),
+            3 => Some(Self::Stopping),
+            _ => None,
+        }
+    }
+}
+
 /// Where a check's counter stands: `value` is 0 when surely down, `rise + fall - 1` when surely
 /// up, and the server runs from `rise` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

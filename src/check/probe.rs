@@ -54,6 +54,32 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 17] = [
+        Self::Unknown,
+        Self::Initializing,
+        Self::SocketError,
+        Self::L4Ok,
+        Self::L4Timeout,
+        Self::L4Failed,
+        Self::L6Ok,
+        Self::L6Timeout,
+        Self::L6Invalid,
+        Self::L7Timeout,
+        Self::L7Invalid,
+        Self::L7Ok,
+        Self::L7OkConditional,
+        Self::L7Status,
+        Self::ProcessError,
+        Self::ProcessTimeout,
+        Self::ProcessOk,
+    ];
+
+    /// The status of a number (`srv_check_status` of `show servers state`), if it is one.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| *status as u8 == number)
+    }
+
     /// The name in `show stat` (`check_status`).
     pub const fn name(self) -> &'static str {
         match self {

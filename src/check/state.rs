@@ -61,6 +61,16 @@ impl Verdict {
         }
     }
 
+    /// The verdict of a number as printed; the others are none.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            2 => Some(Self::Failed),
+            3 => Some(Self::Passed),
+            4 => Some(Self::PassedStopping),
+            _ => None,
+        }
+    }
+
     /// The word of the `log-health-checks` line.
     pub const fn word(self) -> &'static str {
         match self {
@@ -219,6 +229,13 @@ impl Check {
     pub fn force(&mut self, up: bool) {
         self.value = if up { self.full() } else { 0 };
         self.stopping = false;
+    }
+
+    /// Goes on from where another process was: its counter and what its last check found.
+    pub fn carry_on(&mut self, value: u32, verdict: Option<Verdict>) {
+        self.value = value.min(self.full());
+        self.verdict = verdict;
+        self.stopping = self.is_up() && verdict == Some(Verdict::PassedStopping);
     }
 
     /// The server goes into maintenance: no checks, counter at 0.

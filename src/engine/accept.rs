@@ -305,7 +305,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if client.broken {
             self.net.abort(client.socket);
         } else {
-            self.drain(&mut client);
+            self.read_off(&mut client);
             self.net.close(client.socket);
         }
         self.listener_connections[client.listener as usize] -= 1;
@@ -318,7 +318,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Reads off what the client has sent in vain, so that the close is not a reset that takes the
     /// answer with it. A client that goes on sending is not waited for.
-    fn drain(&mut self, client: &mut Client) {
+    fn read_off(&mut self, client: &mut Client) {
         if !client.ready.has(Readiness::READABLE) {
             return;
         }

@@ -49,6 +49,19 @@ impl Probe {
     }
 }
 
+/// What a check had found before this process began.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// `disable health` was not given.
+    pub(crate) enabled: bool,
+    /// What the last one found.
+    pub(crate) verdict: Option<Verdict>,
+    /// The same at length.
+    pub(crate) report: Report,
+    /// Until the next one is due, ms.
+    pub(crate) due_in_ms: u64,
+}
+
 /// A change asked for through the runtime socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -337,7 +350,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Checks rest while their server is in maintenance.
-    fn follow_maintenance(&mut self, server: ServerId, before: bool, after: bool) {
+    pub(crate) fn follow_maintenance(&mut self, server: ServerId, before: bool, after: bool) {
         let now = self.now.ms;
         let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
             return;
@@ -361,8 +374,29 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.servers[server.0 as usize].health.value = probe.state.value();
     }
 
+    /// A server's check goes on from where another process was: its counter, what it found last,
+    /// and when it looks again.
+    pub(crate) fn recall_check(&mut self, server: ServerId, value: u32, past: &Past) {
+        let now = self.now.ms;
+        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+            return;
+        };
+        if let Some(socket) = probe.socket.take() {
+            self.net.abort(socket);
+        }
+        probe.state.set_enabled(past.enabled);
+        probe.state.carry_on(value, past.verdict);
+        probe.report.clone_from(&past.report);
+        self.servers[server.0 as usize].health.value = probe.state.value();
+        self.wheel.disarm(probe.timer);
+        probe.due_ms = now + past.due_in_ms.min(probe.state.interval_ms());
+        if probe.state.runs() && !self.stopping {
+            self.wheel.promise(probe.timer, probe.due_ms);
+        }
+    }
+
     /// The order of service learns a server's weight.
-    fn refresh_weight(&mut self, server: ServerId) {
+    pub(crate) fn refresh_weight(&mut self, server: ServerId) {
         let proxy = self.config.proxy(self.config.server(server).proxy);
         let weight = self.servers[server.0 as usize].effective_weight();
         let index = server.0 - proxy.servers.start;
@@ -418,7 +452,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Notes whether the backend of a server has a usable one left, and tells when it has none.
-    fn review_backend(&mut self, server: ServerId) {
+    pub(crate) fn review_backend(&mut self, server: ServerId) {
         let config = self.config;
         let now = self.now;
         let proxy = config.proxy(config.server(server).proxy);

@@ -17,8 +17,10 @@ pub mod checks;
 pub mod cli;
 pub mod context;
 pub mod deadline;
+mod document;
 pub mod errors;
 pub mod exchange;
+pub mod handover;
 pub mod idle;
 mod invariants;
 pub mod journal;
@@ -214,6 +216,10 @@ pub struct Engine<'c, N: Net, S: Service> {
     hard_stop_timer: TimerId,
     pub(crate) accept_timer: TimerId,
     pub(crate) stopping: bool,
+    /// It stops in favour of a successor: clients are told, and none is cut.
+    pub(crate) draining: bool,
+    /// What the successor has been told.
+    pub(crate) handed: Option<Box<handover::Told>>,
     /// The turn at whose end a soft stop lets idle clients go.
     idle_leave_turn: Option<u64>,
     trimmed_ms: u64,
@@ -288,6 +294,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             hard_stop_timer,
             accept_timer,
             stopping: false,
+            draining: false,
+            handed: None,
             idle_leave_turn: None,
             trimmed_ms: now.ms,
             exit: None,
@@ -469,20 +477,50 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// `SIGUSR1`: listeners close, idle clients are let go, what runs is finished.
     fn soft_stop(&mut self) {
+        if self.stopping && !self.draining {
+            return;
+        }
+        if !self.stopping {
+            // Who the kernel has let in already is served: its queue is reset with the listener.
+            for index in 0..self.listeners.len() as u32 {
+                self.accept(index);
+                while self
+                    .run_list
+                    .pop_if(|next| *next == Subject::Listener(index))
+                    .is_some()
+                {
+                    self.accept(index);
+                }
+            }
+            self.begin_stop();
+        }
+        self.draining = false;
+        // By then every edge that is due has been told.
+        let sockets = self.clients.len() + self.upstreams.len();
+        let waits = 1 + sockets / EDGES_A_WAIT;
+        self.idle_leave_turn = Some(self.process.turns + waits as u64);
+        for index in 0..self.servers.len() {
+            self.close_idle_of(ServerId(index as u32));
+        }
+    }
+
+    /// The soft stop of a process that has a successor: it takes no more connections, which is
+    /// left to who shares its listeners, and cuts nobody. Every answer from now on announces
+    /// `Connection: close`; clients between two requests get it on their next one, or leave in
+    /// their own time. The process ends with the last of them, and `hard-stop-after` holds.
+    pub fn drain(&mut self) {
         if self.stopping {
             return;
         }
-        // Who the kernel has let in already is served: its queue is reset with the listener.
-        for index in 0..self.listeners.len() as u32 {
-            self.accept(index);
-            while self
-                .run_list
-                .pop_if(|next| *next == Subject::Listener(index))
-                .is_some()
-            {
-                self.accept(index);
-            }
+        self.draining = true;
+        self.begin_stop();
+        for index in 0..self.servers.len() {
+            self.close_idle_of(ServerId(index as u32));
         }
+    }
+
+    /// What every soft stop begins with.
+    fn begin_stop(&mut self) {
         self.stopping = true;
         for index in 0..self.listeners.len() {
             self.net.listener(index as u32, ListenerState::Closed);
@@ -504,13 +542,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             );
         }
         self.stop_checks();
-        // By then every edge that is due has been told.
-        let sockets = self.clients.len() + self.upstreams.len();
-        let waits = 1 + sockets / EDGES_A_WAIT;
-        self.idle_leave_turn = Some(self.process.turns + waits as u64);
-        for index in 0..self.servers.len() {
-            self.close_idle_of(ServerId(index as u32));
-        }
         if let Some(after) = self.config.global.hard_stop_after {
             self.wheel
                 .promise(self.hard_stop_timer, self.now.ms + u64::from(after));
@@ -548,6 +579,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// The end: whatever is still open is closed, and what is still unsaid is logged.
     fn close_all(&mut self) {
+        self.draining = false;
         let clients: Vec<Key<Client>> = self.clients.keys().collect();
         for key in clients {
             self.close(key, Termination::new(Cause::Killed, Stage::Data));

@@ -351,7 +351,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Some(client) = self.clients.get_mut(key) else {
             return Flow::Gone;
         };
-        let keep = matches!(ending, Ending::KeepBoth | Ending::CloseServer) && !self.stopping;
+        // A client that was not told of the end yet is told with its next answer.
+        let stays = !self.stopping || self.draining;
+        let keep = matches!(ending, Ending::KeepBoth | Ending::CloseServer) && stays;
         if keep {
             return self.next_request(key);
         }
@@ -448,7 +450,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
         let lingers = unread && !client.broken && client.phase != Phase::Linger;
-        if !lingers || client.ready.has(gone) || self.stopping {
+        let ends = self.stopping && !self.draining;
+        if !lingers || client.ready.has(gone) || ends {
             return self.remove_client(key);
         }
         // Requests wait unread: closing on them would be a reset that takes an earlier answer

@@ -37,6 +37,12 @@ impl Rate {
         current.saturating_add(u32::try_from(share).unwrap_or(u32::MAX))
     }
 
+    /// Goes on from the rate that another process had.
+    pub(crate) fn carry_on(&mut self, now_ms: u64, rate: u32) {
+        self.roll(now_ms);
+        self.previous = self.previous.saturating_add(rate);
+    }
+
     fn roll(&mut self, now_ms: u64) {
         let second = now_ms / 1000;
         match second.saturating_sub(self.second) {
@@ -59,7 +65,8 @@ pub struct Times {
 }
 
 impl Times {
-    const WINDOW: u64 = 1024;
+    /// So many observations count.
+    pub(crate) const WINDOW: u64 = 1024;
 
     /// Adds one observation; a negative one (stage not reached) counts nothing.
     pub fn add(&mut self, ms: i64) {
@@ -71,6 +78,20 @@ impl Times {
             self.sum -= self.sum / Self::WINDOW;
         }
         self.sum += u64::from(ms);
+    }
+
+    /// The sum of the observations that still count, and how many they are.
+    pub(crate) fn parts(&self) -> (u64, u32) {
+        (self.sum, self.count)
+    }
+
+    /// Adds the observations of another process; each weighs as much as one of this one.
+    pub(crate) fn join(&mut self, sum: u64, count: u32) {
+        let sum = self.sum.saturating_add(sum);
+        let count = u64::from(self.count).saturating_add(u64::from(count));
+        let kept = count.min(Self::WINDOW);
+        self.sum = (u128::from(sum) * u128::from(kept) / u128::from(count.max(1))) as u64;
+        self.count = kept as u32;
     }
 
     /// The mean, ms.
