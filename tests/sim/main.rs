@@ -5,6 +5,7 @@
 //! the sweep reaches every path that it is for is a test, and so is that it would notice a fault: of
 //! the fake's here, of the engine's in `mutants`.
 
+mod handover;
 #[allow(dead_code)] // The fuzz target `session` uses all of it.
 mod world;
 

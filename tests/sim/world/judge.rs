@@ -15,6 +15,8 @@ pub(crate) struct Excuses {
     pub(crate) abort_on_close: bool,
     /// The process was told to end.
     pub(crate) stopped: bool,
+    /// It was told to leave the doors to a successor, and to cut nobody.
+    pub(crate) drained: bool,
     /// A frontend was told to rest: it refuses, and lets go who waits at its door.
     pub(crate) rests: bool,
     /// `timeout queue` may run out.
@@ -38,6 +40,7 @@ impl Excuses {
             idle_close: scenario.idle_close,
             abort_on_close: scenario.abort_on_close,
             stopped: told(&|signal| matches!(signal, Signal::SoftStop | Signal::Stop(_))),
+            drained: false,
             rests: told(&|signal| signal == Signal::Pause) || scenario.scripts.iter().any(rests),
             short_queue: scenario.short_queue,
             late: !scenario.jumps.is_empty(),
@@ -102,6 +105,9 @@ fn allowed(
         || excuses.stopped
         || excuses.late;
     let tcp = client.script.tcp;
+    // Whom a drain does not serve: who was not let in, and who was told to come no more.
+    let sent_off = excuses.drained
+        && (client.turned_away || client.is_told_to_leave() || client.script.runtime);
     let unreachable = faults.refuse_at_once > 0
         || faults.refuse_late > 0
         || faults.connect_silent > 0
@@ -144,8 +150,10 @@ fn allowed(
         }
         Outcome::Own(_) | Outcome::Open => false,
         Outcome::Cut => {
+            let stream = tcp || client.script.runtime;
             broken
                 || client_odd
+                || (stream && sent_off)
                 || (tcp && (unreachable || excuses.short_queue || excuses.rests))
                 || matches!(
                     plan.mishap,
@@ -159,6 +167,7 @@ fn allowed(
             let cut_late = matches!(plan.mishap, Mishap::Mangled | Mishap::Stalls(_));
             (open_ended && cut_late)
                 || !kept
+                || sent_off
                 || client_odd
                 || excuses.rests
                 || broken
@@ -169,7 +178,10 @@ fn allowed(
                     Mishap::CloseUnanswered | Mishap::ResetUnanswered | Mishap::Cut(..)
                 )
         }
-        Outcome::NotSent => !kept || client_odd || excuses.rests || broken || excuses.idle_close,
+        Outcome::NotSent => {
+            let excused = excuses.rests || broken || excuses.idle_close;
+            !kept || sent_off || client_odd || excused
+        }
     }
 }
 

@@ -76,6 +76,10 @@ fn configuration(text: &str) -> Config {
 /// more is to come.
 pub(crate) type Meddle<'a> = &'a mut dyn FnMut(&mut Simulated<'_>, &mut Excuses) -> bool;
 
+/// What is done once with an engine, before its first turn or behind its last.
+pub(crate) type Once<'a> =
+    &'a mut dyn FnMut(&mut Simulated<'_>, &mut Excuses) -> Result<(), String>;
+
 /// Runs a scenario; `seed` decides its small unkindnesses.
 pub(crate) fn run(
     scenario: Scenario,
@@ -83,6 +87,19 @@ pub(crate) fn run(
     mutation: Mutation,
     trace: bool,
     meddle: Meddle<'_>,
+) -> Result<Reached, String> {
+    let nothing = |_: &mut Simulated<'_>, _: &mut Excuses| Ok(());
+    let (before, after) = (&mut { nothing }, &mut { nothing });
+    run_between(scenario, (seed, mutation, trace), before, meddle, after)
+}
+
+/// The same, with something done before and something after.
+pub(crate) fn run_between(
+    scenario: Scenario,
+    (seed, mutation, trace): (u64, Mutation, bool),
+    before: Once<'_>,
+    meddle: Meddle<'_>,
+    after: Once<'_>,
 ) -> Result<Reached, String> {
     let config = configuration(&scenario.text);
     let mut excuses = Excuses::of(&scenario);
@@ -104,7 +121,9 @@ pub(crate) fn run(
         ..Limits::default()
     };
     let mut engine = Engine::new(&config, fake, Talks(Commands::new()), limits, now);
-    let result = live(&mut engine, hard_stop, &mut excuses, meddle);
+    let result = before(&mut engine, &mut excuses)
+        .and_then(|()| live(&mut engine, hard_stop, &mut excuses, meddle))
+        .and_then(|reached| after(&mut engine, &mut excuses).map(|()| reached));
     if result.is_err() && trace {
         println!("{}", engine.describe());
     }
@@ -124,6 +143,8 @@ fn live(
 ) -> Result<Reached, String> {
     let mut over_at = None;
     let mut stopping = false;
+    // What another process has counted is no request of this one.
+    let taken = engine.view().process.requests_total;
     for _ in 0..TURNS_MAX {
         let before = engine.view().process.connections;
         let accepted = engine.view().process.connections_total;
@@ -155,7 +176,7 @@ fn live(
                     let core = &mut engine.net_mut().core;
                     core.reach("signal: hard-stop-after in the middle");
                 }
-                return end(engine, excuses);
+                return end(engine, excuses, taken);
             }
             (None, None) => {}
             other => return Err(format!("exit and signal: {other:?}")),
@@ -187,9 +208,9 @@ fn live(
     Err(format!("not over after {TURNS_MAX} turns"))
 }
 
-fn end(engine: &mut Simulated<'_>, excuses: &Excuses) -> Result<Reached, String> {
+fn end(engine: &mut Simulated<'_>, excuses: &Excuses, taken: u64) -> Result<Reached, String> {
     engine.check_drained()?;
-    let requests = engine.view().process.requests_total;
+    let requests = engine.view().process.requests_total - taken;
     let fake = engine.net_mut();
     fake.settle();
     if let Some(problem) = fake.core.problems.first() {

@@ -35,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) answered: usize,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) over: bool,
+    /// The door was closed before the engine let it in.
+    pub(crate) turned_away: bool,
     /// An answer said that the connection would close.
     no_more: bool,
     buffer: Vec<u8>,
@@ -53,12 +55,18 @@ impl Client {
             sent: 0,
             answered: 0,
             over: false,
+            turned_away: false,
             no_more: false,
             buffer: Vec::new(),
             current: None,
             tunnel: None,
             held: Vec::new(),
         }
+    }
+
+    /// An answer has said that it is the last on its connection.
+    pub(crate) fn is_told_to_leave(&self) -> bool {
+        self.no_more
     }
 }
 
@@ -212,6 +220,7 @@ impl Model {
         core.reach("refused: at the door");
         core.say(|| format!("client {client} refused"));
         self.clients[client].over = true;
+        self.clients[client].turned_away = true;
     }
 
     pub(crate) fn on_open(&mut self, core: &mut Core, client: usize, sock: usize) {

@@ -840,6 +840,9 @@ impl Net for Fake {
                 door.paused = true;
                 for sock in std::mem::take(&mut door.waiting) {
                     core.socks[sock].owner = Owner::Closed;
+                    if let Far::Client(client) = core.socks[sock].far {
+                        self.model.clients[client].turned_away = true;
+                    }
                     far_sees_reset(core, &mut self.model, sock);
                 }
             }
