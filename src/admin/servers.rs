@@ -60,7 +60,12 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
     let (status, result, health, running) = match probe {
         Some(probe) => (
             probe.report.status as u8,
-            probe.state.verdict().map_or(0, |verdict| verdict.number()),
+            // While one is under way there is none.
+            probe
+                .state
+                .verdict()
+                .filter(|_| !probe.is_running())
+                .map_or(0, |verdict| verdict.number()),
             probe.state.value(),
             probe.state.number(probe.is_running()),
         ),

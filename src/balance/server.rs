@@ -563,6 +563,8 @@ pub enum Cause<'a> {
     Untold,
     /// `changed from CLI`.
     Cli,
+    /// `changed from server-state after a reload`.
+    StateFile,
     /// A check, in the words of `check::probe::write_reason`.
     Check(&'a [u8]),
 }
@@ -670,6 +672,7 @@ fn write_cause(out: &mut Vec<u8>, story: &Story<'_>) {
     match story.cause {
         Cause::Untold => {}
         Cause::Cli => out.extend_from_slice(b", changed from CLI"),
+        Cause::StateFile => out.extend_from_slice(b", changed from server-state after a reload"),
         Cause::Check(words) => {
             out.extend_from_slice(b", ");
             out.extend_from_slice(words);

@@ -152,6 +152,7 @@ impl Parser<'_> {
             maxqueue: settings.maxqueue,
             pool: settings.pool,
             check,
+            recalled: None,
         };
         (server, known)
     }

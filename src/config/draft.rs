@@ -32,6 +32,18 @@ pub(super) enum LogLine {
     Target(LogTarget),
 }
 
+/// `load-server-state-from-file`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum StateSource {
+    /// `none`, or nothing was said.
+    #[default]
+    None,
+    /// The file of `global`.
+    Global,
+    /// A file of the backend's own.
+    Local,
+}
+
 /// Which line a finished session writes.
 #[derive(Clone, Debug, Default)]
 pub(super) enum LogChoice {
@@ -88,6 +100,7 @@ pub(super) struct Settings {
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
     pub(super) default_backend: Option<(String, diag::Place)>,
     pub(super) server: ServerSettings,
+    pub(super) state_source: StateSource,
 }
 
 impl Settings {
@@ -118,6 +131,7 @@ impl Settings {
             error_files: Vec::new(),
             default_backend: None,
             server: ServerSettings::default(),
+            state_source: StateSource::default(),
         }
     }
 }
@@ -227,6 +241,8 @@ pub(super) struct ProxyDraft {
     pub(super) number: Option<u32>,
     pub(super) description: Option<String>,
     pub(super) settings: Settings,
+    /// `server-state-file-name`, unless it is the proxy's own.
+    pub(super) state_file: Option<String>,
     /// The timeouts that its `defaults` handed on: only a second line of its own is a mistake.
     pub(super) timeouts_inherited: Timeouts,
     pub(super) listeners: Vec<ListenerDraft>,
@@ -292,6 +308,8 @@ pub(super) struct GlobalDraft {
     pub(super) group: Option<(u32, String, Place)>,
     pub(super) daemon: bool,
     pub(super) pid_file: Option<String>,
+    pub(super) state_base: Option<String>,
+    pub(super) state_file: Option<String>,
     pub(super) maxconn: Option<u32>,
     pub(super) descriptors_max: Option<u32>,
     pub(super) limit_asked: Option<(String, Place)>,

@@ -136,6 +136,7 @@ impl Parser<'_> {
                 }
             }
             "pidfile" => self.pid_file_line(line),
+            "server-state-base" | "server-state-file" => self.state_line(line),
             "maxconn" => {
                 let expects = "'maxconn' expects an integer argument.";
                 if self.global.maxconn.is_some() {
@@ -236,6 +237,27 @@ impl Parser<'_> {
             self.already(line);
         } else if let Some(path) = self.word_line(line, expects) {
             self.global.pid_file = Some(path);
+        }
+    }
+
+    /// `server-state-base` and `server-state-file`.
+    fn state_line(&mut self, line: &Line) {
+        let is_base = line.bytes(0) == b"server-state-base";
+        let expects = match is_base {
+            true => "'server-state-base' expects one argument: a directory path.",
+            false => "'server-state-file' expect one argument: a file path.",
+        };
+        let known = match is_base {
+            true => &self.global.state_base,
+            false => &self.global.state_file,
+        };
+        if known.is_some() {
+            self.already(line);
+        } else if let Some(path) = self.word_line(line, expects) {
+            match is_base {
+                true => self.global.state_base = Some(path),
+                false => self.global.state_file = Some(path),
+            }
         }
     }
 

@@ -31,6 +31,7 @@ mod resolve;
 mod rules;
 mod sections;
 mod server;
+mod state;
 pub mod units;
 
 pub use sections::{LoadOptions, Loaded, Source, load};

@@ -11,7 +11,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use crate::balance::pick::Algorithm;
+use crate::balance::server::{Admin, Initial, Op};
 use crate::base::addr::Endpoint;
+use crate::check::probe::Status;
+use crate::check::state::Verdict;
 use crate::http::reply::Reply;
 use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
@@ -495,6 +498,58 @@ pub struct Server {
     pub pool: IdlePool,
     /// `check` and what belongs to it.
     pub check: Option<Check>,
+    /// What a state file said of it.
+    pub recalled: Option<Recalled>,
+}
+
+impl Server {
+    /// What its run-time record starts from.
+    #[must_use]
+    pub fn initial(&self) -> Initial {
+        let check = self.check.as_ref();
+        Initial {
+            weight: self.weight,
+            backup: self.backup,
+            disabled: self.disabled,
+            minconn: self.minconn,
+            maxconn: self.maxconn,
+            maxqueue: self.maxqueue,
+            checked: check.is_some(),
+            rise: check.map_or(2, |check| check.rise),
+            fall: check.map_or(3, |check| check.fall),
+        }
+    }
+}
+
+/// What a server was when its state was written to a file (`server-state-file`), as far as this
+/// configuration lets it be that again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recalled {
+    /// What the administrator wants.
+    pub admin: Admin,
+    /// What checks found.
+    pub op: Op,
+    /// The check's counter.
+    pub health: u32,
+    /// The weight.
+    pub weight: u16,
+    /// How often it went down by being recalled: once, or not.
+    pub downs: u64,
+    /// Since `op` last changed, seconds.
+    pub since_change_s: u64,
+    /// Its check.
+    pub check: RecalledCheck,
+}
+
+/// The check of a [`Recalled`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecalledCheck {
+    /// False after `disable health`.
+    pub enabled: bool,
+    /// What the last one said.
+    pub status: Status,
+    /// What that meant.
+    pub verdict: Option<Verdict>,
 }
 
 /// What becomes of a server's connections that nobody uses.

@@ -8,7 +8,7 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{self, Lead};
-use super::draft::{LogChoice, LogLine, Settings};
+use super::draft::{LogChoice, LogLine, Settings, StateSource};
 use super::keywords::{self, Admitted, Prefix, Scope};
 use super::lexer::Line;
 use super::lines::reason;
@@ -134,8 +134,39 @@ impl Parser<'_> {
                     proxy.description = Some(text);
                 }
             }
+            "load-server-state-from-file" => self.state_source_line(line),
+            "server-state-file-name" => {
+                if self.only(line, 1)
+                    && let Some(proxy) = self.proxy()
+                {
+                    let name = line.word(1);
+                    let own = matches!(name.as_ref(), "" | "use-backend-name");
+                    proxy.state_file = (!own).then(|| name.into_owned());
+                }
+            }
             "id" => self.id_of_proxy(line),
             _ => self.unhandled(admitted),
+        }
+    }
+
+    fn state_source_line(&mut self, line: &Line) {
+        let source = match line.bytes(1) {
+            b"global" => StateSource::Global,
+            b"local" => StateSource::Local,
+            b"none" => StateSource::None,
+            _ => {
+                let word = line.word(1);
+                let message = format!(
+                    "'load-server-state-from-file' expects 'global', 'local' or 'none'. Got '{word}'"
+                );
+                self.found
+                    .alert(line.at(1), message)
+                    .suggest(&word, ["global", "local", "none"]);
+                return;
+            }
+        };
+        if self.only(line, 1) {
+            self.settings().state_source = source;
         }
     }
 

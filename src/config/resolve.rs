@@ -16,6 +16,7 @@ use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, S
 use super::model::{LogTarget, Mode, ProxyId, Switch, SwitchTarget};
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
+use super::state::{self, Wanted};
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
 use crate::rules::format::{Format, HTTP_CLF_LOG, HTTP_LOG, Purpose, TCP_LOG};
@@ -48,13 +49,23 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
     }
     let failed = parser.found.close();
     let strict = options.zero_warning || parser.global.zero_warning;
+    let quiet = parser.global.quiet;
+    let wanted = Wanted {
+        base: parser.global.state_base.take(),
+        file: parser.global.state_file.take(),
+        proxies: (parser.proxies.iter_mut())
+            .map(|proxy| (proxy.settings.state_source, proxy.state_file.take()))
+            .collect(),
+    };
+    let mut config = (!failed).then(|| build(&mut parser, options, resolved, servers));
+    if let Some(config) = &mut config {
+        state::load(config, &wanted, parser.host, &mut parser.found);
+    }
     if !failed && strict && parser.found.warnings() > 0 {
         let message = "Some warnings were found and 'zero-warning' is set. Aborting.";
         parser.found.alert_bare(message);
+        config = None;
     }
-    let good = parser.found.alerts() == 0;
-    let quiet = parser.global.quiet;
-    let config = good.then(|| build(&mut parser, options, resolved, servers));
     Loaded {
         config,
         diagnostics: parser.found,

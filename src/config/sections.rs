@@ -498,6 +498,7 @@ impl<'a> Parser<'a> {
             description: None,
             timeouts_inherited: settings.timeouts,
             settings,
+            state_file: None,
             listeners: Vec::new(),
             servers: Vec::new(),
             acls: AclNames::new(),

@@ -9,7 +9,7 @@ use super::service::Service;
 use super::{Engine, Subject};
 use crate::balance::pick::Place;
 use crate::balance::server::{
-    Cause, Change, Counts, Mode, News, Op, Server, Story, write_news, write_none_left,
+    Admin, Cause, Change, Counts, Mode, News, Op, Server, Story, write_news, write_none_left,
 };
 use crate::base::wheel::{TimerId, Wheel};
 use crate::check::probe::{Report, Status, write_reason};
@@ -102,14 +102,22 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
             let due_ms = now_ms + spread.delay_ms(index, u64::from(check.inter));
             index += 1;
             let timer = wheel.add(Subject::ProbeTimer(server.id).handle());
-            if server.disabled {
+            let recalled = server.recalled.as_ref();
+            let mut report = Report::default();
+            if recalled.map_or(server.disabled, |known| known.admin.any(Admin::MAINT)) {
                 state.pause();
-            } else {
+            }
+            if let Some(known) = recalled {
+                state.set_enabled(known.check.enabled);
+                state.carry_on(known.health, known.check.verdict);
+                report.status = known.check.status;
+            }
+            if state.runs() {
                 wheel.promise(timer, due_ms);
             }
             Some(Probe {
                 state,
-                report: Report::default(),
+                report,
                 failures: 0,
                 socket: None,
                 attempt: 0,
@@ -304,7 +312,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Carries out what the runtime socket asked for.
     pub(crate) fn wish(&mut self, server: ServerId, wish: Wish) {
-        use crate::balance::server::Admin;
         let now = self.now.ms;
         let record = &mut self.servers[server.0 as usize];
         let before = record.admin;

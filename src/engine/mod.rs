@@ -265,13 +265,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             listeners: accept::records(config, &limits),
             listener_connections: vec![0; config.listeners.len()],
             proxies,
-            proxy_stats: vec![
-                ProxyStats {
-                    last_change_ms: now.ms,
-                    ..ProxyStats::default()
-                };
-                config.proxies.len()
-            ],
+            proxy_stats: config
+                .proxies
+                .iter()
+                .map(|proxy| upstream::proxy_stats(config, proxy, &servers, now))
+                .collect(),
             server_stats: vec![Counters::default(); servers.len()],
             idle: idle::lists(config, &mut wheel),
             idle_counts: vec![0; servers.len()],

@@ -13,10 +13,11 @@ use super::errors::Place;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
+use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
-use crate::balance::server::{Initial, Load, Server};
+use crate::balance::server::{Load, Server};
 use crate::base::addr::Endpoint;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
@@ -57,19 +58,17 @@ impl Upstream {
 
 /// The run-time record of a configured server.
 pub(crate) fn record(server: &crate::config::model::Server, now: Now) -> Server {
-    let check = server.check.as_ref();
-    let initial = Initial {
-        weight: server.weight,
-        backup: server.backup,
-        disabled: server.disabled,
-        minconn: server.minconn,
-        maxconn: server.maxconn,
-        maxqueue: server.maxqueue,
-        checked: check.is_some(),
-        rise: check.map_or(2, |check| check.rise),
-        fall: check.map_or(3, |check| check.fall),
-    };
-    Server::new(&initial, now.ms)
+    let mut record = Server::new(&server.initial(), now.ms);
+    if let Some(recalled) = &server.recalled {
+        record.admin = recalled.admin;
+        record.op = recalled.op;
+        record.health.value = recalled.health;
+        record.weight = recalled.weight;
+        record.downs = recalled.downs;
+        let since_ms = recalled.since_change_s.saturating_mul(1000);
+        record.last_change_ms = now.ms.saturating_sub(since_ms);
+    }
+    record
 }
 
 /// The run-time record of a proxy.
@@ -98,6 +97,26 @@ pub(crate) fn proxy_record(
             .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
+    }
+}
+
+/// The counters of a proxy. One whose servers were found out of use in a state file went down with
+/// the start.
+pub(crate) fn proxy_stats(
+    config: &Config,
+    proxy: &Proxy,
+    servers: &[Server],
+    now: Now,
+) -> ProxyStats {
+    let own = &servers[proxy.servers.start as usize..proxy.servers.end as usize];
+    let mut described = config.servers_of(proxy).iter();
+    let recalled = described.any(|server| server.recalled.is_some());
+    let is_down = recalled && !own.iter().any(Server::usable);
+    ProxyStats {
+        last_change_ms: now.ms,
+        is_down,
+        times_down: is_down.into(),
+        ..ProxyStats::default()
     }
 }
 

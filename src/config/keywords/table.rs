@@ -96,7 +96,8 @@ pub(super) const SECTIONS: &[Group] = &[
 pub(super) const KEYWORDS: &[Group] = &[
     // global: the process.
     yes(
-        "ca-base chroot crt-base gid group localpeer node pidfile uid user",
+        "ca-base chroot crt-base gid group localpeer node pidfile server-state-base \
+         server-state-file uid user",
         "X----",
         1,
     ),
@@ -146,6 +147,11 @@ pub(super) const KEYWORDS: &[Group] = &[
     // proxies.
     yes("acl http-request http-response", "-AXXX", ANY),
     yes("balance", "-XIXX", ANY),
+    yes(
+        "load-server-state-from-file server-state-file-name",
+        "-XIXX",
+        ANY,
+    ),
     yes("bind use_backend", "-NXIX", ANY),
     yes("default-server", "-XCXX", ANY),
     yes("backlog default_backend monitor-uri", "-XXIX", 1),
@@ -190,7 +196,7 @@ pub(super) const KEYWORDS: &[Group] = &[
          h2-workaround-bogus-websocket-clients httpclient.resolvers.id \
          httpclient.resolvers.prefer insecure-setuid-wanted lua-load lua-load-per-thread \
          lua-prepend-path max-spread-checks maxcompcpuusage maxcomprate maxconnrate \
-         maxsessrate maxzlibmem pp2-never-send-local server-state-base server-state-file set-var \
+         maxsessrate maxzlibmem pp2-never-send-local set-var \
          set-var-fmt tune.comp.maxlevel tune.h2.header-table-size tune.h2.initial-window-size \
          tune.h2.max-concurrent-streams tune.h2.max-frame-size tune.http.cookielen \
          tune.lua.forced-yield tune.lua.maxmem tune.lua.service-timeout tune.lua.session-timeout \
@@ -205,8 +211,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     not(
         "-XIXX",
         "",
-        "cookie hash-type http-check http-send-name-header \
-         load-server-state-from-file server-state-file-name source tcp-check",
+        "cookie hash-type http-check http-send-name-header source tcp-check",
     ),
     not("-NXIX", "", "monitor"),
     not(
