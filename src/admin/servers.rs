@@ -27,7 +27,7 @@ const CONN_HEADER: &str = "# bkname/svname bkid/svid addr port - purge_delay use
 fn chosen<'a>(name: Option<&str>, view: &View<'a>) -> Result<Vec<&'a Proxy>, &'static str> {
     let backends = view.config.proxies.iter().filter(|p| p.is_backend);
     let Some(name) = name else {
-        return Ok(backends.filter(|p| !p.disabled).collect());
+        return Ok(backends.collect());
     };
     let mut backends = backends.filter(|p| p.name == name).peekable();
     match backends.peek() {
@@ -70,42 +70,49 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
             probe.state.number(probe.is_running()),
         ),
         None => {
-            // A check that there is not is paused all the same while `disabled` holds.
-            let disabled = Admin::CONFIG_MAINT.with(Admin::FORCED_MAINT).bits();
-            let paused = record.admin.bits() & disabled == disabled;
+            // A check that there is not is paused for good by `disabled`.
+            let paused = record.admin.any(Admin::CONFIG_MAINT);
             (1, 0, record.health.value, u8::from(paused) << 3)
         }
     };
     let (address, port) = address_and_port(&server.endpoint);
     let check = server.check.as_ref();
-    let check_port = check.and_then(|check| check.own_port).unwrap_or(0);
-    let check_address = check.filter(|check| check.own_address).map_or_else(
+    let own_port = check.and_then(|check| check.own_port).unwrap_or(0);
+    let own = check.filter(|check| check.own_address).map_or_else(
         || "-".to_owned(),
         |check| address_and_port(&check.endpoint).0,
     );
-    // The model does not say whether a number was given; one that differs from its place was.
-    let place = server
-        .id
-        .0
-        .saturating_sub(backend.servers.start)
-        .saturating_add(1);
+    // Where a state file has moved it; what stands in the columns of the agent is the file's.
+    let recalled = server.recalled.as_ref();
+    let moved_to = recalled.map(|recalled| (recalled.check.port, recalled.check.address));
+    let (moved_port, moved_address) = moved_to.unwrap_or_default();
+    let check_port = moved_port.unwrap_or(own_port);
+    let check_address = moved_address.map_or_else(|| own.clone(), |ip| ip.to_string());
     drop(writeln!(
         out,
         "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {running} 0 {} {} {} \
-         {port} - 0 {check_port} {check_address} {check_address} {check_port}",
+         {port} - 0 {check_port} {check_address} {own} {own_port}",
         backend.number,
         backend.name,
-        server.number,
+        number_of(backend, server),
         server.name,
         record.op as u8,
         record.admin.bits(),
         record.weight,
         record.weight_initial,
         record.since_change_s(view.now.ms),
-        u8::from(backend.number != backend.id.0.saturating_add(2)),
-        u8::from(server.number != place),
+        u8::from(backend.is_number_given),
+        u8::from(server.is_number_given),
         server.hostname.as_deref().unwrap_or("-"),
     ));
+}
+
+/// A server's number. Those of a proxy that is disabled are never counted.
+fn number_of(backend: &Proxy, server: &Server) -> u32 {
+    match backend.disabled && !server.is_number_given {
+        true => 0,
+        false => server.number,
+    }
 }
 
 /// Appends the answer to `show servers conn [backend]` but for its empty line.
@@ -136,7 +143,11 @@ pub fn connections(
                 out,
                 "{}/{} {}/{} {address} {port} - {} {used} {most} {most} {idle} 0 {limit} \
                  {idle}{thread}",
-                backend.name, server.name, backend.number, server.number, server.pool.purge_delay,
+                backend.name,
+                server.name,
+                backend.number,
+                number_of(backend, server),
+                server.pool.purge_delay,
             ));
         }
     }

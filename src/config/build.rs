@@ -1,7 +1,7 @@
 //! Drafts that have no errors become the immutable `Config`: positions become ids, what nobody said
 //! becomes the default, names of servers become addresses.
 //!
-//! Ids follow the order of the files; numbers (`id`) that nobody asked for are the lowest free
+//! Ids follow the order of the files; numbers (`id`) that nobody asked for are the next free
 //! ones, as HAProxy gives them, because `show stat` prints them. `resolve` has checked everything
 //! before, except that names resolve: that is told here.
 
@@ -53,7 +53,7 @@ impl Parser<'_> {
             let mut free = FreeNumbers::new(1, taken);
             let mut servers = Vec::new();
             for draft in &proxy.servers {
-                let (id, number) = (ServerId(next), draft.number.unwrap_or_else(|| free.take()));
+                let (id, number) = (ServerId(next), free.number(draft.number));
                 next += 1;
                 match self.resolve_server(at, draft, id, number) {
                     (server, true) => servers.push(server),
@@ -135,6 +135,7 @@ impl Parser<'_> {
             id,
             proxy: id_of(at),
             number,
+            is_number_given: draft.number.is_some(),
             name: draft.name.clone(),
             place: self.model_place(&draft.at),
             endpoint,
@@ -182,6 +183,17 @@ impl FreeNumbers {
         Self { next, taken }
     }
 
+    /// The number of the next one. One that was asked for uses up a place, too.
+    fn number(&mut self, given: Option<u32>) -> u32 {
+        match given {
+            Some(number) => {
+                self.next = self.next.saturating_add(1);
+                number
+            }
+            None => self.take(),
+        }
+    }
+
     fn take(&mut self) -> u32 {
         while self.taken.contains(&self.next) {
             self.next = self.next.saturating_add(1);
@@ -214,7 +226,7 @@ pub(super) fn build(
     };
     let all = drafts.into_iter().zip(resolved).zip(servers_of);
     for (at, ((draft, resolved), servers)) in all.enumerate() {
-        let number = draft.number.unwrap_or_else(|| free.take());
+        let number = free.number(draft.number);
         let start = index(config.listeners.len());
         config.listeners.extend(build_listeners(&draft.listeners));
         let listeners = start..index(config.listeners.len());
@@ -285,6 +297,7 @@ fn build_proxy(
     Proxy {
         id: id_of(at),
         number,
+        is_number_given: draft.number.is_some(),
         name: draft.name,
         place: draft.place,
         is_frontend,

@@ -316,6 +316,8 @@ pub struct Proxy {
     pub id: ProxyId,
     /// The number that the CSV calls `iid` (`id N`, else given by position from 2 on).
     pub number: u32,
+    /// `id N` was said.
+    pub is_number_given: bool,
     /// Its name.
     pub name: String,
     /// Its section line.
@@ -471,6 +473,8 @@ pub struct Server {
     pub proxy: ProxyId,
     /// The number that the CSV calls `sid` (`id N`, else by position from 1 on).
     pub number: u32,
+    /// `id N` was said.
+    pub is_number_given: bool,
     /// Its name.
     pub name: String,
     /// Its line.
@@ -550,6 +554,10 @@ pub struct RecalledCheck {
     pub status: Status,
     /// What that meant.
     pub verdict: Option<Verdict>,
+    /// Where it was moved to at run time.
+    pub port: Option<u16>,
+    /// The same, the address.
+    pub address: Option<std::net::IpAddr>,
 }
 
 /// What becomes of a server's connections that nobody uses.

@@ -10,7 +10,7 @@
 //! Nothing here may fail: the worst is a warning, and a server as its line has it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::diag::Diagnostics;
 use super::draft::StateSource;
@@ -230,6 +230,11 @@ fn load_local(
     for row in &rows {
         let (id, backend) = (row.word(Column::BackendId), row.word(Column::Backend));
         let name = row.word(Column::Server);
+        let same_id = id.parse() == Ok(proxy.number);
+        if backend != proxy.name && !same_id {
+            // A line about somebody else.
+            continue;
+        }
         if backend != proxy.name {
             found.warning_bare(format!(
                 "{lead}backend name mismatch: from server state file: '{backend}', from running \
@@ -238,7 +243,7 @@ fn load_local(
             ));
             continue;
         }
-        if id.parse() != Ok(proxy.number) {
+        if !same_id {
             found.warning_bare(format!(
                 "{lead}backend ID mismatch: from server state file: '{id}', from running config \
                  '{}'",
@@ -440,11 +445,7 @@ impl Known {
         let forced = self.admin.any(Admin::FORCED_MAINT);
         let by_file = self.admin.any(Admin::CONFIG_MAINT);
         match (disabled, forced, by_file) {
-            (true, false, true) => {
-                let change = record.clear_admin(Admin::FORCED_MAINT, true, 0);
-                record.health.value = record.health.rise;
-                change
-            }
+            (true, false, true) => record.clear_admin(Admin::FORCED_MAINT, true, 0),
             (false, true, false) => {
                 record.add_admin(Admin::FORCED_MAINT, 0);
                 None
@@ -473,6 +474,8 @@ impl Known {
                 enabled: self.check_enabled,
                 status: self.status,
                 verdict: self.verdict,
+                port: None,
+                address: None,
             },
         }
     }
@@ -522,27 +525,20 @@ fn move_check(server: &mut Server, row: &Row<'_>) -> Option<String> {
             },
         };
         let port = match port.parse::<i64>() {
-            _ if port == "-" => 0,
+            _ if port == "-" => None,
             Ok(port) => match u16::try_from(port) {
-                Ok(port) => port,
+                Ok(port) => Some(port).filter(|port| *port > 0),
                 Err(_) => return Some("provided port is invalid".to_owned()),
             },
             Err(_) => return Some("provided port is not an integer".to_owned()),
         };
-        let mut checked = match &check.endpoint {
-            Endpoint::Inet(checked) => *checked,
-            _ => SocketAddr::from(([0, 0, 0, 0], 0)),
-        };
-        if let Some(ip) = ip {
-            checked.set_ip(ip);
-            check.own_address = true;
+        // A unix socket has neither.
+        if let Endpoint::Inet(checked) = &mut check.endpoint {
+            checked.set_ip(ip.unwrap_or_else(|| checked.ip()));
+            checked.set_port(port.unwrap_or_else(|| checked.port()));
         }
-        if port > 0 {
-            checked.set_port(port);
-            check.own_port = Some(port);
-        }
-        if matches!(check.endpoint, Endpoint::Inet(_)) || ip.is_some() {
-            check.endpoint = Endpoint::Inet(checked);
+        if let Some(recalled) = &mut server.recalled {
+            (recalled.check.port, recalled.check.address) = (port, ip);
         }
     }
     let agent = said(Column::AgentAddress, Column::AgentPort);

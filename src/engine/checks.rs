@@ -14,7 +14,7 @@ use crate::balance::server::{
 use crate::base::wheel::{TimerId, Wheel};
 use crate::check::probe::{Report, Status, write_reason};
 use crate::check::state::{Check, Settings, Spread, Transition, Verdict, write_health_line};
-use crate::config::model::{Config, ServerId};
+use crate::config::model::{self, Config, ServerId};
 use crate::log::syslog::Level;
 use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
 
@@ -79,19 +79,19 @@ pub enum Wish {
 
 /// The probes of all servers, by server id; none where a server is not checked.
 pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Option<Probe>> {
-    let checked = || {
-        config
-            .servers
-            .iter()
-            .filter_map(|server| server.check.as_ref())
+    // Nobody looks after a proxy that is disabled.
+    let check_of = |server: &'_ model::Server| {
+        let lives = !config.proxy(server.proxy).disabled;
+        config.server(server.id).check.as_ref().filter(|_| lives)
     };
-    let spread = Spread::new(checked().map(|check| u64::from(check.inter)));
+    let checked = config.servers.iter().filter_map(check_of);
+    let spread = Spread::new(checked.map(|check| u64::from(check.inter)));
     let mut index = 0;
     config
         .servers
         .iter()
         .map(|server| {
-            let check = server.check.as_ref()?;
+            let check = check_of(server)?;
             let mut state = Check::new(Settings {
                 inter_ms: u64::from(check.inter),
                 fastinter_ms: check.fastinter.map(u64::from),

@@ -16,6 +16,7 @@ mod proxy;
 mod report;
 mod requests;
 mod script;
+mod states;
 mod wire;
 mod world;
 
@@ -84,6 +85,13 @@ fn configurations() {
 #[test]
 fn conditions() {
     with_haproxy("conditions (-cc)", configs::run_conditions);
+}
+
+#[test]
+fn server_states() {
+    with_haproxy("server state files", |binaries, report, only| {
+        states::run_all(binaries, report, only);
+    });
 }
 
 /// Each reason names a heading of `docs/differences.md`, and the heading is there.
