@@ -544,3 +544,6 @@ fn move_check(server: &mut Server, row: &Row<'_>) -> Option<String> {
     let agent = said(Column::AgentAddress, Column::AgentPort);
     agent.map(|_| "agent checks are not enabled on this server".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
