@@ -101,15 +101,15 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
         record.weight,
         record.weight_initial,
         record.since_change_s(view.now.ms),
-        u8::from(backend.is_number_given),
-        u8::from(server.is_number_given),
+        u8::from(backend.forced_number),
+        u8::from(server.forced_number),
         server.hostname.as_deref().unwrap_or("-"),
     ));
 }
 
 /// A server's number. Those of a proxy that is disabled are never counted.
 fn number_of(backend: &Proxy, server: &Server) -> u32 {
-    match backend.disabled && !server.is_number_given {
+    match backend.disabled && !server.forced_number {
         true => 0,
         false => server.number,
     }

@@ -53,7 +53,7 @@ impl Parser<'_> {
             let mut free = FreeNumbers::new(1, taken);
             let mut servers = Vec::new();
             for draft in &proxy.servers {
-                let (id, number) = (ServerId(next), free.number(draft.number));
+                let (id, number) = (ServerId(next), free.take(draft.number));
                 next += 1;
                 match self.resolve_server(at, draft, id, number) {
                     (server, true) => servers.push(server),
@@ -135,7 +135,7 @@ impl Parser<'_> {
             id,
             proxy: id_of(at),
             number,
-            is_number_given: draft.number.is_some(),
+            forced_number: draft.number.is_some(),
             name: draft.name.clone(),
             place: self.model_place(&draft.at),
             endpoint,
@@ -183,23 +183,15 @@ impl FreeNumbers {
         Self { next, taken }
     }
 
-    /// The number of the next one. One that was asked for uses up a place, too.
-    fn number(&mut self, given: Option<u32>) -> u32 {
-        match given {
-            Some(number) => {
+    /// The number of the next one. One that was asked for passes a number over all the same.
+    fn take(&mut self, asked: Option<u32>) -> u32 {
+        if asked.is_none() {
+            while self.taken.contains(&self.next) {
                 self.next = self.next.saturating_add(1);
-                number
             }
-            None => self.take(),
         }
-    }
-
-    fn take(&mut self) -> u32 {
-        while self.taken.contains(&self.next) {
-            self.next = self.next.saturating_add(1);
-        }
-        let number = self.next;
-        self.next = number.saturating_add(1);
+        let number = asked.unwrap_or(self.next);
+        self.next = self.next.saturating_add(1);
         number
     }
 }
@@ -226,7 +218,7 @@ pub(super) fn build(
     };
     let all = drafts.into_iter().zip(resolved).zip(servers_of);
     for (at, ((draft, resolved), servers)) in all.enumerate() {
-        let number = free.number(draft.number);
+        let number = free.take(draft.number);
         let start = index(config.listeners.len());
         config.listeners.extend(build_listeners(&draft.listeners));
         let listeners = start..index(config.listeners.len());
@@ -251,7 +243,7 @@ fn build_listeners(drafts: &[ListenerDraft]) -> Vec<Listener> {
     let taken = drafts.iter().filter_map(|one| one.number);
     let mut free = FreeNumbers::new(1, taken);
     let numbered = drafts.iter().map(|draft| Listener {
-        number: draft.number.unwrap_or_else(|| free.take()),
+        number: free.take(draft.number),
         ..draft.listener.clone()
     });
     numbered.collect()
@@ -297,7 +289,7 @@ fn build_proxy(
     Proxy {
         id: id_of(at),
         number,
-        is_number_given: draft.number.is_some(),
+        forced_number: draft.number.is_some(),
         name: draft.name,
         place: draft.place,
         is_frontend,

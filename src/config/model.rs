@@ -316,8 +316,8 @@ pub struct Proxy {
     pub id: ProxyId,
     /// The number that the CSV calls `iid` (`id N`, else given by position from 2 on).
     pub number: u32,
-    /// `id N` was said.
-    pub is_number_given: bool,
+    /// It was asked for.
+    pub forced_number: bool,
     /// Its name.
     pub name: String,
     /// Its section line.
@@ -473,8 +473,8 @@ pub struct Server {
     pub proxy: ProxyId,
     /// The number that the CSV calls `sid` (`id N`, else by position from 1 on).
     pub number: u32,
-    /// `id N` was said.
-    pub is_number_given: bool,
+    /// It was asked for.
+    pub forced_number: bool,
     /// Its name.
     pub name: String,
     /// Its line.

@@ -10,11 +10,12 @@ use super::world::reached::Reached;
 use super::world::rng::Rng;
 use super::world::scenario::Scenario;
 use super::world::state::Mutation;
-use super::world::{Simulated, run_between};
+use super::world::{Simulated, run_between, standing};
 use super::{SEED_THREAD, quiet_seeds};
 
+use oneloop::config::model::{ProxyId, ServerId};
 use oneloop::engine::checks::Wish;
-use oneloop::engine::service::{Command, Mode};
+use oneloop::engine::service::{Command, Mode, Op};
 use oneloop::engine::stats::Counters;
 
 /// Runs that hand over.
@@ -111,7 +112,7 @@ fn old(seed: u64, trace: bool) -> Result<Option<Left>, String> {
         if rng.permille(500) {
             excuses.wishes = true;
             let servers = engine.view().servers.len() as u64;
-            let server = oneloop::config::model::ServerId(rng.below(servers) as u32);
+            let server = ServerId(rng.below(servers) as u32);
             let wish = rng.pick(&[
                 Wish::Mode(Mode::Maint),
                 Wish::Mode(Mode::Drain),
@@ -215,4 +216,255 @@ fn nothing_is_forgotten_and_nobody_cut() {
         only.is_some() || handed > SEEDS / 2,
         "{handed} of {SEEDS} runs handed over"
     );
+}
+
+/// A configuration of the backend `app`, with these servers, and its engine.
+fn with_engine(servers: &[&str], act: &mut dyn FnMut(&mut Simulated<'_>)) {
+    let lines: String = (servers.iter())
+        .map(|server| format!("  server {server}\n"))
+        .collect();
+    let text = format!(
+        "defaults\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n\
+         frontend web\n  bind 127.0.0.1:8001\n  default_backend app\nbackend app\n{lines}"
+    );
+    standing(&text, act);
+}
+
+/// What the second server is to its successor: the words of its line before and after, what
+/// happened to it meanwhile, and how it comes out (admin, op, weight, counter).
+#[test]
+fn changes_at_run_time_give_way_to_the_file() {
+    use oneloop::engine::service::Op::{Running, Stopped};
+    let wish = |wish: Wish| Some(wish);
+    let down = || wish(Wish::Health(Stopped));
+    let rows = [
+        (
+            "1.1.1.1:80",
+            "1.1.1.1:80",
+            wish(Wish::Weight(7)),
+            (0, Running, 7, 2),
+        ),
+        (
+            "1.1.1.1:80 weight 3",
+            "1.1.1.1:80 weight 3",
+            wish(Wish::Weight(7)),
+            (0, Running, 7, 2),
+        ),
+        (
+            "1.1.1.1:80 weight 3",
+            "1.1.1.1:80 weight 4",
+            wish(Wish::Weight(7)),
+            (0, Running, 4, 2),
+        ),
+        (
+            "1.1.1.1:80 weight 3",
+            "1.1.1.1:80 weight 4",
+            None,
+            (0, Running, 4, 2),
+        ),
+        // What the administrator wants is of the server, wherever it is.
+        (
+            "1.1.1.1:80",
+            "2.2.2.2:80",
+            wish(Wish::Mode(Mode::Drain)),
+            (8, Running, 1, 2),
+        ),
+        (
+            "1.1.1.1:80",
+            "2.2.2.2:80",
+            wish(Wish::Disable),
+            (1, Stopped, 1, 0),
+        ),
+        (
+            "1.1.1.1:80 disabled",
+            "1.1.1.1:80 disabled",
+            wish(Wish::Enable),
+            (4, Running, 1, 0),
+        ),
+        (
+            "1.1.1.1:80 disabled",
+            "1.1.1.1:80",
+            wish(Wish::Enable),
+            (0, Running, 1, 0),
+        ),
+        (
+            "1.1.1.1:80 disabled",
+            "1.1.1.1:80",
+            None,
+            (0, Running, 1, 2),
+        ),
+        (
+            "1.1.1.1:80",
+            "1.1.1.1:80 disabled",
+            wish(Wish::Mode(Mode::Drain)),
+            (5, Stopped, 1, 0),
+        ),
+        // What was found out is of the address.
+        (
+            "1.1.1.1:80 check",
+            "1.1.1.1:80 check",
+            down(),
+            (0, Stopped, 1, 0),
+        ),
+        (
+            "1.1.1.1:80 check",
+            "2.2.2.2:80 check",
+            down(),
+            (0, Running, 1, 2),
+        ),
+        (
+            "1.1.1.1:80 check",
+            "1.1.1.1:80 check port 81",
+            down(),
+            (0, Running, 1, 2),
+        ),
+        ("1.1.1.1:80 check", "1.1.1.1:80", down(), (0, Running, 1, 2)),
+        ("1.1.1.1:80", "1.1.1.1:80", down(), (0, Stopped, 1, 0)),
+        // Another pace of its checks.
+        (
+            "1.1.1.1:80 check",
+            "1.1.1.1:80 check rise 5 fall 5",
+            wish(Wish::Health(Running)),
+            (0, Running, 1, 9),
+        ),
+        (
+            "1.1.1.1:80 check",
+            "1.1.1.1:80 check rise 5 fall 5",
+            None,
+            (0, Running, 1, 5),
+        ),
+    ];
+    for (before, after, wish, expected) in rows {
+        let mut document = Vec::new();
+        with_engine(&["a 9.9.9.9:9", &format!("b {before}")], &mut |engine| {
+            if let Some(wish) = wish {
+                engine.apply(Command::Server(ServerId(1), wish));
+            }
+            engine.hand_over(&mut document);
+        });
+        // It stands elsewhere in the file now.
+        with_engine(&[&format!("b {after}"), "new 8.8.8.8:8"], &mut |engine| {
+            engine.take_over(&document).unwrap();
+            engine.check_invariants().unwrap();
+            let server = &engine.view().servers[0];
+            let found = (
+                server.admin.bits(),
+                server.op,
+                server.weight,
+                server.health.value,
+            );
+            assert_eq!(found, expected, "{before} | {after} | {wish:?}");
+            let paused = engine.view().probes[0]
+                .as_ref()
+                .map(|probe| !probe.state.runs());
+            assert_eq!(
+                paused.unwrap_or(found.1 == Stopped && found.0 != 0),
+                found.0 & 1 == 1
+            );
+        });
+    }
+}
+
+/// A frontend at rest rests on; a `listen` that was cut in two keeps what both halves counted; a
+/// backend that was down is down, for as long as it is.
+#[test]
+fn proxies_go_on_under_their_names() {
+    let timeouts = "defaults\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n";
+    let mut document = Vec::new();
+    let text = format!(
+        "{timeouts}listen web\n  bind 127.0.0.1:8001\n  server a 1.1.1.1:80\n\
+         frontend gone\n  bind 127.0.0.1:8002\n  default_backend web\n"
+    );
+    standing(&text, &mut |engine| {
+        for command in [
+            Command::Server(ServerId(0), Wish::Health(Op::Stopped)),
+            Command::PauseFrontend(ProxyId(0)),
+        ] {
+            engine.apply(command);
+        }
+        engine.hand_over(&mut document);
+    });
+    let text = String::from_utf8(document).unwrap();
+    let document = text
+        .replace("front web", "front web stot=5 unheard=of")
+        .replace("back web", "back web stot=6 hrsp_5xx=7 econ=1")
+        .replace("server web a", "server web a stot=8")
+        .replace("\nend\n", "\nomen of=2030\nserver web gone stot=3\nend\n");
+    let text = format!(
+        "{timeouts}backend web\n  server a 1.1.1.1:80\nfrontend web\n  bind 127.0.0.1:8001\n  \
+         default_backend web\n"
+    );
+    standing(&text, &mut |engine| {
+        engine.take_over(document.as_bytes()).unwrap();
+        engine.check_invariants().unwrap();
+        let view = engine.view();
+        let [back, front] = view.proxy_stats else {
+            panic!("two proxies");
+        };
+        assert_eq!(
+            (front.front.stot, front.back.stot, front.paused),
+            (5, 0, true)
+        );
+        let back_counts = (back.back.stot, back.back.hrsp[4], back.back.econ);
+        assert_eq!((back_counts, back.paused), ((6, 7, 1), false));
+        assert_eq!((back.is_down, back.times_down), (true, 1));
+        assert_eq!(view.server_stats[0].stot, 8);
+    });
+}
+
+/// Whatever a document says: it is taken whole, or an error, and then nothing has changed.
+#[test]
+fn a_document_that_is_mangled_does_no_harm() {
+    let servers = [
+        "a 1.1.1.1:80 check",
+        "b 1.1.1.1:80 disabled",
+        "c 1.1.1.1:80 backup check",
+    ];
+    let mut document = Vec::new();
+    with_engine(&servers, &mut |engine| engine.hand_over(&mut document));
+    let numbers: [&[u8]; 9] = [
+        b"0",
+        b"1",
+        b"2",
+        b"255",
+        b"257",
+        b"4294967295",
+        b"4294967296",
+        b"18446744073709551615",
+        b"-1",
+    ];
+    let mut taken = 0;
+    with_engine(&servers, &mut |engine| {
+        for seed in 0..3_000 {
+            let mut rng = Rng::new(seed);
+            let mut mangled = document.clone();
+            for _ in 0..rng.between(1, 5) {
+                let at = rng.below(mangled.len() as u64) as usize;
+                match rng.below(5) {
+                    0 => mangled[at] = rng.below(256) as u8,
+                    1 => drop(mangled.drain(at..(at + 9).min(mangled.len()))),
+                    2 => mangled.truncate(at.max(1)),
+                    3 => drop(mangled.splice(at..at, *b" weight=9 op=3")),
+                    _ => {
+                        let from = mangled[at..].iter().position(|byte| *byte == b'=');
+                        let from = from.map_or(at, |from| at + from + 1);
+                        let to = mangled[from..].iter().position(u8::is_ascii_whitespace);
+                        let to = to.map_or(from, |to| from + to);
+                        drop(mangled.splice(from..to, rng.pick(&numbers).iter().copied()));
+                    }
+                }
+            }
+            let before = (counts(engine), states(engine));
+            match engine.take_over(&mangled) {
+                Ok(()) => taken += 1,
+                Err(why) => {
+                    assert!(!why.is_empty());
+                    assert_eq!(before, (counts(engine), states(engine)), "seed {seed}");
+                }
+            }
+            let held = engine.check_invariants();
+            assert_eq!(held, Ok(()), "seed {seed}: {}", mangled.escape_ascii());
+        }
+    });
+    assert!((300..2_700).contains(&taken), "{taken} of 3000 were taken");
 }

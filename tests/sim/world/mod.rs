@@ -134,6 +134,30 @@ pub(crate) fn run_between(
     result
 }
 
+/// An engine of a configuration that nobody comes to.
+pub(crate) fn standing(text: &str, act: &mut dyn FnMut(&mut Simulated<'_>)) {
+    let config = configuration(text);
+    let nobody = Scenario {
+        scripts: Vec::new(),
+        plans: Vec::new(),
+        ..Scenario::new(rng::Rng::new(0))
+    };
+    let doors = config.listeners.len() + config.global.stats_sockets.len();
+    let fake = Fake::new(0, Model::new(nobody), Vec::new(), doors);
+    let now = fake.now();
+    let limits = Limits {
+        maxconn: 100,
+        ..Limits::default()
+    };
+    act(&mut Engine::new(
+        &config,
+        fake,
+        Talks(Commands::new()),
+        limits,
+        now,
+    ));
+}
+
 /// Turns until everything is over, and judges what came of it.
 fn live(
     engine: &mut Simulated<'_>,
