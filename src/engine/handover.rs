@@ -218,13 +218,13 @@ impl ServerState {
             rise: self.rise,
             fall: self.fall,
         };
-        if (then.rise, then.fall) == (here.rise, here.fall) || then.value >= then.full() {
+        if (then.rise, then.fall) == (here.rise, here.fall) {
             return then.value.min(here.full());
         }
-        if then.value >= then.rise {
-            here.rise
-        } else {
-            0
+        match then.value {
+            value if value >= then.full() => here.full(),
+            value if value >= then.rise => here.rise,
+            _ => 0,
         }
     }
 }
