@@ -26,6 +26,8 @@ const VERSION: u32 = 1;
 /// Writes a document line by line.
 pub(crate) struct Pen<'o> {
     out: &'o mut Vec<u8>,
+    /// A line of which nothing but its names is known yet.
+    begun: Vec<u8>,
 }
 
 impl<'o> Pen<'o> {
@@ -33,15 +35,19 @@ impl<'o> Pen<'o> {
     pub(crate) fn new(out: &'o mut Vec<u8>, whole: bool) -> Self {
         let what = if whole { "whole" } else { "rest" };
         drop(write!(out, "{TITLE} {VERSION} {what}"));
-        Self { out }
+        Self {
+            out,
+            begun: Vec::new(),
+        }
     }
 
-    /// Begins a line.
+    /// Begins a line. One of which nothing more is said is left out.
     pub(crate) fn line(&mut self, kind: &str, names: &[&str]) {
-        drop(write!(self.out, "\n{kind}"));
+        self.begun.clear();
+        drop(write!(self.begun, "\n{kind}"));
         for name in names {
-            self.out.push(b' ');
-            self.encode(name.as_bytes());
+            self.begun.push(b' ');
+            encode(name.as_bytes(), &mut self.begun);
         }
     }
 
@@ -54,28 +60,30 @@ impl<'o> Pen<'o> {
 
     /// A number.
     pub(crate) fn number(&mut self, key: &str, value: u64) {
+        self.out.append(&mut self.begun);
         drop(write!(self.out, " {key}={value}"));
     }
 
     /// Any bytes.
     pub(crate) fn text(&mut self, key: &str, value: &[u8]) {
+        self.out.append(&mut self.begun);
         drop(write!(self.out, " {key}="));
-        self.encode(value);
+        encode(value, self.out);
     }
 
     /// Ends the document.
     pub(crate) fn end(self) {
         self.out.extend_from_slice(b"\nend\n");
     }
+}
 
-    /// What would end a word, or look like another one, is written as `%XX`.
-    fn encode(&mut self, text: &[u8]) {
-        for &byte in text {
-            if byte.is_ascii_graphic() && !matches!(byte, b'%' | b'=') {
-                self.out.push(byte);
-            } else {
-                drop(write!(self.out, "%{byte:02X}"));
-            }
+/// What would end a word, or look like another one, is written as `%XX`.
+fn encode(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        if byte.is_ascii_graphic() && !matches!(byte, b'%' | b'=') {
+            out.push(byte);
+        } else {
+            drop(write!(out, "%{byte:02X}"));
         }
     }
 }
@@ -201,6 +209,8 @@ mod tests {
     fn what_is_written_is_read() {
         let mut out = Vec::new();
         let mut pen = Pen::new(&mut out, true);
+        pen.line("empty", &["line"]);
+        pen.count("none", 0);
         pen.line("server", &["app", "a b=%"]);
         pen.count("none", 0);
         pen.number("zero", 0);

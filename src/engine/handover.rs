@@ -417,7 +417,7 @@ fn write_counters(pen: &mut Pen<'_>, counters: &Counters, before: &Counters, now
         pen.count(key, gained(*of(&mut now), *of(&mut before)));
     }
     for (key, of) in PEAKS {
-        pen.count(key, u64::from(*of(&mut now)));
+        higher(pen, key, *of(&mut now), *of(&mut before));
     }
     for (key, of) in TIMES {
         let ((sum, count), (old_sum, old_count)) = (of(&mut now).parts(), of(&mut before).parts());
@@ -428,8 +428,18 @@ fn write_counters(pen: &mut Pen<'_>, counters: &Counters, before: &Counters, now
             pen.number(&format!("{key}_count"), more);
         }
     }
-    if let Some(last) = counters.lastsess {
+    if let Some(last) = counters
+        .lastsess
+        .filter(|_| counters.lastsess > before.lastsess)
+    {
         pen.number("lastsess", now_ms.saturating_sub(last));
+    }
+}
+
+/// Writes a maximum that is higher than what was told before.
+fn higher(pen: &mut Pen<'_>, key: &str, now: u32, before: u32) {
+    if now > before {
+        pen.number(key, now.into());
     }
 }
 
@@ -487,10 +497,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             {
                 self.take_front(proxy, line);
             }
-            if proxy.is_backend
-                && let Some(line) = known.backs.get(&proxy.name)
-            {
-                self.take_back(proxy, line, &known);
+            if proxy.is_backend {
+                self.take_back(proxy, &known);
             }
         }
         Ok(())
@@ -570,7 +578,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             pen.count(key, gained(*of(&mut now), *of(&mut before)));
         }
         for (key, of) in PROCESS_PEAKS {
-            pen.count(key, u64::from(*of(&mut now)));
+            higher(pen, key, *of(&mut now), *of(&mut before));
         }
         if whole {
             write_rates(pen, &PROCESS_RATES, &now, self.now.ms);
@@ -651,7 +659,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    fn take_back(&mut self, proxy: &Proxy, line: &BackLine, known: &Knowledge) {
+    fn take_back(&mut self, proxy: &Proxy, known: &Knowledge) {
         let config = self.config;
         let now_ms = self.now.ms;
         let index = proxy.id.0 as usize;
@@ -664,10 +672,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
         }
         let usable = self.servers[own].iter().any(|s| s.usable());
+        let Some(line) = known.backs.get(&proxy.name) else {
+            return;
+        };
         let stats = &mut self.proxy_stats[index];
         add_counters(&mut stats.back, &line.gains, now_ms);
         stats.times_down = stats.times_down.saturating_add(line.downs);
         let Some(state) = &line.state else { return };
+        // A state file told the same story, and less of it.
+        let mut described = config.servers_of(proxy).iter();
+        let by_file = stats.is_down && described.any(|server| server.recalled.is_some());
+        if by_file {
+            stats.is_down = false;
+            stats.times_down = stats.times_down.saturating_sub(1);
+        }
         stats.down_ms = stats.down_ms.saturating_add(state.down_ms);
         let since = now_ms.saturating_sub(state.since_change_ms);
         match (state.is_down, usable) {
@@ -675,7 +693,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             (false, true) => stats.last_change_ms = since,
             (true, true) => stats.down_ms = stats.down_ms.saturating_add(state.since_change_ms),
             // Those that were up are gone from the file.
-            (false, false) if was_usable => {
+            (false, false) if was_usable || by_file => {
                 self.review_backend(ServerId(proxy.servers.start));
             }
             (false, false) => {}
@@ -692,6 +710,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             probe.failures = probe.failures.saturating_add(line.failures);
         }
         let Some(state) = &line.state else { return };
+        let told = server.recalled.map_or(0, |recalled| recalled.downs);
+        record.downs = record.downs.saturating_sub(told);
         record.down_ms = record.down_ms.saturating_add(state.down_ms);
         let (weight, in_file) = state.weight;
         if in_file == u32::from(server.weight) {
@@ -758,5 +778,88 @@ fn write_rates<R: Copy, const N: usize>(
     let mut record = *record;
     for (key, of) in fields {
         pen.count(key, of(&mut record).read(now_ms).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A counter that is added to the engine is handed over, or stands here as one of the few that
+    /// are not: what there is just now.
+    #[test]
+    fn no_counter_is_left_out() {
+        let mut all = Counters::default();
+        for (at, (_, of)) in (1..).zip(SUMS) {
+            *of(&mut all) += at;
+        }
+        for (_, of) in PEAKS {
+            *of(&mut all) += 1;
+        }
+        for (_, of) in TIMES {
+            of(&mut all).join(1, 1);
+        }
+        for (_, of) in RATES {
+            of(&mut all).carry_on(5_000, 1);
+        }
+        let Counters {
+            scur: _,
+            lastsess: _,
+            smax,
+            stot,
+            bin,
+            bout,
+            dreq,
+            dresp,
+            ereq,
+            econ,
+            eresp,
+            wretr,
+            wredis,
+            lbtot,
+            hrsp,
+            req_tot,
+            cli_abrt,
+            srv_abrt,
+            intercepted,
+            dcon,
+            dses,
+            wrew,
+            eint,
+            connect,
+            reuse,
+            conn_tot,
+            qmax,
+            rate,
+            conn_rate,
+            req_rate,
+            qtime,
+            ctime,
+            rtime,
+            ttime,
+        } = all;
+        let mut sums = vec![
+            stot, bin, bout, dreq, dresp, ereq, econ, eresp, wretr, wredis, lbtot,
+        ];
+        sums.extend(hrsp);
+        sums.extend([
+            req_tot,
+            cli_abrt,
+            srv_abrt,
+            intercepted,
+            dcon,
+            dses,
+            wrew,
+            eint,
+        ]);
+        sums.extend([connect, reuse, conn_tot]);
+        assert_eq!(sums, (1..=SUMS.len() as u64).collect::<Vec<_>>());
+        assert_eq!((smax, qmax), (1, 1));
+        for rate in [rate, conn_rate, req_rate] {
+            assert_eq!((rate.read(5_000), rate.max), (1, 1));
+        }
+        for time in [qtime, ctime, rtime, ttime] {
+            assert_eq!((time.parts(), time.max), ((1, 1), 1));
+        }
     }
 }

@@ -412,6 +412,31 @@ fn proxies_go_on_under_their_names() {
     });
 }
 
+/// What follows a whole document has what is new in it, and nothing else.
+#[test]
+fn the_rest_says_what_is_new() {
+    with_engine(&["a 1.1.1.1:80", "b 1.1.1.1:80 check"], &mut |engine| {
+        let rest = |engine: &mut Simulated<'_>| {
+            let mut rest = Vec::new();
+            engine.hand_over_rest(&mut rest);
+            String::from_utf8(rest).unwrap()
+        };
+        let nothing = "oneloop-handover 1 rest\nend\n";
+        assert_eq!(rest(engine), nothing);
+        engine.apply(Command::Server(ServerId(1), Wish::Health(Op::Stopped)));
+        let more = "oneloop-handover 1 rest\nserver app b downs=1\nend\n";
+        assert_eq!(rest(engine), more);
+        assert_eq!(rest(engine), nothing);
+        engine.take_over(more.as_bytes()).unwrap();
+        assert_eq!(engine.view().servers[1].downs, 2);
+        let mut whole = Vec::new();
+        engine.hand_over(&mut whole);
+        let whole = String::from_utf8(whole).unwrap();
+        assert!(whole.contains("\nserver app b downs=2 op=0 "), "{whole}");
+        assert_eq!(rest(engine), nothing);
+    });
+}
+
 /// Whatever a document says: it is taken whole, or an error, and then nothing has changed.
 #[test]
 fn a_document_that_is_mangled_does_no_harm() {
