@@ -24,6 +24,7 @@ pub mod handover;
 pub mod idle;
 mod invariants;
 pub mod journal;
+mod knowledge;
 pub mod relay;
 pub mod request;
 pub mod service;
