@@ -36,6 +36,7 @@ mod runtime;
 mod security;
 mod signals;
 mod splice;
+mod states;
 mod tcp;
 
 /// Stops the process where it is, until it gets `CONT`: what comes meanwhile comes in one turn.
