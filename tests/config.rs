@@ -944,7 +944,7 @@ fn addresses_of_bind_and_server() {
         ]
     );
     let numbers: Vec<u32> = listeners.iter().map(|one| one.number).collect();
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 9, 6, 7, 8]);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 9, 7, 8, 10]);
     assert_eq!(listeners[3].name.as_deref(), Some("x"));
     assert_eq!(listeners[4].mode, Some(0o600));
     assert_eq!(listeners[6].inherited, Some(7));
