@@ -31,6 +31,7 @@ mod memory;
 mod messages;
 mod pool;
 mod refusals;
+mod reload;
 mod rules;
 mod runtime;
 mod security;
