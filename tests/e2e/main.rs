@@ -32,6 +32,7 @@ mod messages;
 mod pool;
 mod refusals;
 mod reload;
+mod reload_load;
 mod rules;
 mod runtime;
 mod security;

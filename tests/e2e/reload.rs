@@ -454,8 +454,8 @@ fn commands_of_the_masters_socket() {
         assert_eq!(rig.master(&format!("{prefix} show version\n")), text);
     }
     assert_eq!(rig.master("show cli level\n"), "admin\n\n");
-    assert_eq!(rig.master("operator; show cli level\n"), "\noperator\n\n");
-    let denied = "\nPermission denied\n\n";
+    assert_eq!(rig.master("operator; show cli level\n"), "operator\n\n");
+    let denied = "Permission denied\n\n";
     assert_eq!(rig.master("user; reload\n"), denied);
     assert_eq!(rig.master("user; @1 disable frontend f\n"), denied);
     let help = rig.master("help\n");

@@ -108,13 +108,14 @@ impl Master {
                 self.reload_wanted = true;
                 return;
             }
+            // These two answer nothing, not even the empty line.
             ["operator", ..] => {
                 session.level = session.level.min(OPERATOR);
-                String::new()
+                return self.prompt(session);
             }
             ["user", ..] => {
                 session.level = USER;
-                String::new()
+                return self.prompt(session);
             }
             ["show", "version", ..] => format!("{VERSION_AS_HAPROXY}\n"),
             ["show", "proc", ..] => self.processes(),
