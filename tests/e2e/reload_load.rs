@@ -9,6 +9,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -118,9 +119,13 @@ struct Counting {
 }
 
 impl Counting {
+    #[allow(unsafe_code)]
     fn new() -> Self {
         let listener = TcpListener::bind((own_address(), 0)).unwrap();
         let addr = listener.local_addr().unwrap();
+        // Each new worker connects for all of its clients at once, and `std` lets few wait.
+        // SAFETY: an open socket.
+        unsafe { libc::listen(listener.as_raw_fd(), 4096) };
         let requests = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&requests);
         std::thread::spawn(move || {
@@ -176,6 +181,19 @@ fn size(pid: u32) -> (usize, u64) {
     (descriptors, resident)
 }
 
+/// The size of the master, with one connection: when it answers there, those before are closed.
+fn master_size(proxy: &Proxy) -> (usize, u64) {
+    let mut stream = proxy.runtime("master.sock");
+    stream.write_all(b"show version\n").unwrap();
+    let mut got = Vec::new();
+    let mut byte = [0];
+    while !got.ends_with(b"\n\n") {
+        stream.read_exact(&mut byte).unwrap();
+        got.push(byte[0]);
+    }
+    size(proxy.pid())
+}
+
 /// The worker that serves, once it is the only one.
 fn only_worker(proxy: &Proxy) -> u32 {
     until("one worker is left", || {
@@ -184,6 +202,13 @@ fn only_worker(proxy: &Proxy) -> u32 {
         let row = answer.split("# workers\n").nth(1)?;
         alone.then(|| row.split_whitespace().next().unwrap().parse().unwrap())
     })
+}
+
+/// The size of the worker, once its loop turns: it has closed what its start needed by then.
+fn worker_size(proxy: &Proxy) -> (usize, u64) {
+    let worker = only_worker(proxy);
+    proxy.command("show version");
+    size(worker)
 }
 
 /// A field of `show stat`, by the names of the proxy and of the row.
@@ -242,7 +267,8 @@ fn reloads_under_load_lose_nothing() {
     // Both have been what they will be again: a master that was reloaded, a worker that has served
     // nobody.
     assert!(master(&proxy, "reload").starts_with("Success=1\n"));
-    let before = (size(proxy.pid()), size(only_worker(&proxy)));
+    let worker = worker_size(&proxy);
+    let before = (master_size(&proxy), worker);
 
     let tally = Arc::new(Tally::default());
     let mut clients = Vec::new();
@@ -291,7 +317,7 @@ fn reloads_under_load_lose_nothing() {
         0,
         "failed of {answered}"
     );
-    let worker = only_worker(&proxy);
+    only_worker(&proxy);
     let served = origin.requests.load(Ordering::Relaxed);
     until("everything is counted", || {
         (counted(&proxy, "b,s,", "stot") >= served).then_some(())
@@ -311,10 +337,10 @@ fn reloads_under_load_lose_nothing() {
             None => assert_eq!((sum, answered), (answered, served), "{row} {field}"),
         }
     }
-    assert_ne!(worker, 0);
     // A worker that has served nobody, as the first one.
     assert!(master(&proxy, "reload").starts_with("Success=1\n"));
-    let after = (size(proxy.pid()), size(only_worker(&proxy)));
+    let worker = worker_size(&proxy);
+    let after = (master_size(&proxy), worker);
     println!(
         "{reloads} reloads in {:.1} s, the slowest {} ms; {answered} requests, none failed, the \
          slowest {} ms; master {:?} then {:?}, worker {:?} then {:?} (descriptors, kB)",
