@@ -47,10 +47,10 @@ fn main() -> ExitCode {
         }
         Task::Condition(condition) => evaluate(condition),
         Task::Check => with_configuration(&options, None),
-        Task::Serve => match Master::resume(&master_words(&options), &System) {
+        Task::Serve => match Master::resume(&master_words(&options)) {
             Some(Ok(master)) => follow(master, &options),
             Some(Err(why)) => {
-                log::error!("The master process cannot go on : {why}");
+                log::error!("The master process cannot go on : {}", words(&why));
                 ExitCode::FAILURE
             }
             None => with_configuration(&options, None),

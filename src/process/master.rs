@@ -122,7 +122,7 @@ pub struct Master {
     notify: Notify,
     socket: Option<OwnedFd>,
     level: u8,
-    has_socket_words: Option<String>,
+    socket_words: Option<String>,
     sessions: Vec<Session>,
     workers: Vec<Record>,
     started_ms: u64,
@@ -165,13 +165,16 @@ pub fn begin(
                 ::log::error!("{text}");
                 fail("Can't create the master's CLI.")
             })?;
-            Some(bind_socket(words).map_err(|text| {
+            let level = words.level;
+            let socket = bind_socket(words).map_err(|text| {
                 ::log::error!("{text}");
                 fail(SOME_FAILED)
-            })?)
+            })?;
+            Some((socket, level))
         }
         None => None,
     };
+    let (socket, level) = socket.unzip();
     // Relative to where the process is now, which `-C` may have changed.
     let pid_file = first.pid_file.map(|path| absolute(&path));
     if let Some(path) = &pid_file {
@@ -189,6 +192,7 @@ pub fn begin(
     let kept = Kept {
         started_ms: now_ms(),
         cli: socket.map(IntoRawFd::into_raw_fd),
+        level: level.unwrap_or(ADMIN),
         parent: parent.map(IntoRawFd::into_raw_fd),
         detached: first.daemon,
         pid_file,
@@ -197,7 +201,7 @@ pub fn begin(
     };
     // A master that has read a configuration would keep its memory.
     drop(become_anew(&kept));
-    Master::of(words, &kept, host).map_err(|text| fail(&text))
+    Master::of(words, &kept).map_err(|why| fail(&error_text(&why)))
 }
 
 /// What is said when a socket could not be bound.
@@ -226,7 +230,7 @@ impl Master {
     ///
     /// # Errors
     /// Why it cannot go on: the service is over.
-    pub fn resume(words: &Words, host: &dyn Host) -> Option<Result<Self, String>> {
+    pub fn resume(words: &Words) -> Option<io::Result<Self>> {
         let text = std::env::var(VARIABLE).ok()?;
         // SAFETY: the process has one thread.
         unsafe { std::env::remove_var(VARIABLE) };
@@ -234,16 +238,12 @@ impl Master {
         for descriptor in kept.descriptors() {
             channel::keep_over_exec(descriptor, false);
         }
-        Some(Self::of(words, &kept, host))
+        Some(Self::of(words, &kept))
     }
 
-    fn of(words: &Words, kept: &Kept, host: &dyn Host) -> Result<Self, String> {
+    fn of(words: &Words, kept: &Kept) -> io::Result<Self> {
         block_signals();
-        let level = match &words.socket {
-            Some(socket) => SocketWords::read(socket, host)?.level,
-            None => ADMIN,
-        };
-        let signals = open_signals().map_err(|why| error_text(&why))?;
+        let signals = open_signals()?;
         let sessions = kept.waiting.iter().copied();
         let sessions = sessions.filter_map(channel::adopt).map(Session::waiting);
         let workers = kept.workers.iter().filter_map(|worker| {
@@ -267,8 +267,8 @@ impl Master {
             notify,
             signals,
             socket: kept.cli.and_then(channel::adopt),
-            level,
-            has_socket_words: words.socket.clone(),
+            level: kept.level,
+            socket_words: words.socket.clone(),
             sessions: sessions.collect(),
             workers: workers.collect(),
             started_ms: kept.started_ms,
@@ -304,6 +304,7 @@ impl Master {
             has_served: self.has_served,
             rules: self.rules,
             cli: self.socket.as_ref().map(|socket| socket.as_raw_fd()),
+            level: self.level,
             parent: self.parent.as_ref().map(|parent| parent.as_raw_fd()),
             detached: self.detached,
             pid_file: self.pid_file.clone(),
@@ -607,7 +608,7 @@ impl Master {
             libc::sigemptyset(&raw mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
             std::env::set_var("HAPROXY_MWORKER", "1");
-            if let Some(socket) = &self.has_socket_words {
+            if let Some(socket) = &self.socket_words {
                 let address = socket.split(',').next().unwrap_or_default();
                 let kind = if address.starts_with('/') {
                     "unix@"
@@ -621,6 +622,10 @@ impl Master {
 
     /// Becomes the program anew. Returns when that failed, and the running one goes on.
     fn reload(&mut self) {
+        for session in self.sessions.iter_mut().filter(|session| session.wants) {
+            session.wants = false;
+            session.waits = true;
+        }
         self.notify.reloading(now_us());
         message::notice("Reloading HAProxy");
         self.reloads += 1;

@@ -184,7 +184,9 @@ pub(super) struct Session {
     gone: bool,
     /// Nothing more is read; what is unsent is sent.
     pub(super) quit: bool,
-    /// It waits for the result of a reload.
+    /// It has asked for a reload that has not begun.
+    pub(super) wants: bool,
+    /// It waits for the result of the reload under way.
     pub(super) waits: bool,
     /// `prompt` was said.
     pub(super) interactive: bool,
@@ -210,6 +212,7 @@ impl Session {
             ended: false,
             gone: false,
             quit: false,
+            wants: false,
             waits: false,
             interactive: false,
             level,
@@ -288,7 +291,8 @@ impl Session {
         if self.flush().is_err() {
             return Ask::Over;
         }
-        let busy = self.worker.is_some() || self.waits || self.output.len() >= OUTPUT_MAX;
+        let busy =
+            self.worker.is_some() || self.wants || self.waits || self.output.len() >= OUTPUT_MAX;
         if busy {
             return Ask::Nothing;
         }

@@ -104,7 +104,7 @@ impl Master {
             }
             ["reload", ..] if session.level < OPERATOR => denied.to_owned(),
             ["reload", ..] => {
-                session.waits = true;
+                session.wants = true;
                 self.reload_wanted = true;
                 return;
             }

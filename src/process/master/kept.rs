@@ -45,6 +45,8 @@ pub(super) struct Kept {
     pub(super) rules: Rules,
     /// The runtime socket.
     pub(super) cli: Option<RawFd>,
+    /// What connections to it may do.
+    pub(super) level: u8,
     /// The pipe of a parent that waits.
     pub(super) parent: Option<RawFd>,
     /// The service has no terminal.
@@ -74,6 +76,7 @@ impl Kept {
         field("survived", &u8::from(self.rules.failure_is_survived));
         field("most", &self.rules.reloads_max);
         field("detached", &u8::from(self.detached));
+        field("level", &self.level);
         if let Some(cli) = self.cli {
             field("cli", &cli);
         }
@@ -123,6 +126,7 @@ impl Kept {
                 "survived" => kept.rules.failure_is_survived = flag,
                 "most" => kept.rules.reloads_max = value.parse().ok()?,
                 "detached" => kept.detached = flag,
+                "level" => kept.level = value.parse().ok()?,
                 "cli" => kept.cli = value.parse().ok(),
                 "parent" => kept.parent = value.parse().ok(),
                 "pidfile" => kept.pid_file = Some(text_of(value)?),
@@ -191,6 +195,7 @@ mod tests {
                 reloads_max: 9,
             },
             cli: Some(4),
+            level: 1,
             parent: Some(5),
             detached: true,
             pid_file: Some("/run/a;b=c,d\u{e9}.pid".into()),
