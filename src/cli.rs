@@ -73,6 +73,18 @@ pub struct Options {
     pub list_keywords: bool,
     /// `-L`: the name of the local peer.
     pub localpeer: Option<String>,
+    /// `-W`: a master process that starts and follows the one that serves.
+    pub master: bool,
+    /// `-Ws`: the same, and the service manager is told.
+    pub notify: bool,
+    /// `-S`: where the master's runtime socket listens, with options behind commas.
+    pub master_socket: Option<String>,
+    /// `-sf`: processes that shall finish once this one serves.
+    pub finish: Vec<u32>,
+    /// `-st`: processes that shall end at once.
+    pub terminate: Vec<u32>,
+    /// `-x`: the runtime socket of the process whose listeners are taken.
+    pub listeners_from: Option<String>,
 }
 
 /// Why the command line was not taken. Either way the exit code is 1.
@@ -96,6 +108,8 @@ enum Effect {
     Poison,
     /// Classes right behind the option (`-dKcfg`).
     Keywords,
+    /// Process ids, up to the next option.
+    Pids(fn(&mut Options, u32)),
     /// HAProxy has it, oneloop does not; takes this many values.
     Lacking,
 }
@@ -267,12 +281,37 @@ pub const OPTIONS: &[CliOption] = &[
         help: "all that follows are files",
         effect: Effect::Rest,
     },
-    lacking("-W", ""),
-    lacking("-Ws", ""),
-    lacking("-S", "<bind>"),
-    lacking("-sf", "<pid>*"),
-    lacking("-st", "<pid>*"),
-    lacking("-x", "<unix_socket>"),
+    flag("-W", "starts a master, which starts who serves", |o| {
+        o.master = true
+    }),
+    flag("-Ws", "the same, and tells the service manager", |o| {
+        o.master = true;
+        o.notify = true;
+    }),
+    value(
+        "-S",
+        "<bind>[,option]*",
+        "sets the master's runtime socket",
+        |o, v| o.master_socket = Some(v.to_owned()),
+    ),
+    CliOption {
+        name: "-sf",
+        value: "<pid>*",
+        help: "lets these processes finish once this one serves",
+        effect: Effect::Pids(|o, pid| o.finish.push(pid)),
+    },
+    CliOption {
+        name: "-st",
+        value: "<pid>*",
+        help: "ends these processes once this one serves",
+        effect: Effect::Pids(|o, pid| o.terminate.push(pid)),
+    },
+    value(
+        "-x",
+        "<unix_socket>",
+        "takes the listeners of the process behind this runtime socket",
+        |o, v| o.listeners_from = Some(v.to_owned()),
+    ),
     lacking("-de", ""),
     lacking("-dG", ""),
     lacking("-dR", ""),
@@ -282,7 +321,7 @@ pub const OPTIONS: &[CliOption] = &[
 /// Reads the arguments, without the program's own name.
 pub fn parse<I: IntoIterator<Item = String>>(arguments: I) -> Result<Options, CliError> {
     let mut options = Options::default();
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
         let row = OPTIONS.iter().find(|row| row.name == argument);
         let row = row
@@ -307,6 +346,17 @@ pub fn parse<I: IntoIterator<Item = String>>(arguments: I) -> Result<Options, Cl
                     let text =
                         format!("-dK: oneloop lists the classes 'cfg' and 'all' <{classes}>");
                     return Err(CliError::Alert(text));
+                }
+            }
+            Effect::Pids(add) => {
+                while let Some(word) = arguments.next_if(|word| !word.starts_with('-')) {
+                    let Some(pid) = word.parse().ok().filter(|pid| *pid > 0) else {
+                        let name = row.name;
+                        let text =
+                            format!("{name} option: some bytes unconsumed in PID list {{{word}}}");
+                        return Err(CliError::Alert(text));
+                    };
+                    add(&mut options, pid);
                 }
             }
             Effect::Lacking => {
@@ -448,15 +498,24 @@ mod tests {
     }
 
     #[test]
+    fn processes_that_follow_each_other() {
+        let options = read("-Ws -S /s,mode,600 -x /o -sf 1 2 -st 3 -f a -sf").unwrap();
+        assert!(options.master && options.notify);
+        assert_eq!(options.master_socket.as_deref(), Some("/s,mode,600"));
+        assert_eq!(options.listeners_from.as_deref(), Some("/o"));
+        assert_eq!((options.finish, options.terminate), (vec![1, 2], vec![3]));
+        let options = read("-W -f a").unwrap();
+        assert!(options.master && !options.notify);
+    }
+
+    #[test]
     fn what_is_wrong() {
         for line in [
             "", "-c", "-Z", "foo", "-f", "-f a foo", "-c --", "-h", "--help", "-", "-cc",
         ] {
             assert!(matches!(read(line), Err(CliError::Usage(_))), "{line}");
         }
-        for line in [
-            "-W -f a", "-Ws", "-sf 1", "-S /x", "-x /x", "-dKfoo", "-dMx",
-        ] {
+        for line in ["-sf 1 x -f a", "-st -f a -sf 0", "-de", "-dKfoo", "-dMx"] {
             assert!(matches!(read(line), Err(CliError::Alert(_))), "{line}");
         }
     }

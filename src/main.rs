@@ -1,5 +1,6 @@
 //! The `oneloop` binary: command line, configuration, start, loop, exit code.
 
+use std::fs::File;
 use std::process::ExitCode;
 
 use oneloop::admin::command::Commands;
@@ -13,6 +14,8 @@ use oneloop::engine::service::Limits;
 use oneloop::engine::{Engine, Exit, Subject, journal};
 use oneloop::net::os::Os;
 use oneloop::process::host::System;
+use oneloop::process::master::{self, End, Master};
+use oneloop::process::worker::Worker;
 use oneloop::process::{daemon, limits, message, signal};
 
 /// A configuration that is valid but would not listen anywhere.
@@ -43,7 +46,30 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Task::Condition(condition) => evaluate(condition),
-        Task::Check | Task::Serve => with_configuration(&options),
+        Task::Check => with_configuration(&options, None),
+        Task::Serve => match Master::resume(&master_words(&options)) {
+            Some(Ok(master)) => follow(master, &options),
+            Some(Err(why)) => {
+                log::error!("The master process cannot go on : {}", words(&why));
+                ExitCode::FAILURE
+            }
+            None => with_configuration(&options, None),
+        },
+    }
+}
+
+fn master_words(options: &Options) -> master::Words {
+    master::Words {
+        notify: options.notify,
+        socket: options.master_socket.clone(),
+    }
+}
+
+/// The rest of a master's life, and the beginning of each of its workers'.
+fn follow(master: Master, options: &Options) -> ExitCode {
+    match master.run() {
+        End::Exit(code) => ExitCode::from(code),
+        End::Worker(worker) => with_configuration(options, Some(worker)),
     }
 }
 
@@ -92,7 +118,11 @@ fn evaluate(condition: &str) -> ExitCode {
     }
 }
 
-fn with_configuration(options: &Options) -> ExitCode {
+/// Reads the configuration and goes on with it; `worker` is what the process has of its master.
+fn with_configuration(options: &Options, worker: Option<Worker>) -> ExitCode {
+    let may_be_master = options.task == Task::Serve && worker.is_none();
+    // A master goes back there, so that its workers find the same paths.
+    let began_in = may_be_master.then(|| File::open(".").ok()).flatten();
     if let Some(directory) = &options.directory
         && let Err(error) = std::env::set_current_dir(directory)
     {
@@ -126,8 +156,20 @@ fn with_configuration(options: &Options) -> ExitCode {
     );
     let quiet = options.quiet.unwrap_or(loaded.quiet);
     message::set_quiet(quiet);
-    message::print(&loaded.diagnostics, options.diagnostic);
     let listens = loaded.listens();
+    if may_be_master
+        && listens
+        && let Some(config) = &loaded.config
+        && (options.master || config.global.master_worker)
+    {
+        // What there is to say the worker will say.
+        let first = first_words(config, options);
+        drop(loaded);
+        return begin_master(first, options, began_in.as_ref());
+    }
+    // It would be a way out of a chroot.
+    drop(began_in);
+    message::print(&loaded.diagnostics, options.diagnostic);
     let Loaded {
         config,
         diagnostics,
@@ -158,7 +200,36 @@ fn with_configuration(options: &Options) -> ExitCode {
         );
         return ExitCode::FAILURE;
     }
-    serve(&config, options)
+    if options.master_socket.is_some() && worker.is_none() {
+        log::warn!("a master CLI socket was defined, but master-worker mode (-W) is not enabled.");
+    }
+    serve(&config, options, worker)
+}
+
+fn first_words(config: &Config, options: &Options) -> master::First {
+    master::First {
+        daemon: config.global.daemon && !options.foreground,
+        pid_file: config.global.pid_file.clone(),
+        followed: followed(options),
+    }
+}
+
+/// Processes that this one follows, and what each is told.
+fn followed(options: &Options) -> Vec<(u32, i32)> {
+    let finish = options.finish.iter().map(|pid| (*pid, signal::FINISH));
+    let terminate = options
+        .terminate
+        .iter()
+        .map(|pid| (*pid, signal::TERMINATE));
+    finish.chain(terminate).collect()
+}
+
+fn begin_master(first: master::First, options: &Options, began_in: Option<&File>) -> ExitCode {
+    let words = master_words(options);
+    match master::begin(&words, first, &System, began_in) {
+        Ok(master) => follow(master, options),
+        Err(code) => ExitCode::from(code),
+    }
 }
 
 fn say_verdict(warned: bool, listens: bool) {
@@ -235,13 +306,20 @@ fn words(error: &std::io::Error) -> String {
     }
 }
 
-fn serve(config: &Config, options: &Options) -> ExitCode {
+fn serve(config: &Config, options: &Options, worker: Option<Worker>) -> ExitCode {
+    let followed = match worker {
+        None => followed(options),
+        Some(_) => Vec::new(),
+    };
     let logs = journal::addresses(config);
     let start = daemon::Options {
         daemon: config.global.daemon && !options.foreground,
         memory_mb: options.memory_mb.unwrap_or(0),
         logs: &logs,
         listener_handle: |index| Subject::Listener(index).handle(),
+        worker: worker.as_ref(),
+        listeners_from: options.listeners_from.as_deref(),
+        followed: &followed,
     };
     let started = match daemon::start(config, &start) {
         Ok(started) => started,
@@ -274,6 +352,15 @@ fn serve(config: &Config, options: &Options) -> ExitCode {
     if let Some(byte) = options.poison {
         engine.fill_buffers(byte);
     }
+    if let Some(worker) = worker {
+        if let Some(document) = worker.document()
+            && let Err(why) = engine.take_over(&document)
+        {
+            log::warn!("What the former worker knew is lost: {why}.");
+        }
+        worker.ready();
+        message::copy_to(-1);
+    }
     run(engine)
 }
 
@@ -287,9 +374,13 @@ fn run(mut engine: Engine<'_, Os, Commands>) -> ExitCode {
     loop {
         let exit = engine.turn();
         message::set_now(&engine.now());
+        if exit.is_some() {
+            engine.last_words();
+        }
         match exit {
             None => {}
             Some(Exit::Done) => return ExitCode::SUCCESS,
+            Some(Exit::Orphaned) => return ExitCode::FAILURE,
             Some(Exit::Signal(number)) => signal::end_by(number),
         }
     }

@@ -381,6 +381,9 @@ fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -
             .collect(),
         zero_warning: said.zero_warning || options.zero_warning,
         dumpable: said.dumpable,
+        master_worker: said.master_worker,
+        failure_is_survived: said.failure_is_survived,
+        reloads_max: said.reloads_max,
         quiet: said.quiet || options.quiet,
         strict_limits: !said.limits_are_loose,
     }

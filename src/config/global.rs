@@ -172,6 +172,13 @@ impl Parser<'_> {
             }
             "nosplice" => self.global.no_splice |= self.only(line, 0),
             "hard-stop-after" => self.hard_stop_after_line(line),
+            "master-worker" => self.master_worker_line(line),
+            "mworker-max-reloads" => {
+                let expects = "'mworker-max-reloads' expects an integer argument.";
+                if let Some(number) = self.count_line(line, expects) {
+                    self.global.reloads_max = Some(number);
+                }
+            }
             "spread-checks" => self.spread_checks_line(line),
             "node" => self.node_line(line),
             "description" => {
@@ -325,6 +332,21 @@ impl Parser<'_> {
             self.found.alert(line.at(1), message);
         }
         number
+    }
+
+    fn master_worker_line(&mut self, line: &Line) {
+        match line.bytes(1) {
+            b"" | b"no-exit-on-failure" => {
+                if self.only(line, 1) {
+                    self.global.master_worker = true;
+                    self.global.failure_is_survived |= !line.bytes(1).is_empty();
+                }
+            }
+            _ => {
+                let message = "'master-worker' only supports 'no-exit-on-failure' option.";
+                self.refuse(line, 1, message);
+            }
+        }
     }
 
     fn hard_stop_after_line(&mut self, line: &Line) {

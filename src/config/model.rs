@@ -116,6 +116,12 @@ pub struct Global {
     pub zero_warning: bool,
     /// `set-dumpable`: a crash leaves a core.
     pub dumpable: bool,
+    /// `master-worker`: a master starts and follows the process that serves.
+    pub master_worker: bool,
+    /// `master-worker no-exit-on-failure`: the master outlives a worker that failed.
+    pub failure_is_survived: bool,
+    /// `mworker-max-reloads`: reloads that a worker may outlive.
+    pub reloads_max: Option<u32>,
     /// `quiet` (or `-q`).
     pub quiet: bool,
     /// `no strict-limits` clears it.

@@ -7,15 +7,18 @@
 
 use std::collections::VecDeque;
 
-use super::accept::ListenerKind;
 use super::service::{Caller, Outcome, Service, SeverityOutput};
 use super::{Engine, Subject};
 use crate::base::arena::Key;
 use crate::base::wheel::TimerId;
+use crate::config::model::AccessLevel;
 use crate::net::{Net, Readiness, Socket, Stop};
 
 /// The longest input that is kept while its line is not whole, bytes (`tune.bufsize`'s default).
 const INPUT_MAX: usize = 16_384;
+
+/// What a process that follows this one says to have its listeners; no command for people.
+const GET_SOCKETS: &[u8] = b"_getsocks";
 
 /// One runtime connection.
 #[derive(Debug)]
@@ -24,7 +27,6 @@ pub struct Cli {
     ready: Readiness,
     timer: TimerId,
     active_ms: u64,
-    listener: u32,
     caller: Caller,
     input: Vec<u8>,
     /// The commands of the line that is being answered.
@@ -52,17 +54,22 @@ impl Cli {
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// A connection came in on a stats socket.
     pub(crate) fn accepted_cli(&mut self, position: usize, socket: Socket) {
-        let now = self.now.ms;
         let Some(described) = self.config.global.stats_sockets.get(position) else {
             return self.net.close(socket);
         };
-        let listener = self
-            .listeners
-            .iter()
-            .position(|l| matches!(l.kind, ListenerKind::Stats(at) if at == position))
-            .unwrap_or_default() as u32;
+        let level = described.level;
+        self.begin_cli(position, level, socket);
+    }
+
+    /// A runtime connection that came by way of the master.
+    pub(crate) fn accepted_command(&mut self, socket: Socket, level: AccessLevel) {
+        self.begin_cli(usize::MAX, level, socket);
+    }
+
+    fn begin_cli(&mut self, position: usize, level: AccessLevel, socket: Socket) {
+        let now = self.now.ms;
         let caller = Caller {
-            level: described.level,
+            level,
             interactive: false,
             severity_output: SeverityOutput::None,
             socket: position,
@@ -75,7 +82,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
             timer: wheel.add(Subject::Cli(key).handle()),
             active_ms: now,
-            listener,
             caller,
             input: Vec::new(),
             commands: VecDeque::new(),
@@ -201,6 +207,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Runs one command, which sees what those before it changed.
     fn run_command(&mut self, key: Key<Cli>, command: &[u8]) {
+        if command == GET_SOCKETS && self.exposes_listeners(key) {
+            return self.expose_listeners(key);
+        }
         let Some(cli) = self.clis.get_mut(key) else {
             return;
         };
@@ -222,6 +231,24 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         cli.answered = true;
         if cli.caller.interactive && !cli.quit {
             cli.output.extend_from_slice(b"> ");
+        }
+    }
+
+    /// Whether a runtime connection may have the listeners: `expose-fd listeners`.
+    fn exposes_listeners(&self, key: Key<Cli>) -> bool {
+        let sockets = &self.config.global.stats_sockets;
+        let cli = self.clis.get(key);
+        cli.and_then(|cli| sockets.get(cli.caller.socket))
+            .is_some_and(|socket| socket.expose_listeners)
+    }
+
+    /// Gives the listeners to a process that follows this one (`-x`). That is all that the
+    /// connection was for.
+    fn expose_listeners(&mut self, key: Key<Cli>) {
+        if let Some(cli) = self.clis.get_mut(key) {
+            // A socket that has no room for it was used for something else.
+            let _ = self.net.expose_listeners(&cli.socket);
+            cli.answered = true;
         }
     }
 
@@ -259,7 +286,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         self.wheel.remove(cli.timer);
         self.net.close(cli.socket);
-        debug_assert!((cli.listener as usize) < self.listeners.len());
         if self.accept_paused {
             self.resume_accepting();
         }

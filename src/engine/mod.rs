@@ -25,6 +25,7 @@ pub mod idle;
 mod invariants;
 pub mod journal;
 mod knowledge;
+pub mod orders;
 pub mod relay;
 pub mod request;
 pub mod service;
@@ -83,6 +84,8 @@ pub enum Subject {
     HardStop,
     /// The timer that lets a listener accept again after the system refused.
     AcceptAgain,
+    /// The timer of a worker that leaves: what it counted since is told.
+    TellRest,
 }
 
 impl Subject {
@@ -98,6 +101,7 @@ impl Subject {
             Self::Cli(key) => key.handle(6),
             Self::HardStop => Handle::new(7, 0, 0),
             Self::AcceptAgain => Handle::new(7, 0, 1),
+            Self::TellRest => Handle::new(7, 0, 2),
             Self::Purge(server) => Handle::new(8, 0, server.0),
         }
     }
@@ -115,6 +119,7 @@ impl Subject {
             7 => match handle.index() {
                 0 => Self::HardStop,
                 1 => Self::AcceptAgain,
+                2 => Self::TellRest,
                 _ => return None,
             },
             8 => Self::Purge(ServerId(handle.index())),
@@ -161,6 +166,8 @@ pub enum Exit {
     Done,
     /// By this signal, at once.
     Signal(i32),
+    /// The master is gone, and nobody would end this process.
+    Orphaned,
 }
 
 /// The run-time half of a proxy.
@@ -216,6 +223,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) accept_paused: bool,
     hard_stop_timer: TimerId,
     pub(crate) accept_timer: TimerId,
+    rest_timer: TimerId,
     pub(crate) stopping: bool,
     /// It stops in favour of a successor: clients are told, and none is cut.
     pub(crate) draining: bool,
@@ -239,6 +247,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let mut wheel = Wheel::new(now.ms);
         let hard_stop_timer = wheel.add(Subject::HardStop.handle());
         let accept_timer = wheel.add(Subject::AcceptAgain.handle());
+        let rest_timer = wheel.add(Subject::TellRest.handle());
         let maxconn = limits.maxconn as usize;
         let buffer = buffer_size(&config.global);
         let buffers_max = maxconn
@@ -292,6 +301,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             accept_paused: false,
             hard_stop_timer,
             accept_timer,
+            rest_timer,
             stopping: false,
             draining: false,
             handed: None,
@@ -321,6 +331,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.process.turns += 1;
         while let Some(signal) = self.net.signal() {
             self.on_signal(signal);
+        }
+        while let Some(order) = self.net.order() {
+            self.on_order(order);
         }
         for (handle, readiness) in ready.drain(..) {
             self.on_ready(handle, readiness);
@@ -386,6 +399,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             | Some(Subject::Purge(_))
             | Some(Subject::HardStop)
             | Some(Subject::AcceptAgain)
+            | Some(Subject::TellRest)
             | None => {}
         }
     }
@@ -401,6 +415,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 self.exit.get_or_insert(Exit::Done);
             }
             Some(Subject::AcceptAgain) => self.resume_accepting(),
+            Some(Subject::TellRest) => self.tell_rest(),
             Some(Subject::Upstream(_))
             | Some(Subject::Listener(_))
             | Some(Subject::Probe(..))

@@ -10,6 +10,10 @@
 //! reachable. Its file stays behind at the end, as HAProxy's does: a new process may own it by
 //! then.
 //!
+//! A process that follows another takes the other's listeners over ([`bind_or_take`]): the same
+//! socket, so that no connection that waits in it is lost, and no moment exists in which nobody
+//! listens. What does not fit the description any more is bound anew.
+//!
 //! Nothing here is on the request path. Rejected: HAProxy's hard link as a way back, which the late
 //! rename makes needless.
 
@@ -22,7 +26,7 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use crate::base::addr::{Address, Endpoint};
@@ -108,11 +112,26 @@ pub fn error_text(error: &io::Error) -> String {
 /// One entry for each listener that could not be made, in the order given. Files of unix sockets
 /// are as they were before then.
 pub fn bind_all(specs: &[ListenerSpec]) -> Result<Vec<BoundListener>, Vec<BindFailure>> {
+    bind_or_take(specs, Vec::new())
+}
+
+/// As [`bind_all`], but takes of the sockets `offered` those that listen where a description says;
+/// the others are closed.
+///
+/// # Errors
+/// As [`bind_all`].
+pub fn bind_or_take(
+    specs: &[ListenerSpec],
+    offered: Vec<OwnedFd>,
+) -> Result<Vec<BoundListener>, Vec<BindFailure>> {
+    let mut offered: Vec<Offer> = offered.into_iter().filter_map(Offer::of).collect();
     let mut bound = Vec::with_capacity(specs.len());
     let mut failures = Vec::new();
     let mut renames = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
-        match bind(index, spec, &mut renames) {
+        let taken = take(spec, &mut offered);
+        let made = taken.map_or_else(|| bind(index, spec, &mut renames), Ok);
+        match made {
             Ok(listener) => bound.push(listener),
             Err(text) => failures.push(BindFailure { index, text }),
         }
@@ -137,6 +156,113 @@ pub fn bind_all(specs: &[ListenerSpec]) -> Result<Vec<BoundListener>, Vec<BindFa
         drop(fs::remove_file(from));
     }
     Err(failures)
+}
+
+/// A listener of another process.
+struct Offer {
+    socket: OwnedFd,
+    endpoint: Endpoint,
+    v6_only: bool,
+    interface: Option<String>,
+}
+
+impl Offer {
+    fn of(socket: OwnedFd) -> Option<Self> {
+        let descriptor = socket.as_raw_fd();
+        let stream = option(descriptor, libc::SOL_SOCKET, libc::SO_TYPE);
+        if stream.ok() != Some(libc::SOCK_STREAM) {
+            return None;
+        }
+        let endpoint = match sockaddr::local(descriptor).ok()?.endpoint()? {
+            // The kernel knows the name under which it was bound.
+            Endpoint::Unix(path) => Endpoint::Unix(without_temporary(&path).into()),
+            other => other,
+        };
+        let v6_only = option(descriptor, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
+        Some(Self {
+            v6_only: v6_only.is_ok_and(|only| only != 0),
+            interface: interface_of(descriptor),
+            socket,
+            endpoint,
+        })
+    }
+
+    /// Whether it is what the description would make.
+    fn fits(&self, spec: &ListenerSpec) -> bool {
+        if self.endpoint != spec.endpoint {
+            return false;
+        }
+        match &spec.endpoint {
+            Endpoint::Inet(address) => {
+                let only = address.is_ipv6() && spec.v6_only == Some(true);
+                only == (address.is_ipv6() && self.v6_only) && self.interface == spec.interface
+            }
+            // Without its file nobody would find it.
+            Endpoint::Unix(path) => {
+                let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+                fs::symlink_metadata(path).is_ok_and(|of| of.file_type().is_socket())
+            }
+            Endpoint::Abstract(_) => true,
+        }
+    }
+}
+
+/// The path of a unix socket that was bound as `PATH.PID.tmp`.
+fn without_temporary(path: &[u8]) -> &[u8] {
+    let bare = || {
+        let rest = path.strip_suffix(b".tmp")?;
+        let dot = rest.iter().rposition(|byte| *byte == b'.')?;
+        let (bare, pid) = rest.split_at(dot);
+        let pid = pid.strip_prefix(b".")?;
+        (!pid.is_empty() && pid.iter().all(u8::is_ascii_digit)).then_some(bare)
+    };
+    bare().unwrap_or(path)
+}
+
+/// Takes what was offered for a description, and gives it what may have changed.
+fn take(spec: &ListenerSpec, offered: &mut Vec<Offer>) -> Option<BoundListener> {
+    if spec.inherited.is_some() {
+        return None;
+    }
+    let at = offered.iter().position(|offer| offer.fits(spec))?;
+    let Offer {
+        socket, endpoint, ..
+    } = offered.swap_remove(at);
+    if let Endpoint::Unix(path) = &endpoint {
+        let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+        // As it is, it was good enough until now.
+        drop(own(&path, spec));
+    } else if matches!(endpoint, Endpoint::Inet(_)) {
+        set_tcp(&socket, spec);
+    }
+    // Also one that was paused listens again; a socket that does keeps who waits in it.
+    listen(&socket, spec.backlog).ok()?;
+    Some(BoundListener {
+        socket,
+        endpoint,
+        backlog: spec.backlog,
+        warning: None,
+    })
+}
+
+/// The interface to which a socket is bound.
+fn interface_of(descriptor: i32) -> Option<String> {
+    let mut name = [0u8; libc::IFNAMSIZ];
+    let mut length = name.len() as libc::socklen_t;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
+    // SAFETY: both pointers are valid for the call, and `length` says how much room there is.
+    let code = unsafe {
+        libc::getsockopt(
+            descriptor,
+            level,
+            option,
+            name.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    let name = name.get(..length as usize)?;
+    let name = name.split(|byte| *byte == 0).next()?;
+    (code == 0 && !name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
 /// The last step of a unix socket.
@@ -226,15 +352,7 @@ fn bind_unix(
         from: from.clone(),
         to: to.clone(),
     });
-    if spec.uid.is_some() || spec.gid.is_some() {
-        let what = "cannot change UNIX socket ownership";
-        chown(&from, spec.uid, spec.gid).map_err(|why| fail(what, why))?;
-    }
-    if let Some(mode) = spec.mode {
-        let what = "cannot change UNIX socket permissions";
-        let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(&from, mode).map_err(|why| fail(what, why))?;
-    }
+    own(&from, spec).map_err(|(what, why)| fail(what, why))?;
     listen(&socket, spec.backlog).map_err(|why| fail("cannot listen to socket", why))?;
     Ok(BoundListener {
         socket,
@@ -242,6 +360,20 @@ fn bind_unix(
         backlog: spec.backlog,
         warning: None,
     })
+}
+
+/// Gives a unix socket's file its owner and mode.
+fn own(file: &Path, spec: &ListenerSpec) -> Result<(), (&'static str, io::Error)> {
+    if spec.uid.is_some() || spec.gid.is_some() {
+        let what = "cannot change UNIX socket ownership";
+        chown(file, spec.uid, spec.gid).map_err(|why| (what, why))?;
+    }
+    if let Some(mode) = spec.mode {
+        let what = "cannot change UNIX socket permissions";
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(file, mode).map_err(|why| (what, why))?;
+    }
+    Ok(())
 }
 
 fn unix_failure(what: &str, why: &io::Error, path: &Path) -> String {
@@ -305,10 +437,9 @@ fn inherit(descriptor: i32, spec: &ListenerSpec) -> Result<BoundListener, String
 fn set_tcp(socket: &OwnedFd, spec: &ListenerSpec) {
     // Accepted sockets have it from here, without a call each.
     set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
-    if spec.defer_accept {
-        // A second, and so at the first repetition of what the kernel sent.
-        set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 1);
-    }
+    // A second, and so at the first repetition of what the kernel sent.
+    let defer = i32::from(spec.defer_accept);
+    set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, defer);
 }
 
 /// A new stream socket of an address' family.

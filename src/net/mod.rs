@@ -9,6 +9,8 @@
 //! Readiness is edge-triggered: an edge is told once, and the engine remembers it in its record
 //! until a call answers [`Stop::Blocked`].
 
+pub mod channel;
+pub mod control;
 pub mod listen;
 pub mod logs;
 pub mod os;
@@ -158,6 +160,21 @@ pub enum Signal {
     DumpPools,
 }
 
+/// What a worker is told by its master, or asked by the worker that follows it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A new worker asks for what is known: [`Net::hand_over`] answers.
+    HandOver,
+    /// A new worker serves: finish what runs, then leave.
+    Drain,
+    /// Counts of a worker that leaves, to be added.
+    TakeRest(Vec<u8>),
+    /// A runtime connection from the master, with its level: 0 user, 1 operator, 2 admin.
+    Command(Socket, u8),
+    /// The master is gone.
+    Orphaned,
+}
+
 /// Finished log messages for one target, in order; kept and reused by the engine.
 #[derive(Debug, Default)]
 pub struct LogBatch {
@@ -288,4 +305,30 @@ pub trait Net {
 
     /// The next signal, if any.
     fn signal(&mut self) -> Option<Signal>;
+
+    /// Sends the listeners along a runtime connection (`_getsocks`), for a process that follows this
+    /// one.
+    ///
+    /// # Errors
+    /// `Blocked` or `Failed`.
+    fn expose_listeners(&mut self, to: &Socket) -> Result<(), Stop> {
+        let _ = to;
+        Err(Stop::Failed(ENOSYS))
+    }
+
+    /// The next order, if the process is a worker and has one.
+    fn order(&mut self) -> Option<Order> {
+        None
+    }
+
+    /// Answers [`Order::HandOver`].
+    fn hand_over(&mut self, document: &[u8]) {
+        let _ = document;
+    }
+
+    /// Tells the master what was counted since, for the worker that is in charge. `last` says that
+    /// the process ends, and the call may wait then.
+    fn hand_over_rest(&mut self, document: &[u8], last: bool) {
+        let _ = (document, last);
+    }
 }

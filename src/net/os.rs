@@ -17,18 +17,21 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::Handle;
 use crate::base::clock::Now;
+use crate::net::channel;
+use crate::net::control::Control;
 use crate::net::listen::BoundListener;
 use crate::net::logs::LogTarget;
 use crate::net::poller::Poller;
 use crate::net::sockaddr::{self, SockAddr};
 use crate::net::splice::{Tubes, move_bytes};
 use crate::net::{
-    ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop, Tube,
+    ConnectOptions, ListenerState, LogBatch, Net, Order, Peer, Readiness, Signal, Socket, Stop,
+    Tube,
 };
 
 /// Events that one wait returns at most; more come with the next.
@@ -38,6 +41,9 @@ const SIGNALS_MAX: usize = 8;
 /// The handle of the signal source: never given to the engine, and never the engine's, whose kinds
 /// are below 15.
 const SIGNAL_HANDLE: Handle = Handle(u64::MAX);
+/// The handle of the channel to the master, and that of a new worker's.
+const MASTER_HANDLE: Handle = Handle(u64::MAX - 1);
+const SUCCESSOR_HANDLE: Handle = Handle(u64::MAX - 2);
 
 /// Where signals come from: a `signalfd(2)` and what each number means.
 #[derive(Debug)]
@@ -62,6 +68,8 @@ pub struct Parts {
     pub signals: Option<SignalSource>,
     /// Pipes for splicing at most, and their size in bytes (0: not said).
     pub tubes: (u32, u32),
+    /// The channel to the master, if the process is a worker.
+    pub control: Option<Control>,
 }
 
 /// The operating system.
@@ -76,6 +84,7 @@ pub struct Os {
     zone: Zone,
     sleep: Sleep,
     tubes: Tubes,
+    control: Option<Control>,
 }
 
 /// How much of each second is spent asleep, in microseconds.
@@ -135,6 +144,9 @@ impl Os {
         if let Some(signals) = &parts.signals {
             poller.add_readable(signals.descriptor.as_raw_fd(), SIGNAL_HANDLE)?;
         }
+        if let Some(master) = parts.control.as_ref().and_then(Control::master) {
+            poller.add_readable(master, MASTER_HANDLE)?;
+        }
         let mut listeners = Vec::with_capacity(parts.listeners.len());
         for (index, bound) in parts.listeners.into_iter().enumerate() {
             let handle = (parts.listener_handle)(index as u32);
@@ -161,6 +173,7 @@ impl Os {
             zone: Zone::default(),
             sleep: Sleep::default(),
             tubes: Tubes::new(parts.tubes.0, parts.tubes.1),
+            control: parts.control,
         })
     }
 
@@ -215,6 +228,31 @@ impl Os {
     }
 }
 
+impl Os {
+    fn read_master(&mut self) {
+        if let Some(control) = &mut self.control
+            && let Some(successor) = control.read_master()
+        {
+            // It may have asked already: being added tells so. Without a watch it binds for itself.
+            drop(self.poller.add_readable(successor, SUCCESSOR_HANDLE));
+        }
+    }
+
+    fn open_listeners(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listeners = self.listeners.iter();
+        listeners.filter_map(|one| one.socket.as_ref().map(|socket| socket.as_fd()))
+    }
+
+    fn read_successor(&mut self) {
+        let listeners = self.listeners.iter();
+        let listeners = listeners.filter_map(|one| one.socket.as_ref());
+        let listeners: Vec<BorrowedFd<'_>> = listeners.map(|socket| socket.as_fd()).collect();
+        if let Some(control) = &mut self.control {
+            control.read_successor(&listeners);
+        }
+    }
+}
+
 impl Net for Os {
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         // The clock is cut to whole milliseconds, so the difference is rounded up: a sleep never
@@ -225,12 +263,15 @@ impl Net for Os {
         self.poller.wait(timeout_ms, ready);
         let awake_us = clock_us();
         self.sleep.add(asleep_us, awake_us);
-        if let Some(at) = ready[first..]
+        while let Some(at) = ready[first..]
             .iter()
-            .position(|(handle, _)| *handle == SIGNAL_HANDLE)
+            .position(|(handle, _)| *handle >= SUCCESSOR_HANDLE)
         {
-            ready.swap_remove(first + at);
-            self.read_signals();
+            match ready.swap_remove(first + at).0 {
+                SIGNAL_HANDLE => self.read_signals(),
+                MASTER_HANDLE => self.read_master(),
+                _ => self.read_successor(),
+            }
         }
         self.date(awake_us / 1000)
     }
@@ -442,6 +483,28 @@ impl Net for Os {
 
     fn signal(&mut self) -> Option<Signal> {
         self.pending.pop_front()
+    }
+
+    fn expose_listeners(&mut self, to: &Socket) -> Result<(), Stop> {
+        let listeners: Vec<BorrowedFd<'_>> = self.open_listeners().collect();
+        let failed = |why: io::Error| stop(why.raw_os_error().unwrap_or(libc::EIO));
+        channel::expose(to.raw(), &listeners).map_err(failed)
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        self.control.as_mut().and_then(Control::order)
+    }
+
+    fn hand_over(&mut self, document: &[u8]) {
+        if let Some(control) = &self.control {
+            control.hand_over(document);
+        }
+    }
+
+    fn hand_over_rest(&mut self, document: &[u8], last: bool) {
+        if let Some(control) = &mut self.control {
+            control.hand_over_rest(document, last);
+        }
     }
 }
 

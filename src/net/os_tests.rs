@@ -31,6 +31,7 @@ fn os(endpoints: &[Endpoint]) -> (Os, Vec<Endpoint>) {
         listener_handle: handle,
         logs: Vec::new(),
         signals: None,
+        control: None,
         tubes: (1, 0),
     };
     (Os::new(parts).unwrap(), at)
@@ -359,6 +360,7 @@ fn a_listener_left_out_keeps_its_number() {
         listener_handle: handle,
         logs: Vec::new(),
         signals: None,
+        control: None,
         tubes: (1, 0),
     };
     let mut os = Os::new(parts).unwrap();
@@ -400,6 +402,7 @@ fn signals_wake_the_loop_and_are_told_in_meaning() {
         listener_handle: handle,
         logs: Vec::new(),
         tubes: (0, 0),
+        control: None,
         signals: Some(SignalSource {
             descriptor: read,
             meaning,

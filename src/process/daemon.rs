@@ -16,7 +16,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::exit;
 
@@ -25,12 +25,17 @@ use ::log::Level;
 use crate::base::addr::Endpoint;
 use crate::base::arena::Handle;
 use crate::config::model::{Config, Listener, LogAddress, Place, Proxy, StatsSocket};
-use crate::net::listen::{BoundListener, ListenerSpec, bind_all, error_text};
+use crate::net::listen::{BoundListener, ListenerSpec, bind_or_take, error_text};
 use crate::net::logs::{LogSpec, LogTarget};
 use crate::net::os::{Os, Parts, utc_offset_s};
+use crate::process::handover;
 use crate::process::limits::{Resources, take_limits};
 use crate::process::privileges::drop_privileges;
 use crate::process::signal;
+use crate::process::worker::{Rules, Worker};
+
+/// What is said when the system has no room for another process.
+pub(super) const CANNOT_FORK: &str = "[haproxy.main()] Cannot fork.";
 
 /// What the command line and the engine add to the configuration.
 #[derive(Clone, Debug)]
@@ -43,6 +48,12 @@ pub struct Options<'a> {
     pub logs: &'a [LogAddress],
     /// The handle of each listener's edges.
     pub listener_handle: fn(u32) -> Handle,
+    /// What this process has of its master, if it is a worker.
+    pub worker: Option<&'a Worker>,
+    /// `-x`: the runtime socket of the process whose listeners are taken.
+    pub listeners_from: Option<&'a str>,
+    /// `-sf`, `-st`: processes and the signals that they get once this one serves.
+    pub followed: &'a [(u32, i32)],
 }
 
 /// Something to print: [`Level::Error`] is an ALERT, [`Level::Warn`] a WARNING.
@@ -70,36 +81,47 @@ pub struct Started {
     pub ready: Ready,
 }
 
-/// The waiting parent, if there is one.
-#[derive(Debug)]
-pub struct Ready(Option<Waiting>);
-
-#[derive(Debug)]
-struct Waiting {
-    /// The pipe that the parent reads.
-    parent: File,
-    /// `/dev/null`, opened before the chroot.
-    nowhere: File,
+/// Who is to be told that the service serves.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// The pipe that a waiting parent reads.
+    parent: Option<File>,
+    /// `/dev/null`, opened before the chroot, for a service without a terminal.
+    nowhere: Option<File>,
+    /// Processes that this one follows, and the signal for each.
+    followed: Vec<(u32, i32)>,
 }
 
 impl Ready {
     /// The service serves: leaves the terminal in daemon mode, and lets the parent return 0.
     pub fn ready(self, net: &mut Os) {
-        let Some(Waiting {
-            mut parent,
-            nowhere,
-        }) = self.0
-        else {
-            return;
-        };
-        for standard in 0..=2 {
-            // SAFETY: both are open descriptors.
-            unsafe { libc::dup2(nowhere.as_raw_fd(), standard) };
+        if let Some(nowhere) = self.nowhere {
+            leave_terminal(&nowhere);
+            net.look_again_at_logs();
         }
-        net.look_again_at_logs();
-        // It fails only if the parent is gone, and then nobody waits.
-        drop(parent.write_all(b"r"));
+        if let Some(mut parent) = self.parent {
+            // It fails only if the parent is gone, and then nobody waits.
+            drop(parent.write_all(b"r"));
+        }
+        for (pid, signal) in self.followed {
+            // SAFETY: numbers only. It fails for one that is gone, or is not ours to tell.
+            unsafe { libc::kill(pid.cast_signed(), signal) };
+        }
     }
+}
+
+/// Puts `/dev/null` where the terminal was.
+pub(super) fn leave_terminal(nowhere: &File) {
+    for standard in 0..=2 {
+        // SAFETY: both are open descriptors.
+        unsafe { libc::dup2(nowhere.as_raw_fd(), standard) };
+    }
+}
+
+/// `/dev/null`.
+pub(super) fn nowhere() -> Result<File, String> {
+    let file = OpenOptions::new().read(true).write(true).open("/dev/null");
+    file.map_err(|_| "[haproxy.main()] Cannot open /dev/null".to_owned())
 }
 
 /// Changes to the directory of `-C`, before any file is read.
@@ -128,21 +150,38 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
     signal::ignore();
     let resources = take_limits(config, options.memory_mb, &mut notes)?;
     let logs = open_logs(options.logs).map_err(|text| failure(&mut notes, text))?;
-    let listeners = bind(config, resources.maxconn, &mut notes)?;
+    let offered = match (options.worker, options.listeners_from) {
+        (Some(worker), _) => worker.listeners(),
+        (None, Some(socket)) => handover::listeners(socket).map_err(|why| {
+            let text = format!("Failed to connect to the old process socket '{socket}'{why}");
+            notes.push((Level::Warn, text));
+            let text = "Failed to get the sockets from the old process!";
+            failure(&mut notes, text.to_owned())
+        })?,
+        (None, None) => Vec::new(),
+    };
+    let listeners = bind(config, resources.maxconn, offered, &mut notes)?;
     let mut pid_file = None;
-    let mut waiting = None;
-    if options.daemon {
+    let mut ready = Ready {
+        followed: options.followed.to_vec(),
+        ..Ready::default()
+    };
+    if options.worker.map_or(options.daemon, Worker::detached) {
+        ready.nowhere = Some(nowhere().map_err(|text| failure(&mut notes, text))?);
+    }
+    if let Some(worker) = options.worker {
+        worker.loaded(Rules {
+            failure_is_survived: config.global.failure_is_survived,
+            reloads_max: config.global.reloads_max.unwrap_or(u32::MAX),
+        });
+    } else if options.daemon {
         let path = config.global.pid_file.as_deref();
         pid_file = path
             .map(open_pid_file)
             .transpose()
             .map_err(|text| failure(&mut notes, text))?;
-        let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null");
-        let nowhere = nowhere
-            .map_err(|_| failure(&mut notes, "[haproxy.main()] Cannot open /dev/null".into()))?;
-        let parent =
-            fork().map_err(|_| failure(&mut notes, "[haproxy.main()] Cannot fork.".into()))?;
-        waiting = Some(Waiting { parent, nowhere });
+        let parent = fork().map_err(|_| failure(&mut notes, CANNOT_FORK.into()))?;
+        ready.parent = Some(parent);
     }
     let signals = Some(signal::install().map_err(|why| cannot_poll(&mut notes, &why))?);
     let listener_handle = options.listener_handle;
@@ -155,6 +194,11 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
             true => (0, 0),
             false => (resources.max_pipes, config.global.pipe_size),
         },
+        control: options
+            .worker
+            .map(Worker::control)
+            .transpose()
+            .map_err(|why| cannot_poll(&mut notes, &why))?,
     })
     .map_err(|why| cannot_poll(&mut notes, &why))?;
     if let Some(mut file) = pid_file {
@@ -166,7 +210,7 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
         net,
         resources,
         notes,
-        ready: Ready(waiting),
+        ready,
     })
 }
 
@@ -211,6 +255,7 @@ fn open_logs(logs: &[LogAddress]) -> Result<Vec<LogTarget>, String> {
 fn bind(
     config: &Config,
     maxconn: u32,
+    offered: Vec<OwnedFd>,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Option<BoundListener>>, Failure> {
     let mut specs = Vec::new();
@@ -241,7 +286,7 @@ fn bind(
             place.file, place.line
         )
     };
-    let bound = bind_all(&specs).map_err(|failures| {
+    let bound = bind_or_take(&specs, offered).map_err(|failures| {
         let alerts = failures
             .iter()
             .map(|failed| binding(failed.index, &failed.text));
@@ -295,7 +340,7 @@ fn stats_spec(stats: &StatsSocket, maxconn: u32) -> ListenerSpec {
 }
 
 /// A new file for the pid: what stood there may belong to somebody else by now.
-fn open_pid_file(path: &str) -> Result<File, String> {
+pub(super) fn open_pid_file(path: &str) -> Result<File, String> {
     drop(fs::remove_file(path));
     let file = OpenOptions::new()
         .write(true)
@@ -306,9 +351,20 @@ fn open_pid_file(path: &str) -> Result<File, String> {
     file.map_err(|_| format!("[haproxy.main()] Cannot create pidfile {path}"))
 }
 
+/// Whether a pid file could be made, before anything is begun.
+pub(super) fn try_pid_file(path: &str) -> Result<(), String> {
+    let trial = format!("{path}.{}.tmp", std::process::id());
+    let made = open_pid_file(&trial).is_ok();
+    drop(fs::remove_file(&trial));
+    match made {
+        true => Ok(()),
+        false => Err(format!("[haproxy.main()] Cannot create pidfile {path}")),
+    }
+}
+
 /// Forks. The parent stays in here until the child says that it serves or ends; the child gets the
 /// pipe to say so, in a session of its own.
-fn fork() -> io::Result<File> {
+pub(super) fn fork() -> io::Result<File> {
     let mut ends = [0; 2];
     // SAFETY: the array has room for the two descriptors.
     if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
@@ -463,6 +519,9 @@ mod tests {
             environment: Vec::new(),
             zero_warning: false,
             dumpable: false,
+            master_worker: false,
+            failure_is_survived: false,
+            reloads_max: None,
             quiet: false,
             strict_limits: true,
         };
@@ -481,6 +540,9 @@ mod tests {
             memory_mb: 0,
             logs: &[],
             listener_handle: |n| Handle::new(1, 0, n),
+            worker: None,
+            listeners_from: None,
+            followed: &[],
         }
     }
 

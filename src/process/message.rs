@@ -12,15 +12,17 @@
 //! `set_now`. Rejected: env_logger's own time stamps (another form, another clock, another
 //! dependency).
 
+use std::fmt::Display;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::base::clock::{Civil, Now};
 use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::diag::{Diagnostics, Severity};
+use crate::net::channel::{self, Kind};
 
 /// The target of NOTICE lines, which are at level info.
 pub const NOTICE: &str = "oneloop::notice";
@@ -32,6 +34,10 @@ static WALL_S: AtomicU64 = AtomicU64::new(0);
 static UTC_OFFSET_S: AtomicI32 = AtomicI32::new(0);
 static QUIET: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicBool = AtomicBool::new(false);
+/// The pid that lines carry; 0 for the process's own.
+static SPEAKER: AtomicU32 = AtomicU32::new(0);
+/// Where lines are sent besides; negative for nowhere.
+static COPY: AtomicI32 = AtomicI32::new(-1);
 static VERSION_SAID: AtomicBool = AtomicBool::new(false);
 
 /// Makes this file the process' logger. A second call changes nothing.
@@ -62,6 +68,23 @@ pub fn set_quiet(quiet: bool) {
 pub fn show_debug() {
     DEBUG.store(true, Ordering::Relaxed);
     ::log::set_max_level(::log::max_level().max(LevelFilter::Debug));
+}
+
+/// Lines carry this pid: what a worker finds while it loads is said in its master's name. 0 is the
+/// process's own.
+pub fn speak_as(pid: u32) {
+    SPEAKER.store(pid, Ordering::Relaxed);
+}
+
+/// Each line is also sent to a master behind this descriptor; negative ends that.
+pub fn copy_to(descriptor: i32) {
+    COPY.store(descriptor, Ordering::Relaxed);
+}
+
+/// A line as it is printed.
+#[must_use]
+pub fn line(level: Level, target: &str, text: &dyn Display) -> String {
+    format!("{} : {text}", head(level, target))
 }
 
 /// The time of the loop's turn. Until it is first set, messages read the clock themselves.
@@ -99,8 +122,16 @@ impl Messages {
             .filter_level(LevelFilter::Trace)
             .target(target)
             .format(|out, record| {
-                let head = head(record.level(), record.target());
-                writeln!(out, "{head} : {}", record.args())
+                let line = line(record.level(), record.target(), record.args());
+                let copy = COPY.load(Ordering::Relaxed);
+                if copy >= 0 {
+                    // A master that is gone, or does not read, misses it.
+                    drop(channel::send(copy, Kind::Said, line.as_bytes(), &[]));
+                }
+                if QUIET.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                writeln!(out, "{line}")
             })
             .build();
         let extra = env_logger::Builder::new().parse_filters(extra).build();
@@ -127,7 +158,7 @@ impl Log for Messages {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if QUIET.load(Ordering::Relaxed) {
+        if QUIET.load(Ordering::Relaxed) && COPY.load(Ordering::Relaxed) < 0 {
             return;
         }
         if record.level() == Level::Error && !VERSION_SAID.swap(true, Ordering::Relaxed) {
@@ -174,7 +205,10 @@ fn head(level: Level, target: &str) -> String {
         seconds => (seconds, UTC_OFFSET_S.load(Ordering::Relaxed)),
     };
     let date = Civil::new(seconds, offset);
-    let pid = std::process::id();
+    let pid = match SPEAKER.load(Ordering::Relaxed) {
+        0 => std::process::id(),
+        speaker => speaker,
+    };
     format!(
         "[{name}] {:03}/{:02}{:02}{:02} ({pid})",
         date.year_day, date.hour, date.minute, date.second

@@ -29,6 +29,11 @@ const MEANINGS: [(i32, Signal); 7] = [
     (libc::SIGQUIT, Signal::DumpPools),
 ];
 
+/// What lets another process finish (`-sf`).
+pub const FINISH: i32 = libc::SIGUSR1;
+/// What ends another process (`-st`).
+pub const TERMINATE: i32 = libc::SIGTERM;
+
 /// Signals that must not end the process: a write to a closed pipe is an error like any other, and
 /// `SIGUSR2` means something to a master process only.
 const IGNORED: [i32; 2] = [libc::SIGPIPE, libc::SIGUSR2];

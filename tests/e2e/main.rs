@@ -31,6 +31,8 @@ mod memory;
 mod messages;
 mod pool;
 mod refusals;
+mod reload;
+mod reload_load;
 mod rules;
 mod runtime;
 mod security;

@@ -103,7 +103,8 @@ pub(super) const KEYWORDS: &[Group] = &[
     ),
     yes("daemon quiet zero-warning", "X----", 0),
     yes(
-        "hard-stop-after log-send-hostname presetenv resetenv setenv unsetenv",
+        "hard-stop-after log-send-hostname master-worker mworker-max-reloads presetenv resetenv \
+         setenv unsetenv",
         "X----",
         ANY,
     ),
@@ -177,7 +178,6 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.ssl.force-private-cache tune.ssl.hard-maxrecord tune.ssl.keylog tune.ssl.lifetime \
          tune.ssl.maxrecord tune.ssl.ssl-ctx-cache-size",
     ),
-    not("X----", PROCESSES, "master-worker mworker-max-reloads"),
     not(
         "X----",
         POLLER,
