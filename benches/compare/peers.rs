@@ -253,7 +253,10 @@ impl Program {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return;
         }
-        system::signal(&self.child, libc::SIGTERM);
+        // A build that counts writes its profile when it comes to an end by itself (benches/pgo).
+        let counts = std::env::var_os("LLVM_PROFILE_FILE").is_some();
+        let signal = if counts { libc::SIGUSR1 } else { libc::SIGTERM };
+        system::signal(&self.child, signal);
         let deadline = Instant::now() + grace;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {

@@ -306,8 +306,8 @@ pub trait Net {
     /// The next signal, if any.
     fn signal(&mut self) -> Option<Signal>;
 
-    /// Sends the listeners along a runtime connection (`_getsocks`), for a process that follows this
-    /// one.
+    /// Sends the listeners along a runtime connection (`_getsocks`), for a process that follows
+    /// this one.
     ///
     /// # Errors
     /// `Blocked` or `Failed`.
