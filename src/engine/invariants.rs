@@ -276,7 +276,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             );
         }
         let records = self.clients.len() + self.clis.len() + self.probes.iter().flatten().count();
-        let timers = records + self.servers.len() + 2;
+        // The hard stop, the listeners that accept again, the rest that is told.
+        let timers = records + self.servers.len() + 3;
         same("timers and records", self.wheel.len(), timers)
     }
 
