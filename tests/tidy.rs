@@ -38,7 +38,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     // The engine knows the door, not what is behind it.
     ("engine", "net", &["mod"]),
     ("engine", "config", &["model"]),
-    ("admin", "config", &["model"]),
+    ("admin", "config", &["dynamic", "model"]),
     ("balance", "rules", &["fetch"]),
 ];
 

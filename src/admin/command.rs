@@ -7,7 +7,7 @@
 use std::io::Write as _;
 
 use super::help;
-use super::{change, errors, info, servers, stat};
+use super::{added, change, errors, frontend, info, servers, sessions, stat};
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::model::{AccessLevel, Proxy};
@@ -22,6 +22,8 @@ pub(super) const DENIED: &str = "Permission denied";
 pub(super) enum Severity {
     /// A refusal.
     Error = 3,
+    /// What came of a change that may not be what was meant.
+    Warning = 4,
     /// Nothing was to be done.
     Notice = 5,
     /// An answer.
@@ -32,6 +34,7 @@ impl Severity {
     const fn word(self) -> &'static str {
         match self {
             Self::Error => "err",
+            Self::Warning => "warning",
             Self::Notice => "notice",
             Self::Info => "info",
         }
@@ -51,10 +54,15 @@ pub(super) struct Call<'c, 'v> {
     pub(super) out: &'c mut Vec<u8>,
 }
 
-impl Call<'_, '_> {
+impl<'c> Call<'c, '_> {
     /// The word at a place, empty if there is none.
-    pub(super) fn word(&self, at: usize) -> &str {
+    pub(super) fn word(&self, at: usize) -> &'c str {
         self.words.get(at).copied().unwrap_or_default()
+    }
+
+    /// The words from a place on.
+    pub(super) fn words_from(&self, at: usize) -> &'c [&'c str] {
+        self.words.get(at..).unwrap_or_default()
     }
 
     /// Answers with a sentence, marked as `set severity-output` wants it.
@@ -69,11 +77,34 @@ impl Call<'_, '_> {
         self.message(Severity::Error, text)
     }
 
-    /// As [`Call::refuse`], without the line's end: a few of HAProxy's sentences lack it, so that
+    /// Answers what came of a change.
+    pub(super) fn warn(&mut self, text: &str) -> Outcome {
+        self.message(Severity::Warning, text)
+    }
+
+    /// As [`Call::message`], without the line's end: a few of HAProxy's sentences lack it, so that
     /// no empty line follows them.
-    pub(super) fn refuse_unended(&mut self, text: &str) -> Outcome {
-        self.mark(Severity::Error);
+    pub(super) fn message_unended(&mut self, severity: Severity, text: &str) -> Outcome {
+        self.mark(severity);
         self.out.extend_from_slice(text.as_bytes());
+        Outcome::Done
+    }
+
+    /// As [`Call::refuse`], without the line's end.
+    pub(super) fn refuse_unended(&mut self, text: &str) -> Outcome {
+        self.message_unended(Severity::Error, text)
+    }
+
+    /// As [`Call::warn`], without the line's end.
+    pub(super) fn warn_unended(&mut self, text: &str) -> Outcome {
+        self.message_unended(Severity::Warning, text)
+    }
+
+    /// The connection goes down to a level, and loses its modes.
+    fn lower(&mut self, level: AccessLevel) -> Outcome {
+        self.caller.level = level;
+        self.caller.experimental = false;
+        self.caller.expert = false;
         Outcome::Done
     }
 
@@ -127,16 +158,28 @@ const fn entry(
 /// All commands, in the order of their names.
 #[rustfmt::skip]
 pub const TABLE: &[Entry] = &[
-    entry("clear counters", "[all]", OPERATOR, "reset the maxima (all: every counter)", change::clear_counters),
-    entry("disable frontend", "<frontend>", ADMIN, "stop accepting connections for a while", change::disable_frontend),
+    entry("add server", "<bk>/<srv> <addr> [opts]", ADMIN, "add a server, which begins in maintenance", added::add_server),
+    entry("clear counters", "[all]", OPERATOR, "reset the maxima (all: every counter)", frontend::clear_counters),
+    entry("del server", "<bk>/<srv>", ADMIN, "delete a server in maintenance", added::del_server),
+    entry("disable agent", "<bk>/<srv>", ADMIN, "stop the checks by an agent", change::disable_agent),
+    entry("disable frontend", "<frontend>", ADMIN, "stop accepting connections for a while", frontend::disable_frontend),
+    entry("disable health", "<bk>/<srv>", ADMIN, "stop the health checks of a server", change::disable_health),
     entry("disable server", "<bk>/<srv>", ADMIN, "put a server into maintenance", change::disable_server),
-    entry("enable frontend", "<frontend>", ADMIN, "accept connections again", change::enable_frontend),
+    entry("enable agent", "<bk>/<srv>", ADMIN, "start the checks by an agent again", change::enable_agent),
+    entry("enable frontend", "<frontend>", ADMIN, "accept connections again", frontend::enable_frontend),
+    entry("enable health", "<bk>/<srv>", ADMIN, "start the health checks of a server again", change::enable_health),
     entry("enable server", "<bk>/<srv>", ADMIN, "take a server out of maintenance", change::enable_server),
+    entry("get var", "<name>", OPERATOR, "tell a variable of the whole process", get_var),
     entry("get weight", "<bk>/<srv>", USER, "tell a server's weight now and at the start", change::get_weight),
     entry("operator", "", OPERATOR, "go down to the level operator", operator),
+    entry("set maxconn frontend", "<frontend> <value>", ADMIN, "change how many connections a frontend may have", frontend::set_maxconn_frontend),
+    entry("set maxconn global", "<value>", ADMIN, "change how many connections there may be", frontend::set_maxconn_global),
+    entry("set maxconn server", "<bk>/<srv> <value>", ADMIN, "change how many sessions a server may have", change::set_maxconn),
+    entry("set rate-limit", "<setting> global <value>", ADMIN, "change how many connections or sessions a second may bring", frontend::set_rate_limit),
     entry("set server", "<bk>/<srv> [opts]", ADMIN, "change a server's state, weight or health", change::set_server),
     entry("set severity-output", "[none|number|string]", USER, "mark messages with their severity", set_severity_output),
     entry("set timeout", "[cli] <delay>", USER, "change how long this connection may be silent", set_timeout),
+    entry("set var", "<name> <expression>", USER, "set a variable of the whole process (experimental)", set_var),
     entry("set weight", "<bk>/<srv> <weight>", ADMIN, "change a server's weight", change::set_weight),
     entry("show backend", "", USER, "list the backends", show_backend),
     entry("show cli level", "", USER, "tell the level of this connection", show_cli_level),
@@ -146,8 +189,12 @@ pub const TABLE: &[Entry] = &[
     entry("show info", "[desc|json|typed|float]*", USER, "tell what the process is and does", show_info),
     entry("show servers conn", "[<backend>]", USER, "list the servers' connections", show_servers_conn),
     entry("show servers state", "[<backend>]", USER, "list the servers' states, as a state file has them", show_servers_state),
+    entry("show sess", "[<id>|all]", OPERATOR, "list the sessions, or tell more of one", sessions::show),
     entry("show stat", "[desc|json|no-maint|typed|up]*", USER, "list the counters of each proxy and server", show_stat),
     entry("show version", "", USER, "tell the version", show_version),
+    entry("shutdown frontend", "<frontend>", ADMIN, "stop a frontend for good", frontend::shutdown_frontend),
+    entry("shutdown session", "<id>", ADMIN, "end a session", sessions::shutdown),
+    entry("shutdown sessions server", "<bk>/<srv>", ADMIN, "end the sessions of a server", sessions::shutdown_server),
     entry("user", "", USER, "go down to the level user", user),
 ];
 
@@ -159,12 +206,18 @@ pub(super) const ALWAYS: &[Entry] = &[
     entry("quit", "", USER, "end the connection", quit),
 ];
 
+/// Commands that no help lists.
+#[rustfmt::skip]
+const UNLISTED: &[Entry] = &[
+    entry("experimental-mode", "[on|off]", ADMIN, "allow experimental commands on this connection", experimental_mode),
+    entry("expert-mode", "[on|off]", ADMIN, "allow expert commands on this connection", expert_mode),
+];
+
 /// HAProxy's commands that oneloop lacks.
 const MISSING: &[&str] = &[
     "abort ssl",
     "add acl",
     "add map",
-    "add server",
     "add ssl crt-list",
     "clear acl",
     "clear map",
@@ -175,33 +228,19 @@ const MISSING: &[&str] = &[
     "debug dev",
     "del acl",
     "del map",
-    "del server",
     "del ssl",
-    "disable agent",
     "disable dynamic-cookie backend",
-    "disable health",
-    "enable agent",
     "enable dynamic-cookie backend",
-    "enable health",
-    "experimental-mode",
-    "expert-mode",
     "get acl",
     "get map",
-    "get var",
-    "mcli-debug-mode",
     "new ssl",
     "prepare acl",
     "prepare map",
     "set dynamic-cookie-key backend",
     "set map",
-    "set maxconn frontend",
-    "set maxconn global",
-    "set maxconn server",
     "set profiling",
-    "set rate-limit",
     "set ssl",
     "set table",
-    "set var",
     "show acl",
     "show activity",
     "show cache",
@@ -214,7 +253,6 @@ const MISSING: &[&str] = &[
     "show profiling",
     "show resolvers",
     "show schema json",
-    "show sess",
     "show ssl",
     "show startup-logs",
     "show table",
@@ -222,9 +260,6 @@ const MISSING: &[&str] = &[
     "show threads",
     "show tls-keys",
     "show trace",
-    "shutdown frontend",
-    "shutdown session",
-    "shutdown sessions server",
     "trace",
 ];
 
@@ -258,7 +293,7 @@ impl Service for Commands {
             out,
         };
         let outcome = dispatch(&mut call);
-        if outcome != Outcome::Quit {
+        if !matches!(outcome, Outcome::Quit) {
             out.push(b'\n');
         }
         outcome
@@ -266,7 +301,7 @@ impl Service for Commands {
 }
 
 fn dispatch(call: &mut Call<'_, '_>) -> Outcome {
-    let known = call.commands.iter().chain(ALWAYS);
+    let known = call.commands.iter().chain(ALWAYS).chain(UNLISTED);
     let found = known.copied().find(|entry| begins(call.words, entry.name));
     match found {
         Some(entry) if call.caller.level < entry.level => call.refuse(DENIED),
@@ -313,7 +348,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 fn help(call: &mut Call<'_, '_>) -> Outcome {
-    let words = call.words.get(1..).unwrap_or_default();
+    let words = call.words_from(1);
     help::write_help(call.commands, words, call.out);
     Outcome::Done
 }
@@ -328,13 +363,33 @@ fn quit(_: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn user(call: &mut Call<'_, '_>) -> Outcome {
-    call.caller.level = USER;
-    Outcome::Done
+    call.lower(USER)
 }
 
 fn operator(call: &mut Call<'_, '_>) -> Outcome {
-    call.caller.level = OPERATOR;
+    call.lower(OPERATOR)
+}
+
+/// `on` and `off` switch a mode of the connection, any other word does nothing, none asks.
+fn switch(call: &mut Call<'_, '_>, name: &str, mode: impl Fn(&mut Caller) -> &mut bool) -> Outcome {
+    match call.word(1) {
+        "" => {
+            let state = if *mode(call.caller) { "ON" } else { "OFF" };
+            return call.message(Severity::Info, &format!("{name} is {state}"));
+        }
+        "on" => *mode(call.caller) = true,
+        "off" => *mode(call.caller) = false,
+        _ => {}
+    }
     Outcome::Done
+}
+
+fn experimental_mode(call: &mut Call<'_, '_>) -> Outcome {
+    switch(call, "experimental-mode", |caller| &mut caller.experimental)
+}
+
+fn expert_mode(call: &mut Call<'_, '_>) -> Outcome {
+    switch(call, "expert-mode", |caller| &mut caller.expert)
 }
 
 fn set_severity_output(call: &mut Call<'_, '_>) -> Outcome {
@@ -381,6 +436,21 @@ fn delay_ms(delay: &str) -> Option<u32> {
     u32::try_from(ms).ok().filter(|ms| *ms > 0 && *ms < 1 << 31)
 }
 
+/// No rule can set or read a variable, so there is none.
+fn get_var(call: &mut Call<'_, '_>) -> Outcome {
+    match call.word(2) {
+        "" => call.refuse("Missing process-wide variable identifier."),
+        _ => call.refuse("Variable not found."),
+    }
+}
+
+fn set_var(call: &mut Call<'_, '_>) -> Outcome {
+    if !call.caller.experimental {
+        return call.refuse("This command is restricted to experimental mode only.");
+    }
+    refuse_as_missing(call, "set var")
+}
+
 fn show_backend(call: &mut Call<'_, '_>) -> Outcome {
     servers::backends(call.view, call.out);
     Outcome::Done
@@ -419,7 +489,7 @@ fn show_cli_sockets(call: &mut Call<'_, '_>) -> Outcome {
 
 fn show_env(call: &mut Call<'_, '_>) -> Outcome {
     let environment = &call.view.config.global.environment;
-    let wanted = call.word(2).to_owned();
+    let wanted = call.word(2);
     let mut found = environment
         .iter()
         .filter(|(name, _)| wanted.is_empty() || *name == wanted)
@@ -434,7 +504,7 @@ fn show_env(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn show_errors(call: &mut Call<'_, '_>) -> Outcome {
-    let mut words = call.words.get(2..).unwrap_or_default().iter().copied();
+    let mut words = call.words_from(2).iter().copied();
     let mut name = words.next();
     let mut kind = words.next();
     if matches!(name, Some("request" | "response")) && kind.is_none() {
@@ -462,7 +532,7 @@ fn show_errors(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn show_info(call: &mut Call<'_, '_>) -> Outcome {
-    let words = call.words.get(2..).unwrap_or_default();
+    let words = call.words_from(2);
     info::show(words, call.view, call.out);
     Outcome::Done
 }
@@ -487,7 +557,7 @@ fn show_servers_state(call: &mut Call<'_, '_>) -> Outcome {
 }
 
 fn show_stat(call: &mut Call<'_, '_>) -> Outcome {
-    let words = call.words.get(2..).unwrap_or_default();
+    let words = call.words_from(2);
     match stat::Request::new(words, call.caller.level, call.view) {
         Ok(request) => {
             stat::show(&request, call.view, call.out);
@@ -518,7 +588,11 @@ mod tests {
 
     #[test]
     fn no_command_hides_another() {
-        let names = TABLE.iter().chain(ALWAYS).map(|entry| entry.name);
+        let names = TABLE
+            .iter()
+            .chain(ALWAYS)
+            .chain(UNLISTED)
+            .map(|entry| entry.name);
         let names: Vec<&str> = names.chain(MISSING.iter().copied()).collect();
         for name in &names {
             let words: Vec<&str> = name.split(' ').collect();

@@ -40,8 +40,7 @@ fn show_one(view: &View<'_>, message: &BadMessage, out: &mut Vec<u8>) {
         }
         None => "<NONE> (#-1)".to_owned(),
     };
-    let servers = &view.config.servers;
-    let server = match place.server.and_then(|id| servers.get(id.0 as usize)) {
+    let server = match place.server.map(|id| view.roster.server(id)) {
         Some(server) => format!("{} (#{})", server.name, server.number),
         None => "<NONE> (#-1)".to_owned(),
     };

@@ -182,6 +182,12 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     set(Fact::Maxpipes, Value::U32(limits.max_pipes));
     set(Fact::PipesUsed, Value::U32(view.tubes.0));
     set(Fact::PipesFree, Value::U32(view.tubes.1));
+    let rates = view.rate_limits;
+    set(Fact::ConnRateLimit, Value::U32(rates.connections));
+    set(Fact::SessRateLimit, Value::U32(rates.sessions));
+    set(Fact::SslRateLimit, Value::U32(rates.tls_sessions));
+    let compression = u64::from(rates.compression).saturating_mul(1024);
+    set(Fact::CompressBpsRateLim, count(compression));
     set(Fact::CurrConns, Value::U32(process.connections));
     set(Fact::CumConns, count(process.connections_total));
     set(Fact::CumReq, count(process.requests_total));
@@ -193,7 +199,9 @@ fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     set(Fact::ZlibMemUsage, Value::Empty);
     set(Fact::MaxZlibMemUsage, Value::Empty);
     let probes = view.probes.iter().flatten().count() as u32;
-    let connections = process.connections.saturating_add(view.runtime_connections);
+    let connections = process
+        .connections
+        .saturating_add(view.runtime_connections());
     let listening = if view.stopping {
         0
     } else {

@@ -12,12 +12,15 @@
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
+mod added;
 pub mod change;
 pub mod column;
 pub mod command;
 pub mod errors;
 pub mod field;
+mod frontend;
 pub mod help;
 pub mod info;
 pub mod servers;
+mod sessions;
 pub mod stat;

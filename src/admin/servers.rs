@@ -6,8 +6,9 @@
 
 use std::io::Write as _;
 
+use super::frontend::is_named;
 use crate::base::addr::Endpoint;
-use crate::config::model::{Mode, Proxy, Server};
+use crate::config::model::{Check, Mode, Proxy, Server};
 use crate::engine::service::{Admin, View};
 
 /// The columns of `show servers state`.
@@ -29,7 +30,7 @@ fn chosen<'a>(name: Option<&str>, view: &View<'a>) -> Result<Vec<&'a Proxy>, &'s
     let Some(name) = name else {
         return Ok(backends.collect());
     };
-    let mut backends = backends.filter(|p| p.name == name).peekable();
+    let mut backends = backends.filter(|p| is_named(p, name)).peekable();
     match backends.peek() {
         Some(_) => Ok(backends.collect()),
         None => Err("Can't find backend."),
@@ -44,7 +45,7 @@ pub fn state(name: Option<&str>, view: &View<'_>, out: &mut Vec<u8>) -> Result<(
     let backends = chosen(name, view)?;
     drop(writeln!(out, "1\n{STATE_HEADER}"));
     for backend in backends {
-        for server in view.config.servers_of(backend) {
+        for server in view.roster.of(backend) {
             write_state(out, backend, server, view);
         }
     }
@@ -75,23 +76,17 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
             (1, 0, record.health.value, u8::from(paused) << 3)
         }
     };
-    let (address, port) = address_and_port(&server.endpoint);
+    let (address, port) = address_and_port(&reached_at(server));
     let check = server.check.as_ref();
-    let own_port = check.and_then(|check| check.own_port).unwrap_or(0);
-    let own = check.filter(|check| check.own_address).map_or_else(
-        || "-".to_owned(),
-        |check| address_and_port(&check.endpoint).0,
-    );
-    // Where a state file has moved it; what stands in the columns of the agent is the file's.
-    let recalled = server.recalled.as_ref();
-    let moved_to = recalled.map(|recalled| (recalled.check.port, recalled.check.address));
-    let (moved_port, moved_address) = moved_to.unwrap_or_default();
-    let check_port = moved_port.unwrap_or(own_port);
-    let check_address = moved_address.map_or_else(|| own.clone(), |ip| ip.to_string());
+    let check_port = check.and_then(|check| check.own_port).unwrap_or(0);
+    let check_address = own_address(check);
+    let declared = view.roster.declared(server.id).check.as_ref();
+    let agent_port = declared.and_then(|check| check.own_port).unwrap_or(0);
+    let agent_address = own_address(declared);
     drop(writeln!(
         out,
         "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {running} 0 {} {} {} \
-         {port} - 0 {check_port} {check_address} {own} {own_port}",
+         {port} - 0 {check_port} {check_address} {agent_address} {agent_port}",
         backend.number,
         backend.name,
         number_of(backend, server),
@@ -127,12 +122,12 @@ pub fn connections(
     let backends = chosen(name, view)?;
     drop(writeln!(out, "{CONN_HEADER}"));
     for backend in backends {
-        for server in view.config.servers_of(backend) {
+        for server in view.roster.of(backend) {
             let index = server.id.0 as usize;
             let idle = view.idle.get(index).copied().unwrap_or_default();
             let used = used_connections(backend, index, view);
             let most = most_connections(index, view);
-            let (address, port) = address_and_port(&server.endpoint);
+            let (address, port) = address_and_port(&reached_at(server));
             let limit = server.pool.most.map_or(-1, i64::from);
             // HAProxy leaves the share of the thread out where nothing is ever kept.
             let thread = match limit {
@@ -165,7 +160,7 @@ pub(super) fn used_connections(proxy: &Proxy, server: usize, view: &View<'_>) ->
 pub(super) fn most_connections(server: usize, view: &View<'_>) -> u32 {
     let probe = view.probes.get(server).and_then(Option::as_ref);
     let checked = probe.is_some_and(|probe| probe.report.status.has_run());
-    let most = view.server_stats.get(server).map_or(0, |c| c.smax);
+    let most = view.server_stats.get(server).map_or(0, |c| c.used_max);
     most.max(u32::from(checked))
 }
 
@@ -186,11 +181,35 @@ pub fn find<'a>(name: &str, view: &View<'a>) -> Result<&'a Server, &'static str>
         return Err("Require 'backend/server'.");
     };
     let mut proxies = view.config.proxies.iter();
-    let Some(backend) = proxies.find(|p| p.is_backend && p.name == backend) else {
+    if server.is_empty() {
+        return Err("Require 'backend/server'.");
+    }
+    let Some(backend) = proxies.find(|p| p.is_backend && is_named(p, backend)) else {
         return Err("No such backend.");
     };
-    let mut servers = view.config.servers_of(backend).iter();
-    servers.find(|s| s.name == server).ok_or("No such server.")
+    let number = server.strip_prefix('#').map(|number| number.parse().ok());
+    let mut servers = view.roster.of(backend);
+    let is_it = |s: &&Server| match number {
+        Some(number) => number == Some(s.number),
+        None => s.name == server,
+    };
+    servers.find(is_it).ok_or("No such server.")
+}
+
+/// Where a server is reached; a distance from the client's port stands for the port.
+pub(super) fn reached_at(server: &Server) -> Endpoint {
+    match server.port_offset {
+        Some(by) => server.endpoint.with_port(by as u16),
+        None => server.endpoint.clone(),
+    }
+}
+
+/// The address that a check has of its own.
+fn own_address(check: Option<&Check>) -> String {
+    check.filter(|check| check.own_address).map_or_else(
+        || "-".to_owned(),
+        |check| address_and_port(&check.endpoint).0,
+    )
 }
 
 /// An endpoint's address and port as these commands print them: `-` and 0 for a unix socket.

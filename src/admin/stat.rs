@@ -231,7 +231,7 @@ fn each_row<'a>(
     if !proxy.is_backend {
         return;
     }
-    for server in view.config.servers_of(proxy) {
+    for server in view.roster.of(proxy) {
         let Some(record) = view.servers.get(server.id.0 as usize) else {
             continue;
         };
@@ -501,7 +501,9 @@ fn server_row<'a>(
         Column::Lastchg,
         u32::try_from(record.since_change_s(now)).unwrap_or(u32::MAX),
     );
-    if let Some(Some(probe)) = view.probes.get(index) {
+    if let Some(Some(probe)) = view.probes.get(index)
+        && probe.state.is_enabled()
+    {
         row.set(Column::Chkfail, probe.failures);
         row.set(Column::Chkdown, record.downs);
         row.set(
@@ -513,7 +515,7 @@ fn server_row<'a>(
         }
     }
     if level > AccessLevel::User {
-        let address = match &server.endpoint {
+        let address = match &servers::reached_at(server) {
             Endpoint::Inet(address) => address.to_string(),
             Endpoint::Unix(_) | Endpoint::Abstract(_) => "unix".to_owned(),
         };
@@ -572,11 +574,7 @@ fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel) -> Row<'a>
     row.set(Column::Slim, full_conn(proxy, view));
     row.set(Column::Dreq, counters.dreq);
     let (mut active, mut backup, mut active_weight, mut backup_weight) = (0u32, 0u32, 0u32, 0u32);
-    let servers = proxy.servers.start as usize..proxy.servers.end as usize;
-    for record in view.servers.get(servers.clone()).unwrap_or_default() {
-        if !record.usable() {
-            continue;
-        }
+    for record in view.records_of(proxy).filter(|record| record.usable()) {
         let (count, weight) = match record.backup {
             true => (&mut backup, &mut backup_weight),
             false => (&mut active, &mut active_weight),
@@ -587,15 +585,12 @@ fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel) -> Row<'a>
     let weight = match (active, proxy.all_backups) {
         (0, true) => backup_weight,
         (0, false) => view
-            .servers
-            .get(servers)
-            .unwrap_or_default()
-            .iter()
+            .records_of(proxy)
             .find(|record| record.usable())
             .map_or(0, |record| u32::from(record.weight)),
         _ => active_weight,
     };
-    let has_servers = !proxy.servers.is_empty();
+    let has_servers = !view.roster.members(proxy.id).is_empty();
     let up = !has_servers || active > 0 || backup > 0;
     row.set(Column::Status, if up { "UP" } else { "DOWN" });
     row.set(Column::Weight, weight);

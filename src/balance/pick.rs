@@ -114,24 +114,50 @@ impl Group {
             backup: ring(places.len()),
             passed: Vec::with_capacity(places.len()),
         };
-        for (index, place) in (0..).zip(places) {
-            group.members.push(Member {
-                weight: 0,
-                backup: place.backup,
-                turn: None,
-                carried: 0,
-                order: 0,
-            });
-            let ring = if place.backup {
-                &mut group.backup
-            } else {
-                &mut group.active
-            };
-            ring.set_weight(&mut group.members, index, u32::from(place.weight), true);
+        for place in places {
+            group.put(*place, true);
         }
         group.active.cycle_end = group.active.cycle_length();
         group.backup.cycle_end = group.backup.cycle_length();
         group
+    }
+
+    /// A server comes in behind the others, while the group is at work.
+    pub fn add(&mut self, place: Place) {
+        self.put(place, false);
+    }
+
+    fn put(&mut self, place: Place, at_start: bool) {
+        let index = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        self.members.push(Member {
+            weight: 0,
+            backup: place.backup,
+            turn: None,
+            carried: 0,
+            order: 0,
+        });
+        let ring = if place.backup {
+            &mut self.backup
+        } else {
+            &mut self.active
+        };
+        let weight = u32::from(place.weight);
+        ring.set_weight(&mut self.members, index, weight, at_start);
+    }
+
+    /// A server goes, and those behind it move up by one place.
+    pub fn remove(&mut self, index: u32) {
+        self.set_weight(index, 0);
+        if (index as usize) < self.members.len() {
+            self.members.remove(index as usize);
+        }
+        for ring in [&mut self.active, &mut self.backup] {
+            for list in [&mut ring.heap, &mut ring.fresh, &mut ring.waiting] {
+                for place in list.iter_mut().filter(|place| **place > index) {
+                    *place = place.saturating_sub(1);
+                }
+            }
+        }
     }
 
     /// The algorithm.

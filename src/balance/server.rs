@@ -309,6 +309,15 @@ impl Server {
         }
     }
 
+    /// The same in maintenance by the runtime API, as a server that was added there begins.
+    #[must_use]
+    pub fn in_maintenance(mut self) -> Self {
+        self.admin = self.admin.with(Admin::FORCED_MAINT);
+        self.op = Op::Stopped;
+        self.health.value = 0;
+        self
+    }
+
     /// True when new sessions may be sent here.
     pub const fn usable(&self) -> bool {
         self.weight > 0 && self.alive() && !self.admin.any(Admin::DRAIN)

@@ -132,6 +132,7 @@ impl<T> fmt::Debug for Key<T> {
 }
 
 /// Records of one type, at most `capacity` of them, each found by its `Key`.
+#[derive(Debug)]
 pub struct Arena<T> {
     slots: Slab<T>,
     /// The generation of each slot ever used; bumped when its record leaves.

@@ -215,6 +215,13 @@ pub(super) fn build(
         servers: Vec::new(),
         listeners: Vec::new(),
         acls: std::mem::take(&mut parser.acls),
+        named_servers: parser
+            .names
+            .spoken_of
+            .take()
+            .into_iter()
+            .map(ServerId)
+            .collect(),
     };
     let all = drafts.into_iter().zip(resolved).zip(servers_of);
     for (at, ((draft, resolved), servers)) in all.enumerate() {

@@ -20,6 +20,7 @@ pub mod blocks;
 mod build;
 pub mod diag;
 mod draft;
+pub mod dynamic;
 mod global;
 pub mod host;
 pub mod keywords;

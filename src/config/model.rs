@@ -52,6 +52,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Every ACL, named or anonymous; conditions hold indexes into this table.
     pub acls: Vec<Acl>,
+    /// Servers that rules speak of (`srv_is_up(b/s)`).
+    pub named_servers: Vec<ServerId>,
 }
 
 /// The `global` section (configuration.txt 3).
@@ -653,7 +655,13 @@ impl Config {
         &self.servers[id.0 as usize]
     }
 
-    /// The servers of a proxy, in order.
+    /// Whether a rule speaks of a server.
+    #[must_use]
+    pub fn names_server(&self, id: ServerId) -> bool {
+        self.named_servers.contains(&id)
+    }
+
+    /// The servers of a proxy, in order, as they were declared.
     #[must_use]
     #[expect(
         clippy::indexing_slicing,

@@ -64,7 +64,8 @@ impl Surroundings for Around<'_> {
             Some(backend) => self.names.proxies.get(backend)?.backend?,
             None => self.proxy?,
         };
-        self.names.servers.get(&(proxy, name.to_vec())).copied()
+        let server = self.names.servers.get(&(proxy, name.to_vec())).copied();
+        server.inspect(|server| self.names.spoken_of.note(*server))
     }
 }
 

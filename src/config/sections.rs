@@ -10,7 +10,9 @@
 //! It never opens a file: `Host` does. It never stops at an error. Rejected: one pass with
 //! holes patched at the end, which makes every rule know about holes.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use super::blocks::Reader;
@@ -84,6 +86,34 @@ pub(super) struct Names {
     pub(super) proxies: HashMap<Vec<u8>, ProxyIds>,
     /// Server ids by proxy id and name.
     pub(super) servers: HashMap<(u32, Vec<u8>), u32>,
+    /// Which of the servers rules have spoken of so far.
+    pub(super) spoken_of: Spoken,
+}
+
+/// The ids of servers that were asked for. Compiling rules has only shared access to the names.
+#[derive(Default)]
+pub(super) struct Spoken(Cell<Vec<u32>>);
+
+impl Spoken {
+    /// Notes a server.
+    pub(super) fn note(&self, server: u32) {
+        let mut all = self.0.take();
+        if !all.contains(&server) {
+            all.push(server);
+        }
+        self.0.set(all);
+    }
+
+    /// All that were noted.
+    pub(super) fn take(&self) -> Vec<u32> {
+        self.0.take()
+    }
+}
+
+impl fmt::Debug for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spoken")
+    }
 }
 
 /// A frontend and a backend may share a name.

@@ -12,6 +12,7 @@
 use super::relay::{End, receive};
 use super::service::{Limits, Service};
 use super::session::{Phase, SessionId};
+use super::stats::Rate;
 use super::upstream::Upstream;
 use super::{Engine, Subject};
 use crate::base::addr::Address;
@@ -26,6 +27,9 @@ const DRAINS_MAX: usize = 4;
 
 /// How long accepting rests after the system refused a connection, ms.
 const ACCEPT_REST_MS: u64 = 100;
+
+/// How soon a rate that was reached is looked at again, ms.
+const RATE_REST_MS: u64 = 10;
 
 /// One client connection.
 #[derive(Debug)]
@@ -67,6 +71,19 @@ impl Client {
             ready: &mut self.ready,
         }
     }
+}
+
+/// What `set rate-limit` has set for the whole process; 0 for no limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RateLimits {
+    /// Connections in a second.
+    pub connections: u32,
+    /// Sessions in a second.
+    pub sessions: u32,
+    /// TLS sessions in a second: never reached.
+    pub tls_sessions: u32,
+    /// kB into compression in a second: never reached.
+    pub compression: u32,
 }
 
 /// The run-time half of a listener.
@@ -123,7 +140,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     ListenerKind::Proxy(frontend) => {
                         self.accepted(index, frontend, socket, peer);
                     }
-                    ListenerKind::Stats(position) => self.accepted_cli(position, socket),
+                    ListenerKind::Stats(position) => {
+                        self.accepted_cli(position, socket, peer.source);
+                    }
                 },
                 Err(Stop::Blocked) => return,
                 // The client left before it was taken: the next one may be fine.
@@ -146,7 +165,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let full = match record.kind {
             ListenerKind::Proxy(frontend) => {
                 let proxy = frontend.0 as usize;
-                self.clients.is_full()
+                let rest_ms = self.rest_for_rate();
+                if rest_ms > 0 {
+                    self.wheel.promise(self.accept_timer, self.now.ms + rest_ms);
+                }
+                rest_ms > 0
+                    || self.is_process_full()
                     || self.listener_connections[index as usize] >= record.maxconn
                     || self.proxy_stats[proxy].front.scur >= self.proxies[proxy].maxconn
             }
@@ -156,6 +180,26 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.pause_listener(index);
         }
         full
+    }
+
+    /// As many clients as the process may have.
+    pub(crate) fn is_process_full(&self) -> bool {
+        self.clients.is_full() || self.clients.len() >= self.limits.maxconn as usize
+    }
+
+    /// How long nobody is to be taken because of `set rate-limit`, ms; 0 where that is reached by
+    /// neither rate.
+    fn rest_for_rate(&self) -> u64 {
+        let now = self.now.ms;
+        let (limits, process) = (&self.rate_limits, &self.process);
+        let reached = |limit: u32, rate: &Rate| limit > 0 && rate.read(now) >= limit;
+        if reached(limits.connections, &process.connection_rate)
+            || reached(limits.sessions, &process.session_rate)
+        {
+            RATE_REST_MS
+        } else {
+            0
+        }
     }
 
     fn pause_listener(&mut self, index: u32) {
@@ -182,6 +226,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         }
         self.accept_paused = false;
+        let rest_ms = self.rest_for_rate();
+        if rest_ms > 0 {
+            self.wheel.promise(self.accept_timer, self.now.ms + rest_ms);
+        }
         for index in 0..self.listeners.len() {
             let record = self.listeners[index];
             if !record.paused {
@@ -191,7 +239,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 ListenerKind::Proxy(frontend) => {
                     let proxy = frontend.0 as usize;
                     self.proxy_stats[proxy].paused
-                        || self.clients.is_full()
+                        || self.proxy_stats[proxy].stopped
+                        || rest_ms > 0
+                        || self.is_process_full()
                         || self.listener_connections[index] >= record.maxconn
                         || self.proxy_stats[proxy].front.scur >= self.proxies[proxy].maxconn
                 }
@@ -208,7 +258,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// `disable frontend`, `SIGTTOU`: new connections are refused (TCP), or wait (unix sockets).
     pub(crate) fn pause_frontend(&mut self, proxy: ProxyId) {
-        if std::mem::replace(&mut self.proxy_stats[proxy.0 as usize].paused, true) {
+        let stats = &mut self.proxy_stats[proxy.0 as usize];
+        if stats.stopped || std::mem::replace(&mut stats.paused, true) {
             return;
         }
         for index in self.config.proxy(proxy).listeners.clone() {
@@ -220,7 +271,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// `enable frontend`, `SIGTTIN`.
     pub(crate) fn resume_frontend(&mut self, proxy: ProxyId) {
-        if !std::mem::replace(&mut self.proxy_stats[proxy.0 as usize].paused, false) {
+        let stats = &mut self.proxy_stats[proxy.0 as usize];
+        if stats.stopped || !std::mem::replace(&mut stats.paused, false) {
             return;
         }
         if !self.stopping {

@@ -5,6 +5,8 @@
 //! runtime socket) comes through `tell_change`, so that the order of service, the log,
 //! stderr and the counters cannot disagree.
 
+use std::sync::Arc;
+
 use super::service::Service;
 use super::{Engine, Subject};
 use crate::balance::pick::Place;
@@ -14,7 +16,7 @@ use crate::balance::server::{
 use crate::base::wheel::{TimerId, Wheel};
 use crate::check::probe::{Report, Status, write_reason};
 use crate::check::state::{Check, Settings, Spread, Transition, Verdict, write_health_line};
-use crate::config::model::{self, Config, ServerId};
+use crate::config::model::{self, Config, Server as Described, ServerId};
 use crate::log::syslog::Level;
 use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
 
@@ -37,10 +39,39 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// The check of a server, if it has one, with a timer that is not armed yet.
+    pub(crate) fn new(server: &Described, wheel: &mut Wheel, due_ms: u64) -> Option<Self> {
+        let check = server.check.as_ref()?;
+        let state = Check::new(Settings {
+            inter_ms: u64::from(check.inter),
+            fastinter_ms: check.fastinter.map(u64::from),
+            downinter_ms: check.downinter.map(u64::from),
+            rise: check.rise,
+            fall: check.fall,
+        });
+        Some(Self {
+            state,
+            report: Report::default(),
+            failures: 0,
+            socket: None,
+            attempt: 0,
+            timer: wheel.add(Subject::ProbeTimer(server.id).handle()),
+            started_ms: due_ms,
+            due_ms,
+        })
+    }
+
     /// A check is under way just now.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.socket.is_some()
+    }
+
+    /// The next check is due as if checks had gone on: HAProxy's keep their rhythm.
+    fn catch_up(&mut self, now_ms: u64) {
+        let interval = self.state.settings().inter_ms.max(1);
+        let missed = (now_ms + 1).saturating_sub(self.due_ms).div_ceil(interval);
+        self.due_ms += missed * interval;
     }
 
     /// Its timer, and when its next step is due (ms).
@@ -75,6 +106,10 @@ pub enum Wish {
     Weight(u16),
     /// `set server B/S health up|down|stopping`.
     Health(Op),
+    /// `enable health` (true), `disable health`.
+    Checks(bool),
+    /// `set maxconn server`; 0 for none.
+    Maxconn(u32),
 }
 
 /// The probes of all servers, by server id; none where a server is not checked.
@@ -91,40 +126,24 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
         .servers
         .iter()
         .map(|server| {
-            let check = check_of(server)?;
-            let mut state = Check::new(Settings {
-                inter_ms: u64::from(check.inter),
-                fastinter_ms: check.fastinter.map(u64::from),
-                downinter_ms: check.downinter.map(u64::from),
-                rise: check.rise,
-                fall: check.fall,
-            });
-            let due_ms = now_ms + spread.delay_ms(index, u64::from(check.inter));
+            check_of(server)?;
+            let mut probe = Probe::new(server, wheel, now_ms)?;
+            let check = probe.state.settings().inter_ms;
+            probe.due_ms = now_ms + spread.delay_ms(index, check);
             index += 1;
-            let timer = wheel.add(Subject::ProbeTimer(server.id).handle());
             let recalled = server.recalled.as_ref();
-            let mut report = Report::default();
             if recalled.map_or(server.disabled, |known| known.admin.any(Admin::MAINT)) {
-                state.pause();
+                probe.state.pause();
             }
             if let Some(known) = recalled {
-                state.set_enabled(known.check.enabled);
-                state.carry_on(known.health, known.check.verdict);
-                report.status = known.check.status;
+                probe.state.set_enabled(known.check.enabled);
+                probe.state.carry_on(known.health, known.check.verdict);
+                probe.report.status = known.check.status;
             }
-            if state.runs() {
-                wheel.promise(timer, due_ms);
+            if probe.state.runs() {
+                wheel.promise(probe.timer, probe.due_ms);
             }
-            Some(Probe {
-                state,
-                report,
-                failures: 0,
-                socket: None,
-                attempt: 0,
-                timer,
-                started_ms: now_ms,
-                due_ms,
-            })
+            Some(probe)
         })
         .collect()
 }
@@ -168,7 +187,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn start_probe(&mut self, server: ServerId) {
         let config = self.config;
         let now = self.now.ms;
-        let described = config.server(server);
+        let described = Arc::clone(self.roster.server(server));
         let Some(check) = &described.check else {
             return;
         };
@@ -256,7 +275,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         probe.due_ms = outcome.due_ms;
         self.wheel.promise(probe.timer, probe.due_ms);
         self.servers[index].health.value = probe.state.value();
-        let described = config.server(server);
+        let described = Arc::clone(self.roster.server(server));
         let proxy = config.proxy(described.proxy);
         let mut reason = Vec::new();
         write_reason(&mut reason, &probe.report);
@@ -297,7 +316,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn spread(&self, server: ServerId) -> i64 {
         let percent = i64::from(self.config.global.spread_checks);
         let Some(check) = self
-            .config
+            .roster
             .server(server)
             .check
             .as_ref()
@@ -317,6 +336,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let before = record.admin;
         let changes = match wish {
             Wish::Mode(mode) => record.set_mode(mode, true, now),
+            Wish::Checks(enabled) => return self.enable_checks(server, enabled),
+            Wish::Maxconn(limit) => {
+                record.maxconn = limit;
+                return self.note_freed(server);
+            }
             Wish::Disable => [record.add_admin(Admin::FORCED_MAINT, now), None],
             Wish::Enable => [record.clear_admin(Admin::FORCED_MAINT, true, now), None],
             Wish::Weight(weight) => {
@@ -364,21 +388,48 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         if !before && after {
             probe.state.pause();
+            self.end_probe(server);
+        } else if before && !after {
+            probe.state.resume();
+            if probe.state.runs() {
+                probe.catch_up(now);
+                self.wheel.promise(probe.timer, probe.due_ms);
+            }
+        } else {
+            return;
+        }
+        if let Some(Some(probe)) = self.probes.get(server.0 as usize) {
+            self.servers[server.0 as usize].health.value = probe.state.value();
+        }
+    }
+
+    /// `enable health`, `disable health`: what was found last stays.
+    fn enable_checks(&mut self, server: ServerId, enabled: bool) {
+        let now = self.now.ms;
+        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+            return;
+        };
+        if probe.state.is_enabled() == enabled {
+            return;
+        }
+        probe.state.set_enabled(enabled);
+        self.servers[server.0 as usize].checked = enabled;
+        if probe.state.runs() && !self.stopping {
+            probe.catch_up(now);
+            self.wheel.promise(probe.timer, probe.due_ms);
+        } else {
+            self.end_probe(server);
+        }
+    }
+
+    /// No check of a server is under way any more, and none is due.
+    pub(crate) fn end_probe(&mut self, server: ServerId) {
+        if let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) {
             if let Some(socket) = probe.socket.take() {
                 self.net.abort(socket);
             }
             self.wheel.disarm(probe.timer);
-        } else if before && !after {
-            probe.state.resume();
-            // As if checks had gone on: HAProxy's keep their rhythm, and look again in its time.
-            let interval = probe.state.settings().inter_ms.max(1);
-            let missed = (now + 1).saturating_sub(probe.due_ms).div_ceil(interval);
-            probe.due_ms += missed * interval;
-            self.wheel.promise(probe.timer, probe.due_ms);
-        } else {
-            return;
         }
-        self.servers[server.0 as usize].health.value = probe.state.value();
     }
 
     /// A server's check goes on from where another process was: its counter, what it found last,
@@ -404,26 +455,26 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// The order of service learns a server's weight.
     pub(crate) fn refresh_weight(&mut self, server: ServerId) {
-        let proxy = self.config.proxy(self.config.server(server).proxy);
+        let proxy = self.roster.server(server).proxy;
         let weight = self.servers[server.0 as usize].effective_weight();
-        let index = server.0 - proxy.servers.start;
-        self.proxies[proxy.id.0 as usize]
+        let index = self.roster.place(server);
+        self.proxies[proxy.0 as usize]
             .group
             .set_weight(index, weight);
-        self.note_changed(proxy.id);
+        self.note_changed(proxy);
     }
 
     /// Tells a server's change to the order of service, stderr and the log.
-    fn tell_change(&mut self, server: ServerId, change: Change, cause: Cause<'_>) {
+    pub(crate) fn tell_change(&mut self, server: ServerId, change: Change, cause: Cause<'_>) {
         let config = self.config;
         let now = self.now;
-        let described = config.server(server);
+        let described = Arc::clone(self.roster.server(server));
         let proxy = config.proxy(described.proxy);
         self.refresh_weight(server);
         let record = &self.servers[server.0 as usize];
-        let own = &self.servers[proxy.servers.start as usize..proxy.servers.end as usize];
-        let active = own.iter().filter(|s| s.usable() && !s.backup).count() as u32;
-        let backup = own.iter().filter(|s| s.usable() && s.backup).count() as u32;
+        let usable = || self.records_of(proxy.id).filter(|s| s.usable());
+        let active = usable().filter(|s| !s.backup).count() as u32;
+        let backup = usable().filter(|s| s.backup).count() as u32;
         let story = Story {
             backend: &proxy.name,
             name: &described.name,
@@ -462,9 +513,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub(crate) fn review_backend(&mut self, server: ServerId) {
         let config = self.config;
         let now = self.now;
-        let proxy = config.proxy(config.server(server).proxy);
-        let own = &self.servers[proxy.servers.start as usize..proxy.servers.end as usize];
-        let none_left = !own.iter().any(Server::usable);
+        let proxy = config.proxy(self.roster.server(server).proxy);
+        let none_left = !self.records_of(proxy.id).any(Server::usable);
         let stats = &mut self.proxy_stats[proxy.id.0 as usize];
         let was_down = stats.is_down;
         stats.is_down = none_left;
@@ -492,11 +542,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Ends all checks (soft stop).
     pub(crate) fn stop_checks(&mut self) {
-        for probe in self.probes.iter_mut().flatten() {
-            if let Some(socket) = probe.socket.take() {
-                self.net.abort(socket);
-            }
-            self.wheel.disarm(probe.timer);
+        for server in 0..self.probes.len() {
+            self.end_probe(ServerId(server as u32));
         }
     }
 }

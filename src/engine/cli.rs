@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use super::service::{Caller, Outcome, Service, SeverityOutput};
 use super::{Engine, Subject};
+use crate::base::addr::Address;
 use crate::base::arena::Key;
 use crate::base::wheel::TimerId;
 use crate::config::model::AccessLevel;
@@ -26,6 +27,8 @@ pub struct Cli {
     socket: Socket,
     ready: Readiness,
     timer: TimerId,
+    source: Address,
+    since_ms: u64,
     active_ms: u64,
     caller: Caller,
     input: Vec<u8>,
@@ -44,6 +47,26 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// Who it is.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Where it came from.
+    pub(crate) fn source(&self) -> Address {
+        self.source
+    }
+
+    /// When it came, monotonic ms.
+    pub(crate) fn since_ms(&self) -> u64 {
+        self.since_ms
+    }
+
+    /// The number of its descriptor.
+    pub(crate) fn descriptor(&self) -> i32 {
+        self.socket.raw()
+    }
+
     /// Its timer, and when its silence is too long (ms).
     pub(crate) fn promise(&self) -> (TimerId, u64) {
         let due = self.active_ms + u64::from(self.caller.timeout_ms);
@@ -53,24 +76,32 @@ impl Cli {
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// A connection came in on a stats socket.
-    pub(crate) fn accepted_cli(&mut self, position: usize, socket: Socket) {
+    pub(crate) fn accepted_cli(&mut self, position: usize, socket: Socket, source: Address) {
         let Some(described) = self.config.global.stats_sockets.get(position) else {
             return self.net.close(socket);
         };
         let level = described.level;
-        self.begin_cli(position, level, socket);
+        self.begin_cli(position, level, socket, source);
     }
 
     /// A runtime connection that came by way of the master.
     pub(crate) fn accepted_command(&mut self, socket: Socket, level: AccessLevel) {
-        self.begin_cli(usize::MAX, level, socket);
+        self.begin_cli(usize::MAX, level, socket, Address::Unix);
     }
 
-    fn begin_cli(&mut self, position: usize, level: AccessLevel, socket: Socket) {
+    fn begin_cli(
+        &mut self,
+        position: usize,
+        level: AccessLevel,
+        socket: Socket,
+        source: Address,
+    ) {
         let now = self.now.ms;
         let caller = Caller {
             level,
             interactive: false,
+            experimental: false,
+            expert: false,
             severity_output: SeverityOutput::None,
             socket: position,
             timeout_ms: self.config.global.stats_timeout,
@@ -81,6 +112,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             socket: waiting.take().unwrap_or_else(|| Socket::from_raw(-1)),
             ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
             timer: wheel.add(Subject::Cli(key).handle()),
+            source,
+            since_ms: now,
             active_ms: now,
             caller,
             input: Vec::new(),
@@ -219,6 +252,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let view = super::view!(self);
             self.service.run(command, &mut caller, &view, &mut output)
         };
+        let quit = matches!(outcome, Outcome::Quit);
         if let Outcome::Apply(command) = outcome {
             self.apply(command);
         }
@@ -227,7 +261,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         cli.caller = caller;
         cli.output = output;
-        cli.quit = outcome == Outcome::Quit;
+        cli.quit = quit;
         cli.answered = true;
         if cli.caller.interactive && !cli.quit {
             cli.output.extend_from_slice(b"> ");

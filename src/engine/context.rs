@@ -4,6 +4,7 @@
 //! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a
 //! step: nothing in it is needed after a wait.
 
+use super::roster::Roster;
 use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
 use crate::balance::server::Server;
@@ -63,6 +64,7 @@ impl Bench {
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     pub(crate) config: &'a Config,
+    pub(crate) roster: &'a Roster,
     pub(crate) txn: &'a Txn,
     pub(crate) requests: u32,
     pub(crate) now: Now,
@@ -78,6 +80,7 @@ macro_rules! facts {
     ($engine:ident, $session:expr, $requests:expr) => {
         $crate::engine::context::Facts {
             config: $engine.config,
+            roster: &$engine.roster,
             txn: &$session.txn,
             requests: $requests,
             now: $engine.now,
@@ -107,7 +110,7 @@ impl<'a> Facts<'a> {
 
     fn server(&self) -> Option<&'a crate::config::model::Server> {
         match self.txn.target {
-            Target::Server(id) => Some(self.config.server(ServerId(id))),
+            Target::Server(id) => Some(&**self.roster.server(ServerId(id))),
             _ => None,
         }
     }
@@ -120,25 +123,21 @@ impl<'a> Facts<'a> {
         self.proxy_stats.get(id as usize).map(|stats| &stats.back)
     }
 
-    fn servers_of(&self, id: u32) -> &'a [Server] {
-        let Some(proxy) = self.config.proxies.get(id as usize) else {
-            return &[];
-        };
-        self.servers
-            .get(proxy.servers.start as usize..proxy.servers.end as usize)
-            .unwrap_or_default()
+    fn servers_of(&self, id: u32) -> impl Iterator<Item = &'a Server> {
+        let (members, servers) = (self.roster.members(ProxyId(id)), self.servers);
+        members.iter().filter_map(|id| servers.get(id.0 as usize))
     }
 
     fn usable(&self, id: u32) -> i64 {
-        let servers = self.servers_of(id);
-        let active = servers.iter().filter(|s| s.usable() && !s.backup).count();
-        let backup = servers.iter().filter(|s| s.usable() && s.backup).count();
+        let usable = || self.servers_of(id).filter(|s| s.usable());
+        let active = usable().filter(|s| !s.backup).count();
+        let backup = usable().filter(|s| s.backup).count();
         (if active > 0 { active } else { backup }) as i64
     }
 
     fn slots(&self, id: u32) -> i64 {
         let mut slots = 0;
-        for server in self.servers_of(id).iter().filter(|s| s.usable()) {
+        for server in self.servers_of(id).filter(|s| s.usable()) {
             if server.maxconn == 0 || server.maxqueue == 0 {
                 return -1;
             }
@@ -207,7 +206,7 @@ impl Context for Facts<'_> {
                 Target::None => b"<NOSRV>",
                 Target::Stats => b"<STATS>",
                 Target::Prometheus => b"<PROMEX>",
-                Target::Server(id) => self.config.server(ServerId(id)).name.as_bytes(),
+                Target::Server(id) => self.roster.server(ServerId(id)).name.as_bytes(),
             }),
             Field::FrontendTransport => Value::Bytes(if txn.encrypted { b"~" } else { b"" }),
             Field::Hostname => Value::Bytes(self.limits.node.as_bytes()),

@@ -124,6 +124,13 @@ impl Errors {
         };
     }
 
+    /// A server is no more: its id may soon be another's.
+    pub(crate) fn forget_server(&mut self, server: ServerId) {
+        for message in self.kept.iter_mut().flatten().flatten() {
+            message.place.server = message.place.server.filter(|known| *known != server);
+        }
+    }
+
     /// What is kept, proxy by proxy, requests first.
     pub fn iter(&self) -> impl Iterator<Item = &BadMessage> {
         self.kept.iter().flatten().flatten().map(|kept| &**kept)

@@ -41,21 +41,29 @@ pub struct IdleList {
 
 /// The lists of all servers, empty.
 pub(crate) fn lists(config: &Config, wheel: &mut Wheel) -> Vec<IdleList> {
-    let list = |server: &Server| IdleList {
-        proven: Vec::new(),
-        fresh: Vec::new(),
-        most: match server.pool.purge_delay {
-            0 => 0,
-            _ => server.pool.most.unwrap_or(u32::MAX),
-        },
-        spare: server.pool.spare,
-        purge_delay: server.pool.purge_delay,
-        timer: wheel.add(Subject::Purge(server.id).handle()),
+    let list = |server: &Server| {
+        let timer = wheel.add(Subject::Purge(server.id).handle());
+        IdleList::new(server, timer)
     };
     config.servers.iter().map(list).collect()
 }
 
 impl IdleList {
+    /// An empty list.
+    pub(crate) fn new(server: &Server, timer: TimerId) -> Self {
+        Self {
+            proven: Vec::new(),
+            fresh: Vec::new(),
+            most: match server.pool.purge_delay {
+                0 => 0,
+                _ => server.pool.most.unwrap_or(u32::MAX),
+            },
+            spare: server.pool.spare,
+            purge_delay: server.pool.purge_delay,
+            timer,
+        }
+    }
+
     /// How many lie here.
     pub(crate) fn len(&self) -> usize {
         self.proven.len() + self.fresh.len()
@@ -169,7 +177,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if record.ready.has(Readiness(told))
             || self.stopping
             || !self.servers[server.0 as usize].alive()
-            || (reuse != Reuse::Never && !list.has_room(self.server_stats[server.0 as usize].smax))
+            || (reuse != Reuse::Never
+                && !list.has_room(self.server_stats[server.0 as usize].used_max))
         {
             if let Some(record) = self.upstreams.remove(found) {
                 self.net.close(record.socket);

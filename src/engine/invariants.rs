@@ -17,7 +17,7 @@ use super::service::Service;
 use super::{Engine, Subject};
 use crate::balance::server::{Load, Server};
 use crate::base::arena::Key;
-use crate::config::model::Reuse;
+use crate::config::model::{Reuse, ServerId};
 use crate::engine::accept::{Client, ListenerKind};
 use crate::engine::session::{Phase, Session};
 use crate::engine::upstream::{Freed, Upstream};
@@ -165,7 +165,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let told = Readiness::READABLE.0 | Readiness::READ_CLOSED.0 | Readiness::ERROR.0;
             let ended = record.ready.has(Readiness(told));
             ensure!(!ended, "{key:?} is kept for reuse and has ended");
-            let backend = self.config.server(record.server).proxy;
+            let backend = self.roster.server(record.server).proxy;
             let reuse = self.config.proxy(backend).reuse;
             let listed = self.idle[record.server.0 as usize].contains(key);
             let kept = reuse == Reuse::Never;
@@ -268,7 +268,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 list.is_empty() || purge,
                 "idle connections of server {server} and nobody to close them"
             );
-            let most = self.config.servers[server].pool.most;
+            let most = self.roster.server(ServerId(server as u32)).pool.most;
             ensure!(
                 most.is_none_or(|most| list.len() <= most as usize),
                 "server {server} has {} idle connections, {most:?} allowed",
@@ -305,12 +305,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             let full = match record.kind {
                 // `disable frontend`: it rests until a command wakes it.
-                ListenerKind::Proxy(proxy) if self.proxy_stats[proxy.0 as usize].paused => {
+                ListenerKind::Proxy(proxy)
+                    if self.proxy_stats[proxy.0 as usize].paused
+                        || self.proxy_stats[proxy.0 as usize].stopped =>
+                {
                     continue;
                 }
                 ListenerKind::Proxy(proxy) => {
                     let stats = &self.proxy_stats[proxy.0 as usize];
-                    self.clients.is_full()
+                    self.is_process_full()
                         || self.listener_connections[index] >= record.maxconn
                         || stats.front.scur >= self.proxies[proxy.0 as usize].maxconn
                 }
@@ -330,16 +333,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn check_queues(&self) -> Result<(), String> {
         for proxy in &self.config.proxies {
             let record = &self.proxies[proxy.id.0 as usize];
-            let noted = |freed: &Freed| proxy.servers.contains(&freed.server.0);
+            let noted = |freed: &Freed| self.roster.members(proxy.id).contains(&freed.server);
             if record.queue.is_empty() || self.freed.iter().any(noted) {
                 continue;
             }
-            let own = &self.servers[proxy.servers.start as usize..proxy.servers.end as usize];
             let serves = |s: &&Server| {
                 s.usable() && s.effective_weight() > 0 && (!s.backup || record.group.active() == 0)
             };
             // A limit that moves with the load is looked at when a slot comes free.
-            let free = own.iter().filter(serves).find(|s| !s.is_full(Load::NONE));
+            let own = self.records_of(proxy.id);
+            let free = own.filter(serves).find(|s| !s.is_full(Load::NONE));
             let waits = record.queue.len();
             let name = &proxy.name;
             // Only the first backup serves unless all of them do.

@@ -13,6 +13,7 @@
 pub mod accept;
 pub mod answer;
 pub mod ceiling;
+pub mod change;
 pub mod checks;
 pub mod cli;
 pub mod context;
@@ -28,6 +29,7 @@ mod knowledge;
 pub mod orders;
 pub mod relay;
 pub mod request;
+pub mod roster;
 pub mod service;
 pub mod session;
 pub mod stats;
@@ -49,7 +51,8 @@ use crate::engine::checks::Probe;
 use crate::engine::cli::Cli;
 use crate::engine::context::Bench;
 use crate::engine::journal::Journal;
-use crate::engine::service::{Command, Limits, Service, View};
+use crate::engine::roster::Roster;
+use crate::engine::service::{Limits, Service, View};
 use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 use crate::engine::upstream::Upstream;
@@ -133,6 +136,7 @@ macro_rules! view {
     ($engine:ident) => {
         $crate::engine::service::View {
             config: $engine.config,
+            roster: &$engine.roster,
             servers: &$engine.servers,
             probes: &$engine.probes,
             server_stats: &$engine.server_stats,
@@ -141,7 +145,11 @@ macro_rules! view {
             proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             listener_connections: &$engine.listener_connections,
-            runtime_connections: $engine.clis.len() as u32,
+            clients: &$engine.clients,
+            sessions: &$engine.sessions,
+            upstreams: &$engine.upstreams,
+            clis: &$engine.clis,
+            rate_limits: &$engine.rate_limits,
             pool: (
                 $engine.pool.buffer_size(),
                 $engine.pool.lent(),
@@ -200,6 +208,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) listener_connections: Vec<u32>,
     pub(crate) proxies: Vec<ProxyRecord>,
     pub(crate) proxy_stats: Vec<ProxyStats>,
+    /// What the servers are.
+    pub(crate) roster: Roster,
     pub(crate) servers: Vec<Server>,
     pub(crate) server_stats: Vec<Counters>,
     pub(crate) idle: Vec<idle::IdleList>,
@@ -210,6 +220,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) builtins: Arc<Builtins>,
     pub(crate) probes: Vec<Option<Probe>>,
     pub(crate) process: ProcessStats,
+    pub(crate) rate_limits: accept::RateLimits,
     pub(crate) journal: Journal,
     pub(crate) bench: Bench,
     pub(crate) pool: Pool,
@@ -286,8 +297,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
+            roster: Roster::new(config),
             servers,
             process: ProcessStats::default(),
+            rate_limits: accept::RateLimits::default(),
             journal: Journal::new(config, &limits),
             bench: Bench::new(config),
             pool: Pool::new(buffer, buffers_max),
@@ -364,16 +377,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// What the runtime socket may read.
     pub fn view(&self) -> View<'_> {
         view!(self)
-    }
-
-    /// Applies what a command asked for.
-    pub fn apply(&mut self, command: Command) {
-        match command {
-            Command::Server(server, wish) => self.wish(server, wish),
-            Command::PauseFrontend(proxy) => self.pause_frontend(proxy),
-            Command::ResumeFrontend(proxy) => self.resume_frontend(proxy),
-            Command::ClearCounters { all } => self.clear_counters(all),
-        }
     }
 
     fn on_ready(&mut self, handle: Handle, readiness: Readiness) {
@@ -540,20 +543,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.net.listener(index as u32, ListenerState::Closed);
         }
         for proxy in &self.config.proxies {
-            let stats = &mut self.proxy_stats[proxy.id.0 as usize];
-            stats.stopped = true;
-            let text = format!(
-                "Proxy {} stopped (cumulated conns: FE: {}, BE: {}).",
-                proxy.name, stats.front.conn_tot, stats.back.stot
-            );
-            ::log::warn!("{text}");
-            self.journal.message(
-                self.config,
-                proxy,
-                crate::log::syslog::Level::Warning,
-                &text,
-                self.now,
-            );
+            self.tell_stopped(proxy);
         }
         self.stop_checks();
         if let Some(after) = self.config.global.hard_stop_after {
@@ -623,7 +613,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 .message(self.config, proxy, Level::Notice, &text, self.now);
             let stats = self.proxy_stats[proxy.id.0 as usize];
             let (mut active, mut backup) = (0, 0);
-            for server in self.config.servers_of(proxy) {
+            for server in self.roster.of(proxy) {
                 let index = server.id.0 as usize;
                 let record = &self.servers[index];
                 if record.usable() {
@@ -656,7 +646,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 stats.front.conn_tot,
                 stats.back.stot,
             );
-            let text = if !proxy.is_backend || proxy.servers.is_empty() {
+            let text = if !proxy.is_backend || self.roster.members(proxy.id).is_empty() {
                 format!("SIGHUP: Proxy {} has no servers. {connections}", proxy.name)
             } else if active + backup == 0 {
                 format!("SIGHUP: Proxy {} is DOWN. {connections}", proxy.name)
@@ -669,31 +659,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             ::log::warn!("{text}");
             self.journal
                 .message(self.config, proxy, Level::Notice, &text, self.now);
-        }
-    }
-
-    /// `clear counters`: the maxima, or with `all` everything but what is there now.
-    fn clear_counters(&mut self, all: bool) {
-        let clear = |counters: &mut Counters| {
-            if all {
-                counters.forget();
-            }
-            counters.forget_maxima();
-        };
-        for stats in &mut self.proxy_stats {
-            clear(&mut stats.front);
-            clear(&mut stats.back);
-        }
-        self.server_stats.iter_mut().for_each(clear);
-        self.process.connection_rate.max = 0;
-        self.process.session_rate.max = 0;
-        if all {
-            for server in &mut self.servers {
-                server.downs = 0;
-            }
-            for probe in self.probes.iter_mut().flatten() {
-                probe.failures = 0;
-            }
         }
     }
 }

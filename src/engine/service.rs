@@ -7,12 +7,19 @@
 pub use crate::balance::server::{Admin, Mode, Op, write_status};
 
 use crate::balance::server::Server;
+use crate::base::arena::{Arena, Key};
 use crate::base::clock::Now;
-use crate::config::model::{AccessLevel, Config, ProxyId, ServerId};
+use crate::config::model::{AccessLevel, Config, Proxy, ProxyId, Server as Described, ServerId};
 use crate::engine::ProxyRecord;
+use crate::engine::accept::{Client, RateLimits};
 use crate::engine::checks::{Probe, Wish};
+use crate::engine::cli::Cli;
 use crate::engine::errors::Errors;
+use crate::engine::roster::Roster;
+use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
+use crate::engine::upstream::Upstream;
+use crate::log::record::Target;
 
 /// The state of one runtime connection that commands see and change.
 #[derive(Clone, Debug)]
@@ -21,6 +28,10 @@ pub struct Caller {
     pub level: AccessLevel,
     /// `prompt` has been said: the connection stays and `> ` is printed.
     pub interactive: bool,
+    /// `experimental-mode on`.
+    pub experimental: bool,
+    /// `expert-mode on`.
+    pub expert: bool,
     /// `set severity-output`: how each message is marked.
     pub severity_output: SeverityOutput,
     /// Position of the stats socket among `Config::global.stats_sockets`.
@@ -44,8 +55,10 @@ pub enum SeverityOutput {
 /// What a command may read.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The configuration.
+    /// The configuration, as it was read.
     pub config: &'a Config,
+    /// What the servers are now.
+    pub roster: &'a Roster,
     /// Run-time records, by server id.
     pub servers: &'a [Server],
     /// Health checks, by server id; `None` where a server has none.
@@ -62,8 +75,16 @@ pub struct View<'a> {
     pub proxy_stats: &'a [ProxyStats],
     /// Connections now, by listener.
     pub listener_connections: &'a [u32],
-    /// Runtime connections now.
-    pub runtime_connections: u32,
+    /// Client connections.
+    pub(crate) clients: &'a Arena<Client>,
+    /// What is under way on them.
+    pub(crate) sessions: &'a Sessions,
+    /// Server connections.
+    pub(crate) upstreams: &'a Arena<Upstream>,
+    /// Runtime connections.
+    pub(crate) clis: &'a Arena<Cli>,
+    /// The limits of `set rate-limit`.
+    pub rate_limits: &'a RateLimits,
     /// The buffer pool: size of one, lent, kept free.
     pub pool: (usize, usize, usize),
     /// Pipes lent and kept.
@@ -80,6 +101,43 @@ pub struct View<'a> {
     pub run_queue: u32,
     /// A soft stop is under way.
     pub stopping: bool,
+}
+
+impl<'a> View<'a> {
+    /// Runtime connections now.
+    #[must_use]
+    pub fn runtime_connections(&self) -> u32 {
+        u32::try_from(self.clis.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a server is in maintenance.
+    #[must_use]
+    pub fn rests(&self, server: ServerId) -> bool {
+        let record = self.servers.get(server.0 as usize);
+        record.is_some_and(|record| record.admin.any(Admin::MAINT))
+    }
+
+    /// Whether nothing holds a server's id: no session, no connection, idle or not.
+    #[must_use]
+    pub fn is_free(&self, server: ServerId) -> bool {
+        let holds = |client: &Client| {
+            let session = client.session.and_then(|id| self.sessions.get(id));
+            session.is_some_and(|session| {
+                session.server == Some(server) || session.txn.target == Target::Server(server.0)
+            })
+        };
+        !self.clients.iter().any(|(_, client)| holds(client))
+            && !self
+                .upstreams
+                .iter()
+                .any(|(_, record)| record.server == server)
+    }
+
+    /// The run-time records of a proxy's servers, in order.
+    pub fn records_of(&self, proxy: &Proxy) -> impl Iterator<Item = &'a Server> {
+        let (members, servers) = (self.roster.members(proxy.id), self.servers);
+        members.iter().filter_map(|id| servers.get(id.0 as usize))
+    }
 }
 
 /// What the process is and may use, decided at start.
@@ -106,14 +164,33 @@ pub struct Limits {
 }
 
 /// A change that a command asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Command {
-    /// `disable|enable server`, `set server B/S state|weight|health`, `set weight`.
+    /// What is wished of a server.
     Server(ServerId, Wish),
+    /// `set server B/S addr|check-addr|check-port`: what it is from now on.
+    Redescribe(Box<Described>),
+    /// `add server`: a server with the id that the roster gives next, and whether it begins in
+    /// maintenance.
+    AddServer(Box<Described>, bool),
+    /// `del server`.
+    DeleteServer(ServerId),
     /// `disable frontend`: new connections are refused.
     PauseFrontend(ProxyId),
     /// `enable frontend`.
     ResumeFrontend(ProxyId),
+    /// `shutdown frontend`: it stops for good.
+    ShutFrontend(ProxyId),
+    /// `set maxconn frontend`.
+    FrontendMaxconn(ProxyId, u32),
+    /// `set maxconn global`.
+    GlobalMaxconn(u32),
+    /// `set rate-limit`; 0 for none.
+    RateLimit(RateLimit, u32),
+    /// `shutdown session`.
+    ShutSession(Key<Client>),
+    /// `shutdown sessions server`.
+    ShutSessions(ServerId),
     /// `clear counters`: the maxima, or everything.
     ClearCounters {
         /// `all` was said.
@@ -121,8 +198,21 @@ pub enum Command {
     },
 }
 
-/// What becomes of a command.
+/// What `set rate-limit` limits in the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Connections in a second.
+    Connections,
+    /// Sessions in a second.
+    Sessions,
+    /// TLS sessions in a second. There are none to limit.
+    TlsSessions,
+    /// Bytes into compression in a second. There are none to limit.
+    Compression,
+}
+
+/// What becomes of a command.
+#[derive(Clone, Debug)]
 pub enum Outcome {
     /// It is answered.
     Done,

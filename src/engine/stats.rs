@@ -109,6 +109,9 @@ pub struct Counters {
     pub scur: u32,
     /// Most sessions at once.
     pub smax: u32,
+    /// Most sessions at once since the start, whatever is cleared: so many connections are worth
+    /// keeping.
+    pub used_max: u32,
     /// Sessions ever.
     pub stot: u64,
     /// Bytes from clients.
@@ -180,6 +183,7 @@ impl Counters {
     pub fn enter(&mut self, now_ms: u64) {
         self.scur += 1;
         self.smax = self.smax.max(self.scur);
+        self.used_max = self.used_max.max(self.scur);
         self.stot += 1;
         self.rate.add(now_ms, 1);
     }
@@ -194,6 +198,7 @@ impl Counters {
     pub fn forget(&mut self) {
         *self = Self {
             scur: self.scur,
+            used_max: self.used_max,
             rate: self.rate,
             conn_rate: self.conn_rate,
             req_rate: self.req_rate,
@@ -306,6 +311,7 @@ mod tests {
             (0, 0, 0)
         );
         assert_eq!((counters.stot, counters.ttime.mean()), (1, 7));
+        assert_eq!((counters.used_max, all.used_max), (1, 1));
         all.forget();
         assert_eq!(
             (all.scur, all.stot, all.hrsp[1], all.ttime.mean()),

@@ -7,6 +7,8 @@
 //! died before any byte of an answer is sent once more when its method allows; else the client's
 //! connection is closed without an answer, so that the client may repeat it (RFC 9110 §9.2.2).
 
+use std::sync::Arc;
+
 use super::accept::Client;
 use super::checks::place;
 use super::errors::Place;
@@ -218,27 +220,32 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return Assigned::None;
         };
         let record = &mut self.proxies[backend.id.0 as usize];
-        let base = backend.servers.start;
-        let own = &self.servers[base as usize..backend.servers.end as usize];
-        let avoid = avoid.map(|server| server.0 - base);
+        let members = self.roster.members(backend.id);
+        let avoid = avoid.map(|server| self.roster.place(server));
         let load = Load {
             sessions: self.proxy_stats[backend.id.0 as usize].back.scur,
             full_conn: record.full_conn,
         };
         // Whoever waits already has the older right to a slot.
         let picked = match record.queue.is_empty() || record.group.is_empty() {
-            true => record.group.pick(avoid, |index| is_full(own, index, load)),
+            true => record.group.pick(avoid, |place| {
+                let server = members.get(place as usize);
+                server.is_none_or(|id| self.servers[id.0 as usize].is_full(load))
+            }),
             false => Picked::AllFull,
         };
-        let index = match picked {
-            Picked::Server(index) => index,
+        let place = match picked {
+            Picked::Server(place) => place,
             Picked::AllFull => return self.enter_queue(key, backend.id),
             Picked::None => {
                 self.proxy_stats[backend.id.0 as usize].back.econ += 1;
                 return Assigned::None;
             }
         };
-        self.give_slot(key, ServerId(base + index));
+        let Some(server) = members.get(place as usize).copied() else {
+            return Assigned::None;
+        };
+        self.give_slot(key, server);
         Assigned::Server
     }
 
@@ -300,7 +307,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// A slot of this server may have come free.
     pub(crate) fn note_freed(&mut self, server: ServerId) {
-        let backend = self.config.server(server).proxy.0 as usize;
+        let backend = self.roster.server(server).proxy.0 as usize;
         if self.proxies[backend].queue.is_empty() {
             return;
         }
@@ -314,8 +321,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Any server of this backend may have room for those who wait.
     pub(crate) fn note_changed(&mut self, backend: ProxyId) {
-        for server in self.config.proxy(backend).servers.clone() {
-            self.note_freed(ServerId(server));
+        if self.proxies[backend.0 as usize].queue.is_empty() {
+            return;
+        }
+        for place in 0..self.roster.members(backend).len() {
+            self.note_freed(self.roster.members(backend)[place]);
         }
     }
 
@@ -323,17 +333,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// them, whoever's turn it would be for a new session.
     pub(crate) fn serve_queues(&mut self) {
         while let Some(Freed { server, sessions }) = self.freed.pop_front() {
-            let proxy = self.config.proxy(self.config.server(server).proxy);
-            let backend = proxy.id.0 as usize;
+            let backend = self.roster.server(server).proxy.0 as usize;
+            let place = self.roster.place(server);
             loop {
                 let record = &mut self.proxies[backend];
                 let load = Load {
                     sessions,
                     full_conn: record.full_conn,
                 };
-                if !record.group.serves(server.0 - proxy.servers.start)
-                    || self.servers[server.0 as usize].is_full(load)
-                {
+                if !record.group.serves(place) || self.servers[server.0 as usize].is_full(load) {
                     break;
                 }
                 let Some(left) = self.waiters.pop(&mut record.queue) else {
@@ -419,7 +427,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     fn open_upstream(&mut self, key: Key<Client>) -> Flow {
-        let config = self.config;
         if self.upstreams.is_full() {
             self.close_oldest_idle();
         }
@@ -427,7 +434,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(server) = session.server else {
             return self.no_server(key);
         };
-        let described = config.server(server);
+        let described = Arc::clone(self.roster.server(server));
         session.waiting_since_ms = self.now.ms;
         client.active_ms = self.now.ms;
         let endpoint = match described.port_offset {
@@ -609,10 +616,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     fn usable_of(&self, proxy: &Proxy) -> usize {
-        self.servers[proxy.servers.start as usize..proxy.servers.end as usize]
-            .iter()
+        self.records_of(proxy.id)
             .filter(|server| server.usable() && !server.backup)
             .count()
+    }
+
+    /// The run-time records of a proxy's servers, in order.
+    pub(crate) fn records_of(&self, proxy: ProxyId) -> impl Iterator<Item = &Server> {
+        let members = self.roster.members(proxy).iter();
+        members.map(|id| &self.servers[id.0 as usize])
     }
 
     fn redispatch(&mut self, key: Key<Client>, old: ServerId, backend: ProxyId) -> bool {
@@ -748,10 +760,4 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.close_idle(key);
         }
     }
-}
-
-/// Whether a server of a backend takes no more sessions.
-fn is_full(own: &[Server], index: u32, load: Load) -> bool {
-    own.get(index as usize)
-        .is_none_or(|server| server.is_full(load))
 }

@@ -179,17 +179,17 @@ fn what_oneloop_lacks_is_refused_by_name() {
     }
     let site = Site::start();
     for (command, name) in [
-        ("show sess all", "show sess"),
-        ("add map x <<\nshow version\n", "add map"),
+        ("show table", "show table"),
+        ("set table x <<\nshow version\n", "set table"),
         (
-            "shutdown sessions server app/s1",
-            "shutdown sessions server",
+            "set dynamic-cookie-key backend app x",
+            "set dynamic-cookie-key backend",
         ),
-        ("expert-mode on", "expert-mode"),
-        ("set server app/s1 addr 127.0.0.1", "set server addr"),
+        ("trace h1 sink", "trace"),
+        ("experimental-mode on;set var proc.x int(1)", "set var"),
     ] {
         let answer = format!("'{name}' is not implemented by oneloop.\n\n");
-        assert_eq!(site.ask(command), answer);
+        assert!(site.ask(command).ends_with(&answer), "{command}");
     }
 }
 

@@ -100,6 +100,76 @@ impl LogMask<'_> {
     }
 }
 
+/// The answer of a runtime socket, line by line: pointers, dates, times and what counts bytes or
+/// the harness's own commands is hidden.
+pub(crate) fn answer_lines(answer: &str) -> Vec<String> {
+    static POINTER: LazyLock<Regex> = LazyLock::new(|| regex(r"0x[0-9a-f]+"));
+    static DATE: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3,6}\]"));
+    static VERSION: LazyLock<Regex> = LazyLock::new(|| regex(r"2\.6\.12-[a-z0-9.+-]+"));
+    static AGE: LazyLock<Regex> =
+        LazyLock::new(|| regex(r"^(\d+ \S+ \d+ \S+ \S+ \d+ \d+ \d+ \d+) \d+ (\d+ \d+ \d+ )"));
+    let mut columns: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for line in answer.lines() {
+        if let Some(header) = line.strip_prefix("# pxname,") {
+            columns = std::iter::once("pxname").chain(header.split(',')).collect();
+        } else if line.is_empty() {
+            columns.clear();
+        } else if !columns.is_empty() {
+            lines.push(mask_row(&columns, line));
+            continue;
+        }
+        let line = POINTER.replace_all(line, "0xID");
+        let line = DATE.replace_all(&line, "[TIME]");
+        let line = VERSION.replace_all(&line, "VERSION");
+        lines.push(AGE.replace(&line, "$1 AGE $2").into_owned());
+    }
+    if !answer.ends_with('\n') && !answer.is_empty() {
+        lines.push("(no end of line)".to_owned());
+    }
+    lines
+}
+
+/// Columns of `show stat` that hold times, rates and bytes.
+const RESTLESS: &[&str] = &[
+    "bin",
+    "bout",
+    "lastchg",
+    "downtime",
+    "rate",
+    "rate_max",
+    "check_duration",
+    "req_rate",
+    "req_rate_max",
+    "lastsess",
+    "qtime",
+    "ctime",
+    "rtime",
+    "ttime",
+    "conn_rate",
+    "conn_rate_max",
+    "qtime_max",
+    "ctime_max",
+    "rtime_max",
+    "ttime_max",
+    "h1_bytes_in",
+    "h1_bytes_out",
+];
+
+/// A row of `show stat`: only what is set of the restless columns is kept.
+fn mask_row(columns: &[&str], row: &str) -> String {
+    let cells = row.split(',').enumerate().map(|(at, cell)| {
+        let restless = columns.get(at).is_some_and(|name| RESTLESS.contains(name));
+        if restless && !cell.is_empty() {
+            "#"
+        } else {
+            cell
+        }
+    });
+    cells.collect::<Vec<_>>().join(",")
+}
+
 fn times(text: &str) -> String {
     let shown: Vec<String> = text.trim().split('/').map(time).collect();
     format!(" {}", shown.join("/"))
@@ -129,7 +199,9 @@ pub(crate) struct Note {
 /// Reads messages (stderr): prefixes masked, the two version lines left out.
 pub(crate) fn notes(text: &str) -> Vec<Note> {
     static PREFIX: LazyLock<Regex> = LazyLock::new(|| {
-        regex(r"^\[(ALERT|WARNING|NOTICE|DIAG)\] *(?:\d{3}/\d{6})? *\(\d+\) : (?:config : )?")
+        regex(
+            r"^\[(ALERT|WARNING|NOTICE|DIAG)\] *(?:\d{3}/\d{6})? *\(\d+\) : (?:config : |CLI : )?",
+        )
     });
     static CHECK_MS: LazyLock<Regex> = LazyLock::new(|| regex(r"check duration: \d+ms"));
     let mut notes: Vec<Note> = Vec::new();

@@ -274,6 +274,15 @@ fn show(case: &Case, seen: Seen, proxy: &Proxy, same: bool, side: Side) -> Shown
             lines,
         });
     }
+    for (told, answer) in &seen.commands {
+        let answer = answer.replace(&proxy.places["dir"], "DIR");
+        let lines = mask::answer_lines(&mask.name_ports(&answer));
+        sections.push(Section {
+            part: Part::Command,
+            title: told.clone(),
+            lines,
+        });
+    }
     let lines = seen
         .logs
         .iter()

@@ -40,7 +40,7 @@ pub(crate) struct Case {
     pub(crate) manual: Vec<char>,
 }
 
-/// The three things that are compared.
+/// The four things that are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// What clients received.
@@ -49,6 +49,8 @@ pub(crate) enum Part {
     Origin,
     /// Log lines, stdout and stderr.
     Log,
+    /// Answers of the runtime sockets.
+    Command,
 }
 
 impl Part {
@@ -57,6 +59,7 @@ impl Part {
             "answer" => Some(Self::Answer),
             "origin" => Some(Self::Origin),
             "log" => Some(Self::Log),
+            "command" => Some(Self::Command),
             _ => None,
         }
     }
@@ -96,6 +99,10 @@ pub(crate) enum Step {
     LogAwait { text: String },
     /// Waits until the proxy has acted on everything that was sent before.
     Settled,
+    /// Sends a line to a runtime socket, by its file's name, and takes down the whole answer.
+    Command { socket: String, line: Vec<u8> },
+    /// The same again and again, untold, until the answer contains a text.
+    CommandAwait { line: Vec<u8>, text: String },
 }
 
 /// What an origin does: queued for the next request, or at once if the case drives it by hand.
@@ -218,6 +225,10 @@ impl Case {
 
     /// Reads one line; returns the write it may be continued with.
     fn line(&mut self, line: &str, block: Block, at: &str) -> Block {
+        if let Some(command) = line.strip_prefix('$') {
+            self.steps.push(command_step(command, at));
+            return Block::None;
+        }
         let first = line.chars().next().unwrap();
         let (conn, rest) = match first.to_digit(10) {
             Some(digit) => (digit as u8, line[1..].trim_start()),
@@ -308,7 +319,7 @@ impl Case {
             "differs" => {
                 let (part, reason) = rest.split_once(": ").unwrap_or((rest, ""));
                 let Some(part) = Part::from_word(part) else {
-                    panic!("{at}: `differs answer|origin|log: REASON`")
+                    panic!("{at}: `differs answer|origin|log|command: REASON`")
                 };
                 assert!(
                     reason.contains("docs/differences.md#"),
@@ -339,6 +350,27 @@ impl Case {
         }
         self.steps
             .extend(open.into_iter().map(|conn| Step::Answer { conn, count: 1 }));
+    }
+}
+
+/// `$ COMMAND` on the socket `admin.sock`, `$NAME COMMAND` on `NAME.sock`, `$await TEXT: COMMAND`.
+fn command_step(words: &str, at: &str) -> Step {
+    let (name, rest) = words
+        .split_once(' ')
+        .unwrap_or_else(|| panic!("{at}: `$ COMMAND` or `$NAME COMMAND`"));
+    if name == "await" {
+        let Some((text, command)) = rest.split_once(": ") else {
+            panic!("{at}: `$await TEXT: COMMAND`")
+        };
+        return Step::CommandAwait {
+            line: unescape(command, at),
+            text: text.to_owned(),
+        };
+    }
+    let name = if name.is_empty() { "admin" } else { name };
+    Step::Command {
+        socket: format!("{name}.sock"),
+        line: unescape(rest, at),
     }
 }
 

@@ -13,8 +13,8 @@ use crate::wire::{self, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -150,6 +150,8 @@ pub(crate) struct Seen {
     pub(crate) logs: Vec<Vec<u8>>,
     /// The clients' own ports, by connection.
     pub(crate) ports: Vec<(u16, String)>,
+    /// Commands of the runtime socket and their answers.
+    pub(crate) commands: Vec<(String, String)>,
     /// Steps whose wait ran out.
     pub(crate) timeouts: Vec<String>,
 }
@@ -162,6 +164,9 @@ pub(crate) struct World {
     listeners: BTreeMap<String, u16>,
     streams: BTreeMap<u8, TcpStream>,
     targets: BTreeMap<u8, String>,
+    /// Where the sockets are.
+    folder: PathBuf,
+    commands: Vec<(String, String)>,
     log_udp: u16,
     marks: u32,
     /// The connection of the harness's own requests.
@@ -205,6 +210,8 @@ impl World {
             listeners: BTreeMap::new(),
             streams: BTreeMap::new(),
             targets: BTreeMap::new(),
+            folder: folder.to_owned(),
+            commands: Vec::new(),
             log_udp,
             marks: 0,
             marker: None,
@@ -312,6 +319,7 @@ impl World {
         }
         let mut seen = self.take();
         seen.timeouts = timeouts;
+        seen.commands = std::mem::take(&mut self.commands);
         seen
     }
 
@@ -408,6 +416,26 @@ impl World {
             Step::Origin { origin, act } => self.origin_step(*origin, act),
             // Twice: what is accepted in the turn of the first is read before the second.
             Step::Settled => (0..2).all(|_| self.mark().is_ok()),
+            Step::Command { socket, line } => match self.command(socket, line) {
+                Some(answer) => {
+                    let level = socket.strip_suffix(".sock").unwrap_or(socket);
+                    let told = format!("{level} $ {}", wire::escape(line));
+                    self.commands.push((told, answer));
+                    true
+                }
+                None => false,
+            },
+            Step::CommandAwait { line, text } => {
+                let until = Instant::now() + PATIENCE;
+                while Instant::now() < until {
+                    match self.command("admin.sock", line) {
+                        Some(answer) if answer.contains(text) => return true,
+                        Some(_) => {}
+                        None => return false,
+                    }
+                }
+                false
+            }
             Step::LogAwait { text } => self.shared.wait(|state| {
                 state
                     .logs
@@ -415,6 +443,17 @@ impl World {
                     .any(|line| find(line, 0, text.as_bytes()).is_some())
             }),
         }
+    }
+
+    /// The whole answer of a runtime socket to a line.
+    fn command(&self, socket: &str, line: &[u8]) -> Option<String> {
+        let mut stream = UnixStream::connect(self.folder.join(socket)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&[line, b"\n"].concat()).ok()?;
+        stream.shutdown(Shutdown::Write).ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).ok()?;
+        Some(wire::latin(&answer))
     }
 
     fn open(&mut self, conn: u8) -> bool {
@@ -622,6 +661,7 @@ impl World {
             origins,
             logs,
             ports,
+            commands: Vec::new(),
             timeouts: Vec::new(),
         }
     }

@@ -1,0 +1,83 @@
+//! `add server` and `del server`: servers that come and go while the process runs.
+
+use super::command::{Call, Severity};
+use super::frontend::is_named;
+use super::servers;
+use crate::config::dynamic;
+use crate::config::model::{Algorithm, Proxy, Server};
+use crate::engine::service::{Command, Outcome};
+
+/// `add server B/S ADDRESS [OPTION...]`. It begins in maintenance unless `enabled` is said.
+pub(super) fn add_server(call: &mut Call<'_, '_>) -> Outcome {
+    let Some((backend, name)) = call.word(2).split_once('/') else {
+        return call.refuse_unended("Require 'backend/server'.");
+    };
+    if backend.is_empty() || name.is_empty() {
+        return call.refuse_unended("Require 'backend/server'.");
+    }
+    let mut proxies = call.view.config.proxies.iter();
+    let Some(proxy) = proxies.find(|p| p.is_backend && is_named(p, backend)) else {
+        return call.refuse_unended("No such backend.");
+    };
+    match proxy.algorithm {
+        // Servers may come and go under it.
+        Algorithm::RoundRobin => {}
+    }
+    let words = call.words_from(3);
+    let before = format!("'server {}/{name}' : ", proxy.name);
+    let server = dynamic::server(&proxy.name, name, words)
+        .and_then(|server| number(proxy, server, call).map_err(|text| format!("{before}{text}")));
+    let server = match server {
+        Ok(server) => server,
+        Err(text) => {
+            ::log::error!("CLI : {text}");
+            return call.refuse(text.strip_prefix(&before).unwrap_or(&text));
+        }
+    };
+    let rests = server.disabled || !words.contains(&"enabled");
+    call.message(Severity::Info, "New server registered.");
+    Outcome::Apply(Command::AddServer(Box::new(server), rests))
+}
+
+/// Gives a server its ids and its number in its backend.
+fn number(proxy: &Proxy, mut server: Server, call: &Call<'_, '_>) -> Result<Server, String> {
+    let roster = call.view.roster;
+    let known = |number: u32| roster.of(proxy).find(|other| other.number == number);
+    if roster.of(proxy).any(|other| other.name == server.name) {
+        return Err("Already exists a server with the same name in backend.".to_owned());
+    }
+    if server.number == 0 {
+        server.number = (1..).find(|number| known(*number).is_none()).unwrap_or(0);
+    } else if let Some(other) = known(server.number) {
+        return Err(format!(
+            "'id' : custom id {} already used at {}:{} ('server {}').",
+            server.number, other.place.file, other.place.line, other.name
+        ));
+    }
+    server.id = roster.next_id();
+    server.proxy = proxy.id;
+    Ok(server)
+}
+
+/// `del server B/S`.
+pub(super) fn del_server(call: &mut Call<'_, '_>) -> Outcome {
+    let server = match servers::find(call.word(2), call.view) {
+        Ok(server) => server,
+        Err(text) => return call.refuse_unended(text),
+    };
+    let view = call.view;
+    if view.config.names_server(server.id) {
+        let text = "This server cannot be removed at runtime due to other configuration elements \
+                    pointing to it.";
+        return call.refuse_unended(text);
+    }
+    if !view.rests(server.id) {
+        return call.refuse_unended("Only servers in maintenance mode can be deleted.");
+    }
+    if !view.is_free(server.id) {
+        let text = "Server still has connections attached to it, cannot remove it.";
+        return call.refuse_unended(text);
+    }
+    call.message_unended(Severity::Info, "Server deleted.");
+    Outcome::Apply(Command::DeleteServer(server.id))
+}

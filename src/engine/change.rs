@@ -1,0 +1,232 @@
+//! What the runtime socket changes, carried out between two commands.
+//!
+//! A command's words are judged in `admin`, which hands over a [`Command`]; here it is done, and
+//! nothing is refused any more. A server's own states (maintenance, weight, health) are in
+//! [`checks`](super::checks), because checks change them too.
+
+use std::sync::Arc;
+
+use super::accept::Client;
+use super::checks::{Probe, place};
+use super::idle::IdleList;
+use super::service::{Command, RateLimit, Service};
+use super::session::{Flow, Phase, open};
+use super::stats::Counters;
+use super::upstream::{self, Upstream};
+use super::{Engine, Subject};
+use crate::base::arena::Key;
+use crate::config::model::{Proxy, ProxyId, Server, ServerId};
+use crate::http::exchange::ResponseState;
+use crate::log::syslog::Level;
+use crate::log::termination::{Cause, Stage, Termination};
+use crate::net::{ListenerState, Net};
+
+/// The target of NOTICE lines, which are at level info.
+const NOTICE: &str = "oneloop::notice";
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// Carries out what a command asked for.
+    pub fn apply(&mut self, command: Command) {
+        match command {
+            Command::Server(server, wish) => self.wish(server, wish),
+            Command::Redescribe(server) => self.redescribe(*server),
+            Command::AddServer(server, rests) => self.add_server(*server, rests),
+            Command::DeleteServer(server) => self.delete_server(server),
+            Command::PauseFrontend(proxy) => self.pause_frontend(proxy),
+            Command::ResumeFrontend(proxy) => self.resume_frontend(proxy),
+            Command::ShutFrontend(proxy) => self.shut_frontend(proxy),
+            Command::FrontendMaxconn(proxy, limit) => {
+                self.proxies[proxy.0 as usize].maxconn = limit;
+                self.resume_accepting();
+            }
+            Command::GlobalMaxconn(limit) => {
+                self.limits.maxconn = limit;
+                self.resume_accepting();
+            }
+            Command::RateLimit(what, limit) => {
+                match what {
+                    RateLimit::Connections => self.rate_limits.connections = limit,
+                    RateLimit::Sessions => self.rate_limits.sessions = limit,
+                    RateLimit::TlsSessions => self.rate_limits.tls_sessions = limit,
+                    RateLimit::Compression => self.rate_limits.compression = limit,
+                }
+                self.resume_accepting();
+            }
+            Command::ShutSession(client) => self.shut_session(client),
+            Command::ShutSessions(server) => self.shut_sessions(server),
+            Command::ClearCounters { all } => self.clear_counters(all),
+        }
+    }
+
+    /// A server is something else from now on. Whoever is connected to it stays; what lies idle
+    /// leads to where it was, and goes when its address has changed.
+    fn redescribe(&mut self, server: Server) {
+        let id = server.id;
+        let before = Arc::clone(self.roster.server(id));
+        let moved = before.endpoint != server.endpoint || before.port_offset != server.port_offset;
+        self.roster.change(id, |present| *present = server);
+        if moved {
+            self.close_unused_of(id);
+        }
+    }
+
+    /// Closes every connection to a server that no session uses, those that clients keep for
+    /// themselves included.
+    fn close_unused_of(&mut self, server: ServerId) {
+        let unused = |(key, record): (Key<Upstream>, &Upstream)| {
+            (record.server == server && record.user.is_none()).then_some(key)
+        };
+        let unused: Vec<Key<Upstream>> = self.upstreams.iter().filter_map(unused).collect();
+        for key in unused {
+            self.close_idle(key);
+        }
+    }
+
+    /// `add server`. Its check, if it has one, is off until `enable health`.
+    fn add_server(&mut self, server: Server, rests: bool) {
+        let (id, index, proxy) = (server.id, server.id.0 as usize, server.proxy);
+        let mut record = upstream::record(&server, self.now);
+        record.checked = false;
+        if rests {
+            record = record.in_maintenance();
+        }
+        let mut probe = Probe::new(&server, &mut self.wheel, self.now.ms);
+        if let Some(probe) = &mut probe {
+            probe.state.set_enabled(false);
+            if rests {
+                probe.state.force(false);
+            }
+        }
+        let member = place(&record);
+        if index < self.servers.len() {
+            let timer = self.idle[index].timer();
+            self.servers[index] = record;
+            self.server_stats[index] = Counters::default();
+            self.idle[index] = IdleList::new(&server, timer);
+            self.probes[index] = probe;
+        } else {
+            let timer = self.wheel.add(Subject::Purge(id).handle());
+            self.servers.push(record);
+            self.server_stats.push(Counters::default());
+            self.idle.push(IdleList::new(&server, timer));
+            self.idle_counts.push(0);
+            self.probes.push(probe);
+        }
+        let backend = &self.config.proxy(proxy).name;
+        let text = format!(
+            "'server {backend}/{}' : New server registered.",
+            server.name
+        );
+        ::log::info!(target: NOTICE, "CLI : {text}");
+        self.roster.add(server);
+        self.proxies[proxy.0 as usize].group.add(member);
+        if !rests {
+            self.review_backend(id);
+            self.note_changed(proxy);
+        }
+    }
+
+    /// `del server`. Nothing may hold its id: see [`super::service::View::is_free`].
+    fn delete_server(&mut self, server: ServerId) {
+        let proxy = self.roster.server(server).proxy;
+        let record = &mut self.proxies[proxy.0 as usize];
+        record.group.remove(self.roster.place(server));
+        self.end_probe(server);
+        if let Some(probe) = self.probes[server.0 as usize].take() {
+            self.wheel.remove(probe.promise().0);
+        }
+        self.freed.retain(|freed| freed.server != server);
+        self.errors.forget_server(server);
+        self.roster.remove(server);
+        ::log::info!(target: NOTICE, "CLI : Server deleted.");
+    }
+
+    /// `shutdown frontend`: its addresses are given up, and whoever is connected is served on.
+    fn shut_frontend(&mut self, proxy: ProxyId) {
+        for index in self.config.proxy(proxy).listeners.clone() {
+            self.listeners[index as usize].paused = true;
+            self.net.listener(index, ListenerState::Closed);
+        }
+        self.tell_stopped(self.config.proxy(proxy));
+    }
+
+    /// Notes and tells that a proxy has stopped, once.
+    pub(crate) fn tell_stopped(&mut self, proxy: &Proxy) {
+        let stats = &mut self.proxy_stats[proxy.id.0 as usize];
+        if std::mem::replace(&mut stats.stopped, true) {
+            return;
+        }
+        let text = format!(
+            "Proxy {} stopped (cumulated conns: FE: {}, BE: {}).",
+            proxy.name, stats.front.conn_tot, stats.back.stot
+        );
+        ::log::warn!("{text}");
+        self.journal
+            .message(self.config, proxy, Level::Warning, &text, self.now);
+    }
+
+    /// `shutdown sessions server`.
+    fn shut_sessions(&mut self, server: ServerId) {
+        let its = |(key, client): (Key<Client>, &Client)| {
+            let session = self.sessions.get(client.session?)?;
+            (session.server == Some(server) && session.holds_slot).then_some(key)
+        };
+        let its: Vec<Key<Client>> = self.clients.iter().filter_map(its).collect();
+        for key in its {
+            self.shut_session(key);
+        }
+    }
+
+    /// `shutdown session`: it ends here. Who has had nothing of an answer yet is told so.
+    fn shut_session(&mut self, key: Key<Client>) {
+        open!(self, key => client, session);
+        let unanswered = session.txn.http
+            && matches!(
+                client.phase,
+                Phase::Queued | Phase::Connect | Phase::Exchange
+            )
+            && session.exchange.response() == ResponseState::Idle
+            && session.response.is_flushed();
+        if !unanswered {
+            let stage = if session.txn.http {
+                Stage::Data
+            } else {
+                Stage::None
+            };
+            return self.close(key, Termination::new(Cause::Killed, stage));
+        }
+        session.exchange.on_server_lost();
+        self.leave_queue(key);
+        self.drop_upstream(key);
+        let why = Termination::new(Cause::Killed, Stage::Headers);
+        match self.answer_status(key, 502, why) {
+            Flow::Close(why) => self.close(key, why),
+            _ => self.drive(key),
+        }
+    }
+
+    /// `clear counters`: the maxima, or with `all` everything but what is there now.
+    fn clear_counters(&mut self, all: bool) {
+        let clear = |counters: &mut Counters| {
+            if all {
+                counters.forget();
+            }
+            counters.forget_maxima();
+        };
+        for stats in &mut self.proxy_stats {
+            clear(&mut stats.front);
+            clear(&mut stats.back);
+        }
+        self.server_stats.iter_mut().for_each(clear);
+        self.process.connection_rate.max = 0;
+        self.process.session_rate.max = 0;
+        if all {
+            for server in &mut self.servers {
+                server.downs = 0;
+            }
+            for probe in self.probes.iter_mut().flatten() {
+                probe.failures = 0;
+            }
+        }
+    }
+}
