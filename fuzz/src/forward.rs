@@ -203,6 +203,7 @@ pub fn limits() -> Limits {
         pid: 1,
         started: (START.ms, START.wall_ms),
         maxconn: 8,
+        hard_maxconn: 8,
         ..Limits::default()
     }
 }

@@ -7,7 +7,7 @@
 use std::io::Write as _;
 
 use super::help;
-use super::{added, change, errors, frontend, info, servers, sessions, stat};
+use super::{added, change, errors, frontend, info, internals, servers, sessions, stat};
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::model::{AccessLevel, Proxy};
@@ -181,12 +181,17 @@ pub const TABLE: &[Entry] = &[
     entry("set timeout", "[cli] <delay>", USER, "change how long this connection may be silent", set_timeout),
     entry("set var", "<name> <expression>", USER, "set a variable of the whole process (experimental)", set_var),
     entry("set weight", "<bk>/<srv> <weight>", ADMIN, "change a server's weight", change::set_weight),
+    entry("show activity", "", USER, "tell what the loop has done", internals::activity),
     entry("show backend", "", USER, "list the backends", show_backend),
     entry("show cli level", "", USER, "tell the level of this connection", show_cli_level),
     entry("show cli sockets", "", USER, "list the runtime sockets", show_cli_sockets),
     entry("show env", "[var]", OPERATOR, "list the environment variables, or tell one", show_env),
     entry("show errors", "[<px>] [request|response]", OPERATOR, "tell the last bad request and answer of each proxy", show_errors),
+    entry("show events", "[<sink>] [-w] [-n]", USER, "list the sinks of events", internals::events),
+    entry("show fd", "[num]", OPERATOR, "list the sockets, or tell of one", internals::descriptors),
     entry("show info", "[desc|json|typed|float]*", USER, "tell what the process is and does", show_info),
+    entry("show pools", "", USER, "tell how memory is used", internals::pools),
+    entry("show schema json", "", USER, "tell the schema of the JSON forms", internals::schema),
     entry("show servers conn", "[<backend>]", USER, "list the servers' connections", show_servers_conn),
     entry("show servers state", "[<backend>]", USER, "list the servers' states, as a state file has them", show_servers_state),
     entry("show sess", "[<id>|all]", OPERATOR, "list the sessions, or tell more of one", sessions::show),
@@ -242,17 +247,12 @@ const MISSING: &[&str] = &[
     "set ssl",
     "set table",
     "show acl",
-    "show activity",
     "show cache",
-    "show events",
-    "show fd",
     "show libs",
     "show map",
     "show peers",
-    "show pools",
     "show profiling",
     "show resolvers",
-    "show schema json",
     "show ssl",
     "show startup-logs",
     "show table",

@@ -21,6 +21,7 @@ pub mod field;
 mod frontend;
 pub mod help;
 pub mod info;
+mod internals;
 pub mod servers;
 mod sessions;
 pub mod stat;

@@ -39,7 +39,7 @@ const NOT_HERE: &[&str] = &[
 /// number, which is 0 where none was asked for, are the caller's to set.
 ///
 /// # Errors
-/// Why it cannot be, in the parser's words; they begin with `'server B/S' : ` where the parser's do.
+/// Why it cannot be, in the parser's words, which mostly begin with `'server B/S' : `.
 pub fn server(backend: &str, name: &str, words: &[&str]) -> Result<Server, String> {
     if let Some(word) = words.iter().skip(1).find(|word| NOT_HERE.contains(word)) {
         return Err(format!(

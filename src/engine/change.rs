@@ -220,6 +220,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.server_stats.iter_mut().for_each(clear);
         self.process.connection_rate.max = 0;
         self.process.session_rate.max = 0;
+        self.process.cleared = (self.process.turns, self.process.connections_total);
         if all {
             for server in &mut self.servers {
                 server.downs = 0;

@@ -62,6 +62,11 @@ impl Cli {
         self.since_ms
     }
 
+    /// What its socket is ready for.
+    pub(crate) fn ready(&self) -> Readiness {
+        self.ready
+    }
+
     /// The number of its descriptor.
     pub(crate) fn descriptor(&self) -> i32 {
         self.socket.raw()

@@ -185,6 +185,12 @@ impl Sessions {
         self.slots.len() - self.free.len()
     }
 
+    /// How many records there are.
+    #[must_use]
+    pub fn reserved(&self) -> usize {
+        self.slots.len()
+    }
+
     /// None is under way.
     #[must_use]
     pub fn is_empty(&self) -> bool {

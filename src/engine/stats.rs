@@ -277,6 +277,8 @@ pub struct ProcessStats {
     pub dropped_logs: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// Turns, and client connections ever, when the counters were last cleared.
+    pub cleared: (u64, u64),
     /// Accepts that failed for want of descriptors or memory.
     pub accept_failures: u64,
 }

@@ -113,6 +113,22 @@ impl Readiness {
     pub fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
     }
+
+    /// A letter for each of the four, large where it is so: readable, writable, hung up, error.
+    #[must_use]
+    pub fn letters(self) -> String {
+        let each = [
+            (Self::READABLE, 'r'),
+            (Self::WRITABLE, 'w'),
+            (Self::READ_CLOSED, 'h'),
+            (Self::ERROR, 'e'),
+        ];
+        let letter = |(what, letter): (Self, char)| match self.has(what) {
+            true => letter.to_ascii_uppercase(),
+            false => letter,
+        };
+        each.into_iter().map(letter).collect()
+    }
 }
 
 /// Who connected.

@@ -18,6 +18,7 @@ use support::{Journal, until};
 #[path = "../support/mod.rs"]
 mod support;
 
+mod changes;
 mod checks;
 mod command_line;
 mod commands;

@@ -14,7 +14,7 @@ use std::sync::{Mutex, Once};
 
 use oneloop::config::model::{ProxyId, ServerId};
 use oneloop::engine::checks::Wish;
-use oneloop::engine::service::{Command, Mode, Op};
+use oneloop::engine::service::{Command, Mode, Op, RateLimit};
 use world::judge::Excuses;
 use world::ops::Ops;
 use world::reached::Reached;
@@ -44,10 +44,55 @@ fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<Reached, String> {
         _ => Vec::new(),
     };
     let mut ops = Ops::new(&ops);
+    // Of their own, so that what the seeds meant before is what they mean now.
+    let mut changes = (seed % 3 == 1).then(|| Rng::new(seed ^ 0x0C0F_FEE0));
     world::run(scenario, seed, mutation, trace, &mut |engine, excuses| {
         wish(engine, excuses, &mut rng);
+        if let Some(rng) = &mut changes {
+            change(engine, excuses, rng);
+        }
         ops.step(engine, excuses)
     })
+}
+
+/// Now and then servers come, go and move, and limits change.
+fn change(engine: &mut Simulated<'_>, excuses: &mut Excuses, rng: &mut Rng) {
+    if !excuses.wishes || !rng.permille(20) {
+        return;
+    }
+    let kind = rng.below(10);
+    let view = engine.view();
+    let declared = view.config.servers.len() as u64;
+    let id = ServerId(rng.below(view.roster.ids() as u64) as u32);
+    let few = rng.pick(&[1, 3]);
+    let is_added = u64::from(id.0) >= declared && view.roster.is_live(id);
+    let command = match kind {
+        0 | 1 if (view.roster.ids() as u64) < declared + 4 || view.roster.next_id().0 >= 8 => {
+            let like = view.config.server(ServerId(rng.below(declared) as u32));
+            let mut server = like.clone();
+            server.id = view.roster.next_id();
+            server.number = 100 + server.id.0;
+            server.name = format!("n{}", server.id.0);
+            Command::AddServer(Box::new(server), rng.permille(300))
+        }
+        2 if is_added => Command::Server(id, Wish::Disable),
+        3 | 4 if is_added && view.rests(id) && view.is_free(id) => Command::DeleteServer(id),
+        5 if is_added => {
+            let mut server = view.roster.server(id).as_ref().clone();
+            let like = view.config.server(ServerId(rng.below(declared) as u32));
+            server.endpoint = like.endpoint.clone();
+            Command::Redescribe(Box::new(server))
+        }
+        6 => Command::Server(id, Wish::Checks(rng.permille(500))),
+        7 if view.roster.is_live(id) => Command::Server(id, Wish::Maxconn(rng.pick(&[0, 1, 3]))),
+        8 => Command::GlobalMaxconn(rng.pick(&[few, view.limits.hard_maxconn])),
+        9 => Command::RateLimit(
+            rng.pick(&[RateLimit::Connections, RateLimit::Sessions]),
+            rng.pick(&[0, 2, 50]),
+        ),
+        _ => Command::FrontendMaxconn(ProxyId(rng.below(3) as u32), rng.pick(&[few, 100])),
+    };
+    apply(engine, excuses, command);
 }
 
 /// Now and then somebody changes something between two turns.
@@ -58,7 +103,7 @@ fn wish(engine: &mut Simulated<'_>, excuses: &mut Excuses, rng: &mut Rng) {
     let server = ServerId(rng.below(8) as u32);
     let frontend = ProxyId(rng.below(3) as u32);
     let wish = |wish| Command::Server(server, wish);
-    let command = rng.pick(&[
+    let commands = [
         wish(Wish::Disable),
         wish(Wish::Enable),
         wish(Wish::Enable),
@@ -72,7 +117,8 @@ fn wish(engine: &mut Simulated<'_>, excuses: &mut Excuses, rng: &mut Rng) {
         Command::ResumeFrontend(frontend),
         Command::ResumeFrontend(frontend),
         Command::ClearCounters { all: true },
-    ]);
+    ];
+    let command = commands[rng.below(commands.len() as u64) as usize].clone();
     apply(engine, excuses, command);
 }
 

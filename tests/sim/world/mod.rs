@@ -118,6 +118,7 @@ pub(crate) fn run_between(
         pid: 1,
         started: (now.ms, now.wall_ms),
         maxconn: config.global.maxconn.unwrap_or(100),
+        hard_maxconn: config.global.maxconn.unwrap_or(100),
         ..Limits::default()
     };
     let mut engine = Engine::new(&config, fake, Talks(Commands::new()), limits, now);
@@ -263,6 +264,17 @@ pub(crate) fn apply(engine: &mut Simulated<'_>, excuses: &mut Excuses, command: 
         Command::Server(_, Wish::Mode(_) | Wish::Disable | Wish::Enable) => "command: server state",
         Command::Server(_, Wish::Health(_)) => "command: server health",
         Command::Server(_, Wish::Weight(_)) => "command: weight",
+        Command::Server(_, Wish::Checks(_)) => "command: health checks",
+        Command::Server(_, Wish::Maxconn(_))
+        | Command::FrontendMaxconn(..)
+        | Command::GlobalMaxconn(_) => "command: maxconn",
+        Command::Redescribe(_) => "command: server moved",
+        Command::AddServer(..) => "command: server added",
+        Command::DeleteServer(_) => "command: server deleted",
+        Command::RateLimit(..) => "command: rate limit",
+        Command::ShutFrontend(_) | Command::ShutSession(_) | Command::ShutSessions(_) => {
+            "command: shutdown"
+        }
         Command::PauseFrontend(_) => "command: frontend off",
         Command::ResumeFrontend(_) => "command: frontend on",
         Command::ClearCounters { .. } => "command: clear counters",

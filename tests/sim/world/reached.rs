@@ -86,6 +86,12 @@ pub(crate) const KINDS: &[&str] = &[
     "command: frontend off",
     "command: frontend on",
     "command: clear counters",
+    "command: health checks",
+    "command: maxconn",
+    "command: server added",
+    "command: server deleted",
+    "command: server moved",
+    "command: rate limit",
     "command: show",
     // What the log says of it.
     "log: TCP",
