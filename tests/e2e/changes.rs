@@ -152,6 +152,10 @@ fn a_session_is_shown_and_ended() {
     assert!(proxy.command("show sess all").contains(&whole[..20]));
     assert_eq!(proxy.command(&format!("shutdown session {id}")), "\n");
     assert_eq!(client.answer().status(), 502);
+    if flavour() == Flavour::Oracle {
+        // There the next session may get the id, that of the command itself included.
+        return;
+    }
     let gone = "No such session (use 'show sess').\n\n";
     until("the session is gone", || {
         (proxy.command(&format!("shutdown session {id}")) == gone).then_some(())
