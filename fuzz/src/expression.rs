@@ -101,6 +101,10 @@ struct Session<'a> {
 }
 
 impl Context for Session<'_> {
+    fn map(&self, _: u32) -> Option<&oneloop::rules::map::Map> {
+        None
+    }
+
     fn request(&self) -> Option<Message<'_>> {
         self.request.as_ref().map(Parts::message)
     }

@@ -7,7 +7,7 @@
 use std::io::Write as _;
 
 use super::help;
-use super::{added, change, errors, frontend, info, internals, servers, sessions, stat};
+use super::{added, change, errors, frontend, info, internals, maps, servers, sessions, stat};
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::model::{AccessLevel, Proxy};
@@ -158,8 +158,12 @@ const fn entry(
 /// All commands, in the order of their names.
 #[rustfmt::skip]
 pub const TABLE: &[Entry] = &[
+    entry("add map", "[@<ver>] <map> <key> <value>", maps::LEVEL, "add a pair to a map, or pairs as a payload", maps::add),
     entry("add server", "<bk>/<srv> <addr> [opts]", ADMIN, "add a server, which begins in maintenance", added::add_server),
     entry("clear counters", "[all]", OPERATOR, "reset the maxima (all: every counter)", frontend::clear_counters),
+    entry("clear map", "[@<ver>] <map>", maps::LEVEL, "take all pairs out of a map", maps::clear),
+    entry("commit map", "@<ver> <map>", maps::LEVEL, "put a prepared version of a map to use", maps::commit),
+    entry("del map", "<map> <key>|#<ref>", maps::LEVEL, "take pairs out of a map", maps::delete),
     entry("del server", "<bk>/<srv>", ADMIN, "delete a server in maintenance", added::del_server),
     entry("disable agent", "<bk>/<srv>", ADMIN, "stop the checks by an agent", change::disable_agent),
     entry("disable frontend", "<frontend>", ADMIN, "stop accepting connections for a while", frontend::disable_frontend),
@@ -169,9 +173,12 @@ pub const TABLE: &[Entry] = &[
     entry("enable frontend", "<frontend>", ADMIN, "accept connections again", frontend::enable_frontend),
     entry("enable health", "<bk>/<srv>", ADMIN, "start the health checks of a server again", change::enable_health),
     entry("enable server", "<bk>/<srv>", ADMIN, "take a server out of maintenance", change::enable_server),
+    entry("get map", "<map> <key>", USER, "tell what the lookups of a map find for a key", maps::get),
     entry("get var", "<name>", OPERATOR, "tell a variable of the whole process", get_var),
     entry("get weight", "<bk>/<srv>", USER, "tell a server's weight now and at the start", change::get_weight),
     entry("operator", "", OPERATOR, "go down to the level operator", operator),
+    entry("prepare map", "<map>", maps::LEVEL, "begin a new version of a map", maps::prepare),
+    entry("set map", "<map> <key>|#<ref> <value>", maps::LEVEL, "change the value of pairs of a map", maps::set),
     entry("set maxconn frontend", "<frontend> <value>", ADMIN, "change how many connections a frontend may have", frontend::set_maxconn_frontend),
     entry("set maxconn global", "<value>", ADMIN, "change how many connections there may be", frontend::set_maxconn_global),
     entry("set maxconn server", "<bk>/<srv> <value>", ADMIN, "change how many sessions a server may have", change::set_maxconn),
@@ -190,6 +197,7 @@ pub const TABLE: &[Entry] = &[
     entry("show events", "[<sink>] [-w] [-n]", USER, "list the sinks of events", internals::events),
     entry("show fd", "[num]", OPERATOR, "list the sockets, or tell of one", internals::descriptors),
     entry("show info", "[desc|json|typed|float]*", USER, "tell what the process is and does", show_info),
+    entry("show map", "[[@<ver>] <map>]", USER, "list the maps, or the pairs of one", maps::show),
     entry("show pools", "", USER, "tell how memory is used", internals::pools),
     entry("show schema json", "", USER, "tell the schema of the JSON forms", internals::schema),
     entry("show servers conn", "[<backend>]", USER, "list the servers' connections", show_servers_conn),
@@ -222,34 +230,26 @@ const UNLISTED: &[Entry] = &[
 const MISSING: &[&str] = &[
     "abort ssl",
     "add acl",
-    "add map",
     "add ssl crt-list",
     "clear acl",
-    "clear map",
     "clear table",
     "commit acl",
-    "commit map",
     "commit ssl",
     "debug dev",
     "del acl",
-    "del map",
     "del ssl",
     "disable dynamic-cookie backend",
     "enable dynamic-cookie backend",
     "get acl",
-    "get map",
     "new ssl",
     "prepare acl",
-    "prepare map",
     "set dynamic-cookie-key backend",
-    "set map",
     "set profiling",
     "set ssl",
     "set table",
     "show acl",
     "show cache",
     "show libs",
-    "show map",
     "show peers",
     "show profiling",
     "show resolvers",

@@ -112,7 +112,7 @@ mod tests {
                 &["show", "servers"],
                 &["show servers conn", "show servers state"],
             ),
-            (&["get"], &["get var", "get weight"]),
+            (&["get", "weight"], &["get weight"]),
             (&["show", "infos"], &["show info"]),
             (&["shwo", "info"], &["show info"]),
             (&["show", "stats"], &["show stat"]),

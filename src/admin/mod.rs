@@ -22,6 +22,7 @@ mod frontend;
 pub mod help;
 pub mod info;
 mod internals;
+mod maps;
 pub mod servers;
 mod sessions;
 pub mod stat;

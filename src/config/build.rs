@@ -215,6 +215,7 @@ pub(super) fn build(
         servers: Vec::new(),
         listeners: Vec::new(),
         acls: std::mem::take(&mut parser.acls),
+        maps: parser.rule_files.take_maps(),
         named_servers: parser
             .names
             .spoken_of

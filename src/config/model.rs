@@ -20,6 +20,7 @@ use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::Format;
+use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
 
 /// Index into [`Config::proxies`].
@@ -52,6 +53,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Every ACL, named or anonymous; conditions hold indexes into this table.
     pub acls: Vec<Acl>,
+    /// The files of maps that rules look up in.
+    pub maps: Vec<MapFile>,
     /// Servers that rules speak of (`srv_is_up(b/s)`).
     pub named_servers: Vec<ServerId>,
 }

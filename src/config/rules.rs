@@ -119,6 +119,8 @@ impl Tools<'_> {
             buffer_size: self.buffer_size,
         };
         let outcome = work(&words, &mut compiler);
+        self.files
+            .settle(self.found.file_name(line.file), line.number);
         for warning in &warnings {
             report(self.found, Severity::Warning, line, from, warning);
         }

@@ -52,6 +52,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
                 self.resume_accepting();
             }
+            Command::Map(file, change) => self.maps.change(file, change),
             Command::ShutSession(client) => self.shut_session(client),
             Command::ShutSessions(server) => self.shut_sessions(server),
             Command::ClearCounters { all } => self.clear_counters(all),

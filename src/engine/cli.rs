@@ -36,9 +36,9 @@ pub struct Cli {
     commands: VecDeque<Vec<u8>>,
     output: Vec<u8>,
     sent: usize,
-    /// Commands whose line ended in `<<`: they run when the empty line that ends their payload has
-    /// come.
-    pending: Option<Vec<u8>>,
+    /// Commands whose line ended in `<<`, and their payload so far: they run when the empty line
+    /// that ends it has come.
+    pending: Option<(Vec<u8>, Vec<u8>)>,
     /// The client has ended its side.
     ended: bool,
     /// A whole line has been answered: without `prompt` that was all.
@@ -105,6 +105,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let caller = Caller {
             level,
             interactive: false,
+            payload: Vec::new(),
             experimental: false,
             expert: false,
             severity_output: SeverityOutput::None,
@@ -223,19 +224,27 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// A whole line: commands to run, or a line of payload. No command takes a payload yet, but its
-    /// lines must not be taken for commands.
+    /// A whole line: commands to run, or a line of the payload that the last of them gets.
     fn take_line(&mut self, key: Key<Cli>, line: &[u8]) {
         let Some(cli) = self.clis.get_mut(key) else {
             return;
         };
-        match (&cli.pending, before_payload(line)) {
+        match (&mut cli.pending, before_payload(line)) {
             (Some(_), _) if line.is_empty() => {
-                let commands = cli.pending.take().unwrap_or_default();
+                let (commands, payload) = cli.pending.take().unwrap_or_default();
+                cli.caller.payload = payload;
                 return cli.commands.extend(split_commands(&commands));
             }
-            (Some(_), _) => {}
-            (None, Some(commands)) => cli.pending = Some(commands.to_vec()),
+            (Some((_, payload)), _) if payload.len() + line.len() > INPUT_MAX => {
+                // Nothing of what is too long is done, not even a part.
+                cli.commands.clear();
+                cli.quit = true;
+            }
+            (Some((_, payload)), _) => {
+                payload.extend_from_slice(line);
+                payload.push(b'\n');
+            }
+            (None, Some(commands)) => cli.pending = Some((commands.to_vec(), Vec::new())),
             (None, None) => return cli.commands.extend(split_commands(line)),
         }
         if cli.caller.interactive {
@@ -251,7 +260,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(cli) = self.clis.get_mut(key) else {
             return;
         };
+        let is_last = cli.commands.is_empty();
         let mut caller = cli.caller.clone();
+        // A payload is the last command's of its line.
+        if !is_last {
+            caller.payload.clear();
+        }
+        let waiting = std::mem::take(&mut cli.caller.payload);
         let mut output = std::mem::take(&mut cli.output);
         let outcome = {
             let view = super::view!(self);
@@ -265,6 +280,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         };
         cli.caller = caller;
+        cli.caller.payload = if is_last { Vec::new() } else { waiting };
         cli.output = output;
         cli.quit = quit;
         cli.answered = true;

@@ -17,6 +17,8 @@ use crate::log::record::{NO_ID, Target, Txn};
 use crate::rules::Context;
 use crate::rules::fetch::Scratch;
 use crate::rules::format::{Field, Value};
+use crate::rules::map::Map;
+use crate::rules::maps::Maps;
 
 /// The memory of one step, reserved once.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct Facts<'a> {
     pub(crate) servers: &'a [Server],
     pub(crate) server_stats: &'a [Counters],
     pub(crate) letters: ([u8; 4], usize),
+    pub(crate) maps: &'a Maps,
 }
 
 /// Borrows the [`Facts`] of a session from the engine's fields, so that others stay free.
@@ -89,6 +92,7 @@ macro_rules! facts {
             servers: &$engine.servers,
             server_stats: &$engine.server_stats,
             letters: $crate::engine::journal::letters(&$session.txn),
+            maps: &$engine.maps,
         }
     };
 }
@@ -187,6 +191,10 @@ impl Context for Facts<'_> {
 
     fn now(&self) -> Now {
         self.now
+    }
+
+    fn map(&self, lookup: u32) -> Option<&Map> {
+        self.maps.changed(lookup)
     }
 
     fn field(&self, field: Field) -> Value<'_> {
@@ -346,5 +354,9 @@ impl Context for Looking<'_> {
 
     fn now(&self) -> Now {
         self.facts.now
+    }
+
+    fn map(&self, lookup: u32) -> Option<&Map> {
+        self.facts.map(lookup)
     }
 }

@@ -59,6 +59,7 @@ use crate::engine::upstream::Upstream;
 use crate::http::reply::Builtins;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::{ListenerState, Net, Readiness, Signal};
+use crate::rules::maps::Maps;
 
 /// Steps of one session before others have their turn.
 pub const STEPS_PER_TURN_MAX: usize = 16;
@@ -150,6 +151,7 @@ macro_rules! view {
             upstreams: &$engine.upstreams,
             clis: &$engine.clis,
             rate_limits: &$engine.rate_limits,
+            maps: &$engine.maps,
             pool: (
                 $engine.pool.buffer_size(),
                 $engine.pool.lent(),
@@ -221,6 +223,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) probes: Vec<Option<Probe>>,
     pub(crate) process: ProcessStats,
     pub(crate) rate_limits: accept::RateLimits,
+    /// Maps that were changed.
+    pub(crate) maps: Maps,
     pub(crate) journal: Journal,
     pub(crate) bench: Bench,
     pub(crate) pool: Pool,
@@ -301,6 +305,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             servers,
             process: ProcessStats::default(),
             rate_limits: accept::RateLimits::default(),
+            maps: Maps::new(config.maps.clone()),
             journal: Journal::new(config, &limits),
             bench: Bench::new(config),
             pool: Pool::new(buffer, buffers_max),
@@ -342,6 +347,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         ready.clear();
         self.now = self.net.wait(until, &mut ready);
         self.process.turns += 1;
+        self.maps.refresh();
         while let Some(signal) = self.net.signal() {
             self.on_signal(signal);
         }

@@ -5,6 +5,7 @@
 //! returns a [`Command`], which the engine applies between two commands.
 
 pub use crate::balance::server::{Admin, Mode, Op, write_status};
+pub use crate::rules::maps::{Found, MapChange, MapFile, Maps, NewPair, Which};
 
 use crate::balance::server::Server;
 use crate::base::arena::{Arena, Key};
@@ -28,6 +29,8 @@ pub struct Caller {
     pub level: AccessLevel,
     /// `prompt` has been said: the connection stays and `> ` is printed.
     pub interactive: bool,
+    /// What came behind the `<<` of the command that is run.
+    pub payload: Vec<u8>,
     /// `experimental-mode on`.
     pub experimental: bool,
     /// `expert-mode on`.
@@ -85,6 +88,8 @@ pub struct View<'a> {
     pub(crate) clis: &'a Arena<Cli>,
     /// The limits of `set rate-limit`.
     pub rate_limits: &'a RateLimits,
+    /// Maps as they are now.
+    pub maps: &'a Maps,
     /// The buffer pool: size of one, lent, kept free.
     pub pool: (usize, usize, usize),
     /// Pipes lent and kept.
@@ -187,6 +192,8 @@ pub enum Command {
     GlobalMaxconn(u32),
     /// `set rate-limit`; 0 for none.
     RateLimit(RateLimit, u32),
+    /// What changes a map, by its place among the files.
+    Map(usize, MapChange),
     /// `shutdown session`.
     ShutSession(Key<Client>),
     /// `shutdown sessions server`.

@@ -531,6 +531,7 @@ mod tests {
             servers: Vec::new(),
             listeners: Vec::new(),
             acls: Vec::new(),
+            maps: Vec::new(),
             named_servers: Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ use super::compile::{Compiler, Lead, Problem, nearest};
 use super::condition::{Acl, Condition};
 use super::fetch::{Scope, Scratch};
 use super::format::{Field, Format, Purpose, Value};
+use super::map::Map;
 use super::plan::{Conditional, Rules, Walk};
 use super::regex::{Regex, expand};
 use crate::base::addr::Address;
@@ -623,6 +624,10 @@ impl<C: Context> Context for View<'_, C> {
 
     fn response(&self) -> Option<Message<'_>> {
         (self.side == Side::Response).then_some(self.message)
+    }
+
+    fn map(&self, lookup: u32) -> Option<&Map> {
+        self.facts.map(lookup)
     }
 
     fn source(&self) -> Address {

@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Context;
 use super::args::{Args, Kind};
 use super::codec::{
     crc32, from_base64, hex_digits, host_end, join_hex, to_base64, to_json, url_decode, url_encode,
@@ -385,6 +386,7 @@ pub(super) fn run<'a>(
     sample: Sample<'a>,
     front: &mut Vec<u8>,
     back: &mut Vec<u8>,
+    context: &'a impl Context,
 ) -> Option<Current<'a>> {
     let mut current = Current::Direct(sample);
     for converter in converters {
@@ -392,7 +394,7 @@ pub(super) fn run<'a>(
             current = settle(current, output, front, back);
         }
         back.clear();
-        let output = converter.step.apply(current.sample(front), back)?;
+        let output = converter.step.apply(current.sample(front), back, context)?;
         current = settle(current, output, front, back);
     }
     Some(current)
@@ -459,9 +461,14 @@ const WRITTEN: Option<Output<'static>> = Some(Output::Written { binary: false })
 
 impl Step {
     /// What it makes of a sample of its input type; `out` is empty.
-    fn apply<'c>(&'c self, sample: Sample<'_>, out: &mut Vec<u8>) -> Option<Output<'c>> {
+    fn apply<'c>(
+        &'c self,
+        sample: Sample<'_>,
+        out: &mut Vec<u8>,
+        context: &'c impl Context,
+    ) -> Option<Output<'c>> {
         if let Self::Map(lookup) = self {
-            return lookup.find(sample, out);
+            return lookup.find(sample, out, context);
         }
         match sample {
             Sample::Int(n) => self.of_int(n, out),

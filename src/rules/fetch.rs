@@ -436,7 +436,7 @@ impl Expression {
         } = buffers;
         let mut found = false;
         self.fetch.any(context, source, |sample| {
-            match convert::run(&self.converters, sample, front, back) {
+            match convert::run(&self.converters, sample, front, back, context) {
                 Some(result) => {
                     found = test(result.sample(front), folded);
                     found
@@ -461,7 +461,7 @@ impl Expression {
             ..
         } = buffers;
         let sample = self.fetch.value(context, source)?;
-        let result = convert::run(&self.converters, sample, front, back)?;
+        let result = convert::run(&self.converters, sample, front, back, context)?;
         Some(result.sample(front))
     }
 }

@@ -12,16 +12,27 @@ use std::rc::Rc;
 
 use super::compile::Surroundings;
 use super::map::{Kind, Map};
+use super::maps::MapFile;
 
 /// The files read so far. Compiling expressions has only shared access to what is around them, so
 /// they are taken out of the cell and put back.
 #[derive(Default)]
-pub struct Files(Cell<BTreeMap<Box<[u8]>, File>>);
+pub struct Files {
+    all: Cell<BTreeMap<Box<[u8]>, File>>,
+    /// The maps among them, in the order in which they were named.
+    maps: Cell<Vec<MapFile>>,
+    /// Maps that were named since somebody asked, by their place among the maps.
+    named: Cell<Vec<usize>>,
+    /// How many lookups of maps there are.
+    lookups: Cell<u32>,
+}
 
 struct File {
     columns: Columns,
     contents: Rc<[u8]>,
-    maps: Vec<(Kind, Rc<Map>)>,
+    maps: Vec<(Kind, Rc<Map>, u32)>,
+    /// Its place among the maps.
+    place: Option<usize>,
 }
 
 /// What the lines of a file hold.
@@ -41,33 +52,75 @@ impl Files {
         columns: Columns,
         around: &dyn Surroundings,
     ) -> Result<Rc<[u8]>, String> {
-        let mut files = self.0.take();
+        let mut files = self.all.take();
         let file = find(&mut files, path, columns, around);
         let contents = file.map(|file| Rc::clone(&file.contents));
-        self.0.set(files);
+        self.all.set(files);
         contents
     }
 
-    /// The map of a file. The error is HAProxy's, without its full stop.
+    /// The map of a file, and the number of its lookup. The error is HAProxy's, without its full
+    /// stop.
     pub(super) fn map(
         &self,
         path: &[u8],
         kind: Kind,
         around: &dyn Surroundings,
-    ) -> Result<Rc<Map>, String> {
-        let mut files = self.0.take();
+    ) -> Result<(Rc<Map>, u32), String> {
+        let mut files = self.all.take();
         let file = find(&mut files, path, Columns::Two, around);
-        let map = file.and_then(|file| {
-            if let Some((_, map)) = file.maps.iter().find(|(known, _)| *known == kind) {
-                return Ok(Rc::clone(map));
-            }
-            let map = Map::new(Rc::clone(&file.contents), kind, path)?;
-            let map = Rc::new(map);
-            file.maps.push((kind, Rc::clone(&map)));
-            Ok(map)
-        });
-        self.0.set(files);
+        let map = file.and_then(|file| self.map_of(file, kind, path));
+        self.all.set(files);
         map
+    }
+
+    fn map_of(&self, file: &mut File, kind: Kind, path: &[u8]) -> Result<(Rc<Map>, u32), String> {
+        let known = file.maps.iter().find(|(known, ..)| *known == kind);
+        let known = known.map(|(_, map, number)| (Rc::clone(map), *number));
+        let (map, number) = match known {
+            Some(known) => known,
+            None => {
+                let map = Rc::new(Map::new(Rc::clone(&file.contents), kind, path)?);
+                let number = self.lookups.get();
+                self.lookups.set(number.saturating_add(1));
+                file.maps.push((kind, Rc::clone(&map), number));
+                (map, number)
+            }
+        };
+        let mut maps = self.maps.take();
+        let place = *file.place.get_or_insert_with(|| {
+            let path = String::from_utf8_lossy(path).into_owned();
+            maps.push(MapFile::new(path, Rc::clone(&file.contents)));
+            maps.len().saturating_sub(1)
+        });
+        if let Some(listed) = maps.get_mut(place) {
+            listed.add_lookup(number, kind);
+        }
+        self.maps.set(maps);
+        let mut named = self.named.take();
+        named.push(place);
+        self.named.set(named);
+        Ok((map, number))
+    }
+
+    /// The maps that were named since the last time are named in this line.
+    pub fn settle(&self, file: &str, line: u32) {
+        let named = self.named.take();
+        if named.is_empty() {
+            return;
+        }
+        let mut maps = self.maps.take();
+        for place in named {
+            if let Some(map) = maps.get_mut(place) {
+                map.uses.push((file.to_owned(), line));
+            }
+        }
+        self.maps.set(maps);
+    }
+
+    /// All maps, in the order in which they were named.
+    pub fn take_maps(&self) -> Vec<MapFile> {
+        self.maps.take()
     }
 }
 
@@ -89,6 +142,7 @@ fn find<'f>(
             columns,
             contents: contents.into(),
             maps: Vec::new(),
+            place: None,
         };
         files.insert(path.into(), file);
     }

@@ -5,9 +5,9 @@
 //! numbers and addresses through sorted, disjoint stretches. Regular expressions alone are tried
 //! one by one. The finest key wins where keys nest (`beg`, `ip`), the first of the file elsewhere.
 //!
-//! A map is immutable and is shared by the expressions that name it. Its text stays as it was
-//! read, with each value's place in it: what is to list or change maps at run time finds keys and
-//! values there, and the one place that looks up is [`Lookup::find`].
+//! A map is immutable and is shared by the expressions that name it. Changing one at run time makes
+//! another (`maps`), which a lookup finds by its number. Its text stays as it was read, with each
+//! value's place in it, and the one place that looks up is [`Lookup::find`].
 //! Looking up must not allocate, nor copy a value. Rejected: hashing of keys (a hash of the whole
 //! text, and nothing for prefixes), and a list for `sub`, `dir`, `dom` and `end`.
 
@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::Context;
 use super::args::{self, Args};
 use super::compile::Compiler;
 use super::convert::{Build, Output, Row, Step};
@@ -42,10 +43,37 @@ pub(super) enum Matching {
 
 /// What distinguishes the converters from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
+pub struct Kind {
     matching: Matching,
     /// The type of the values: `Str`, `Int` or `Ip`.
     output: Type,
+}
+
+impl Kind {
+    /// HAProxy's name for the way of matching, and whether it looks into a tree.
+    pub(super) fn matching_name(self) -> (&'static str, bool) {
+        match self.matching {
+            Matching::Str => ("str", true),
+            Matching::Beg => ("beg", true),
+            Matching::End => ("end", false),
+            Matching::Sub => ("sub", false),
+            Matching::Dir => ("dir", false),
+            Matching::Dom => ("dom", false),
+            Matching::Reg => ("reg", false),
+            Matching::Regm => ("regm", false),
+            Matching::Int => ("int", false),
+            Matching::Ip => ("ip", true),
+        }
+    }
+
+    /// HAProxy's name for the type of the values.
+    pub(super) fn output_name(self) -> &'static str {
+        match self.output {
+            Type::Int => "sint",
+            Type::Ip => "ipv4",
+            _ => "str",
+        }
+    }
 }
 
 /// Writes a row.
@@ -104,6 +132,8 @@ pub(super) const TABLE: &[Row] = &[
 #[derive(Debug)]
 pub(super) struct Lookup {
     map: Rc<Map>,
+    /// Its number among all lookups of files.
+    number: u32,
     default: Option<Value>,
 }
 
@@ -117,7 +147,7 @@ enum Value {
 
 /// The keys and values of one file, for one way of matching and one type of values.
 #[derive(Debug)]
-pub(super) struct Map {
+pub struct Map {
     /// The file.
     contents: Rc<[u8]>,
     index: Index,
@@ -153,7 +183,7 @@ struct Entry {
 
 /// Compiles a converter of that kind.
 pub(super) fn compile(kind: Kind, args: &Args, compiler: &Compiler<'_>) -> Result<Step, String> {
-    let map = compiler.files.map(args.text(0), kind, compiler.around)?;
+    let (map, number) = compiler.files.map(args.text(0), kind, compiler.around)?;
     let text = (args.len() > 1).then(|| args.text(1));
     let default = match kind.output {
         Type::Int => args.int(1).map(Value::Int),
@@ -166,20 +196,23 @@ pub(super) fn compile(kind: Kind, args: &Args, compiler: &Compiler<'_>) -> Resul
         },
         _ => text.map(|text| Value::Text(text.into())),
     };
-    Ok(Step::Map(Box::new(Lookup { map, default })))
+    Ok(Step::Map(Box::new(Lookup {
+        map,
+        number,
+        default,
+    })))
 }
 
 impl Lookup {
     /// What the map has for a sample, else the default. `out` is where a replacement is made.
-    pub(super) fn find(&self, sample: Sample<'_>, out: &mut Vec<u8>) -> Option<Output<'_>> {
-        let map = &*self.map;
+    pub(super) fn find<'c>(
+        &'c self,
+        sample: Sample<'_>,
+        out: &mut Vec<u8>,
+        context: &'c impl Context,
+    ) -> Option<Output<'c>> {
+        let map = context.map(self.number).unwrap_or(&self.map);
         let found = match &map.index {
-            Index::Text(matching, trie) => find_text(*matching, trie, sample.bytes()?),
-            Index::Regexes(all) => {
-                let text = sample.bytes()?;
-                let found = all.iter().position(|regex| regex.is_match(text));
-                found.map(|entry| entry as u32)
-            }
             Index::Replacements(all) => {
                 let text = sample.bytes()?;
                 let found = all.iter().zip(0..).find_map(|((regex, whole), entry)| {
@@ -193,8 +226,7 @@ impl Lookup {
                 }
                 None
             }
-            Index::Ints(stretches) => stretches.find(sample.int()?),
-            Index::Networks(networks) => networks.find(sample.ip()?),
+            index => index.find(sample)?,
         };
         let value = match (found, &self.default) {
             (Some(entry), _) => map.value(entry)?,
@@ -207,25 +239,92 @@ impl Lookup {
     }
 }
 
+impl Index {
+    /// The entry for a sample; none in vain where the sample is of no use.
+    #[expect(
+        clippy::option_option,
+        reason = "what cannot be asked is not what was not found"
+    )]
+    fn find(&self, sample: Sample<'_>) -> Option<Option<u32>> {
+        Some(match self {
+            Self::Text(matching, trie) => find_text(*matching, trie, sample.bytes()?),
+            Self::Regexes(all) => {
+                let text = sample.bytes()?;
+                let found = all.iter().position(|regex| regex.is_match(text));
+                found.map(|entry| entry as u32)
+            }
+            Self::Replacements(all) => {
+                let text = sample.bytes()?;
+                let found = all.iter().position(|(regex, _)| regex.is_match(text));
+                found.map(|entry| entry as u32)
+            }
+            Self::Ints(stretches) => stretches.find(sample.int()?),
+            Self::Networks(networks) => networks.find(sample.ip()?),
+        })
+    }
+}
+
 impl Map {
+    /// A map of pairs that are in no file.
+    pub(super) fn of<'p>(
+        pairs: impl Iterator<Item = (&'p [u8], &'p [u8])>,
+        kind: Kind,
+    ) -> Result<Self, String> {
+        let mut contents = Vec::new();
+        let mut put = |bytes: &[u8]| {
+            let start = contents.len() as u32;
+            contents.extend_from_slice(bytes);
+            start..contents.len() as u32
+        };
+        let entries: Vec<Entry> = pairs
+            .map(|(key, value)| Entry {
+                line: 0,
+                key: put(key),
+                value: put(value),
+            })
+            .collect();
+        Self::build(contents.into(), entries.into_iter(), kind).map_err(|(_, text)| text)
+    }
+
+    /// The place of the entry that a text finds, as the runtime socket asks for it.
+    pub(super) fn place_of(&self, text: &[u8]) -> Option<usize> {
+        let number = || std::str::from_utf8(text).ok()?.parse().ok();
+        let sample = match &self.index {
+            Index::Ints(_) => Sample::Int(number()?),
+            Index::Networks(_) => Sample::Ip(strict_ip(text)?),
+            _ => Sample::Str(text),
+        };
+        self.index.find(sample)?.map(|entry| entry as usize)
+    }
+
     /// Reads the lines of a file. The error is HAProxy's, without its full stop.
     pub(super) fn new(contents: Rc<[u8]>, kind: Kind, path: &[u8]) -> Result<Self, String> {
+        let lines: Vec<Entry> = entries(&contents).collect();
+        Self::build(contents, lines.into_iter(), kind).map_err(|(line, text)| {
+            let path = String::from_utf8_lossy(path);
+            format!("{text} at line {line} of file '{path}'")
+        })
+    }
+
+    /// A map of entries of a text; or the line of the first one that cannot be, and why.
+    fn build(
+        contents: Rc<[u8]>,
+        entries: impl Iterator<Item = Entry>,
+        kind: Kind,
+    ) -> Result<Self, (usize, String)> {
         let mut values = match kind.output {
             Type::Int => Values::Ints(Vec::new()),
             Type::Ip => Values::Ips(Vec::new()),
             _ => Values::Text(Vec::new()),
         };
         let mut keys = Keys::default();
-        for (entry, number) in entries(&contents).zip(0..) {
+        for (entry, number) in entries.zip(0..) {
             let key = part(&contents, &entry.key);
             let value = part(&contents, &entry.value);
             let added = values
                 .add(value, entry.value)
                 .and_then(|()| keys.add(kind.matching, number, key, value));
-            added.map_err(|text| {
-                let path = String::from_utf8_lossy(path);
-                format!("{text} at line {} of file '{path}'", entry.line)
-            })?;
+            added.map_err(|text| (entry.line, text))?;
         }
         Ok(Self {
             contents,
@@ -534,6 +633,11 @@ fn entries(contents: &[u8]) -> impl Iterator<Item = Entry> {
             value: place(value, value_end),
         })
     })
+}
+
+/// Keys and values of the lines of a file.
+pub(super) fn pairs(contents: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    entries(contents).map(|entry| (part(contents, &entry.key), part(contents, &entry.value)))
 }
 
 fn part<'c>(contents: &'c [u8], place: &Range<u32>) -> &'c [u8] {

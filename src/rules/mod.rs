@@ -25,7 +25,8 @@ pub mod fetch;
 mod field;
 pub mod file;
 pub mod format;
-mod map;
+pub mod map;
+pub mod maps;
 mod missing;
 mod pattern;
 pub mod plan;
@@ -55,6 +56,8 @@ pub trait Context {
     fn field(&self, field: Field) -> Value<'_>;
     /// The turn's date.
     fn now(&self) -> Now;
+    /// The present map of a lookup; none where it is still the configuration's.
+    fn map(&self, lookup: u32) -> Option<&map::Map>;
 }
 
 #[cfg(test)]

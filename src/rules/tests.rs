@@ -66,6 +66,10 @@ impl Session {
 }
 
 impl Context for Session {
+    fn map(&self, _: u32) -> Option<&crate::rules::map::Map> {
+        None
+    }
+
     fn request(&self) -> Option<Message<'_>> {
         self.request.as_ref().map(Parts::message)
     }

@@ -106,6 +106,7 @@ pub(crate) fn answer_lines(answer: &str) -> Vec<String> {
     static POINTER: LazyLock<Regex> = LazyLock::new(|| regex(r"0x[0-9a-f]+"));
     static DATE: LazyLock<Regex> =
         LazyLock::new(|| regex(r"\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3,6}\]"));
+    static COUNT: LazyLock<Regex> = LazyLock::new(|| regex(r"entry_cnt=\d+"));
     static VERSION: LazyLock<Regex> = LazyLock::new(|| regex(r"2\.6\.12-[a-z0-9.+-]+"));
     static AGE: LazyLock<Regex> =
         LazyLock::new(|| regex(r"^(\d+ \S+ \d+ \S+ \S+ \d+ \d+ \d+ \d+) \d+ (\d+ \d+ \d+ )"));
@@ -122,6 +123,8 @@ pub(crate) fn answer_lines(answer: &str) -> Vec<String> {
         }
         let line = POINTER.replace_all(line, "0xID");
         let line = DATE.replace_all(&line, "[TIME]");
+        // HAProxy 2.6 loses count of what commands add and take away.
+        let line = COUNT.replace_all(&line, "entry_cnt=N");
         let line = VERSION.replace_all(&line, "VERSION");
         lines.push(AGE.replace(&line, "$1 AGE $2").into_owned());
     }

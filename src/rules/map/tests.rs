@@ -176,13 +176,13 @@ fn a_file_is_read_once_and_its_map_is_shared() {
         matching: Matching::Str,
         output: Type::Str,
     };
-    let first = map(&mut around, kind).unwrap();
+    let (first, number) = map(&mut around, kind).unwrap();
     around.files.insert("f", b"/a changed\n");
-    let again = map(&mut around, kind).unwrap();
-    assert!(Rc::ptr_eq(&first, &again));
+    let (again, same) = map(&mut around, kind).unwrap();
+    assert!(Rc::ptr_eq(&first, &again) && number == same);
     let matching = Matching::Beg;
-    let other = map(&mut around, Kind { matching, ..kind }).unwrap();
-    assert!(Rc::ptr_eq(&first.contents, &other.contents));
+    let (other, another) = map(&mut around, Kind { matching, ..kind }).unwrap();
+    assert!(Rc::ptr_eq(&first.contents, &other.contents) && number != another);
 }
 
 #[test]
@@ -317,4 +317,63 @@ fn is_in(matching: Matching, key: &str, text: &str) -> bool {
         Matching::Dir => parts(&['/', '?']),
         _ => parts(&['/', '?', '.', ':']),
     }
+}
+
+#[test]
+fn a_map_that_changes_is_found_by_its_number() {
+    use crate::rules::maps::{MapChange, MapFile, Maps, Pair, Which};
+    let kind = |matching, output| Kind { matching, output };
+    let mut file = MapFile::new("f".to_owned(), b"/a one\n/ab two\n/a again\n"[..].into());
+    file.add_lookup(0, kind(Matching::Str, Type::Str));
+    file.add_lookup(1, kind(Matching::Beg, Type::Str));
+    let mut maps = Maps::new(vec![file]);
+    let values = |maps: &Maps, version| -> Vec<(u64, String)> {
+        let text = |pair: Pair<'_>| {
+            let [key, value] = [pair.key, pair.value].map(String::from_utf8_lossy);
+            (pair.id, format!("{key}={value}"))
+        };
+        maps.files()[0].pairs(version).map(text).collect()
+    };
+    let found = |maps: &Maps, text: &str| -> Vec<Option<String>> {
+        let found = maps.files()[0].find(text.as_bytes()).into_iter();
+        let value = |(_, value)| String::from_utf8(value).unwrap();
+        found.map(|found| found.pair.map(value)).collect()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert!(maps.changed(0).is_none());
+    assert_eq!(found(&maps, "/abc"), [None, some("two")]);
+    maps.change(0, MapChange::Set(b"/a".to_vec(), b"both".to_vec()));
+    maps.change(0, MapChange::SetOne(3, b"third".to_vec()));
+    maps.change(0, MapChange::Prepare);
+    let pair = |key: &str| (key.into(), b"new".to_vec());
+    maps.change(0, MapChange::Add(1, vec![pair("/x"), pair("/y")]));
+    maps.refresh();
+    let as_text = |(id, text): (u64, &str)| (id, text.to_owned());
+    let first = [(1, "/a=both"), (2, "/ab=two"), (3, "/a=third")].map(as_text);
+    assert_eq!(values(&maps, 0), first);
+    assert_eq!(found(&maps, "/x"), [None, None]);
+    let place = maps.changed(1).and_then(|map| map.place_of(b"/abc"));
+    assert_eq!(place, Some(1));
+    assert!(maps.files()[0].has(Which::Id(5)) && !maps.files()[0].has(Which::Key(b"/x")));
+    maps.change(0, MapChange::DeleteOne(5));
+    maps.change(0, MapChange::Commit(1));
+    maps.refresh();
+    assert_eq!(values(&maps, 1), [as_text((4, "/x=new"))]);
+    assert!(values(&maps, 0).is_empty());
+    assert_eq!(found(&maps, "/x"), [some("new"), some("new")]);
+    assert!(
+        maps.changed(0)
+            .is_some_and(|map| map.place_of(b"/a").is_none())
+    );
+    maps.change(0, MapChange::Delete(b"/x".to_vec()));
+    maps.change(0, MapChange::Clear(1));
+    assert_eq!(maps.files()[0].all().count(), 0);
+    let wrong = |matching, key: &[u8], value: &[u8], output| {
+        let mut file = MapFile::new(String::new(), b""[..].into());
+        file.add_lookup(0, Kind { matching, output });
+        file.check(key, value).is_err()
+    };
+    assert!(wrong(Matching::Str, b"k", b"x", Type::Int));
+    assert!(wrong(Matching::Reg, b"(", b"x", Type::Str));
+    assert!(!wrong(Matching::Str, b"k", b"7", Type::Int));
 }

@@ -272,6 +272,7 @@ pub(crate) fn apply(engine: &mut Simulated<'_>, excuses: &mut Excuses, command: 
         Command::AddServer(..) => "command: server added",
         Command::DeleteServer(_) => "command: server deleted",
         Command::RateLimit(..) => "command: rate limit",
+        Command::Map(..) => "command: map",
         Command::ShutFrontend(_) | Command::ShutSession(_) | Command::ShutSessions(_) => {
             "command: shutdown"
         }
