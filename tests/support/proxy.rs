@@ -200,9 +200,12 @@ impl Setup {
         let program = match self.user {
             None => binary(),
             Some(_) => {
-                // Where the program was built, that user may have no business.
+                // Where the program was built, that user may have no business. Another process
+                // copies: a child that another test forks meanwhile would keep the file open for
+                // writing, and a program that is being written does not start.
                 let copy = self.dir().join("program");
-                std::fs::copy(binary(), &copy).unwrap();
+                let copied = Command::new("cp").arg(binary()).arg(&copy).status();
+                assert!(copied.is_ok_and(|status| status.success()), "cp");
                 copy
             }
         };
