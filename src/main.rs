@@ -331,6 +331,7 @@ fn serve(config: &Config, options: &Options, worker: Option<Worker>) -> ExitCode
     say(&started.notes);
     let mut net = started.net;
     let now = net.now();
+    let startup_logs = message::startup();
     message::set_now(&now);
     let limits = Limits {
         pid: std::process::id(),
@@ -346,6 +347,7 @@ fn serve(config: &Config, options: &Options, worker: Option<Worker>) -> ExitCode
             .node
             .clone()
             .unwrap_or_else(|| System.hostname()),
+        startup_logs,
     };
     started.ready.ready(&mut net);
     let mut engine = Engine::new(config, net, Commands::new(), limits, now);

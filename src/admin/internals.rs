@@ -115,6 +115,16 @@ pub(super) fn events(call: &mut Call<'_, '_>) -> Outcome {
     }
 }
 
+/// `show startup-logs`.
+pub(super) fn startup_logs(call: &mut Call<'_, '_>) -> Outcome {
+    let said = &call.view.limits.startup_logs;
+    call.out.extend_from_slice(said.as_bytes());
+    if said.is_empty() {
+        call.out.push(b'\n');
+    }
+    Outcome::Done
+}
+
 /// The schema of `show info json` and `show stat json`.
 const SCHEMA: &str = concat!(
     r##"{"$schema":"http://json-schema.org/draft-04/schema#","##,

@@ -166,6 +166,8 @@ pub struct Limits {
     pub memory_mb: u32,
     /// The host's name, or `node`.
     pub node: String,
+    /// What the process said on stderr while it started.
+    pub startup_logs: String,
 }
 
 /// A change that a command asks for.

@@ -16,6 +16,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -39,6 +40,11 @@ static SPEAKER: AtomicU32 = AtomicU32::new(0);
 /// Where lines are sent besides; negative for nowhere.
 static COPY: AtomicI32 = AtomicI32::new(-1);
 static VERSION_SAID: AtomicBool = AtomicBool::new(false);
+/// What was said before the loop ran.
+static STARTUP: Mutex<String> = Mutex::new(String::new());
+
+/// So much of it is kept, bytes.
+const STARTUP_MAX: usize = 64 << 10;
 
 /// Makes this file the process' logger. A second call changes nothing.
 pub fn install() {
@@ -93,6 +99,12 @@ pub fn set_now(now: &Now) {
     UTC_OFFSET_S.store(now.utc_offset_s, Ordering::Relaxed);
 }
 
+/// What was said so far: `show startup-logs`.
+pub fn startup() -> String {
+    let said = STARTUP.lock().unwrap_or_else(PoisonError::into_inner);
+    said.clone()
+}
+
 /// Prints what the reading of a configuration found, in order; `diagnostic` is `-dD`.
 pub fn print(found: &Diagnostics, diagnostic: bool) {
     for one in found.list() {
@@ -123,6 +135,13 @@ impl Messages {
             .target(target)
             .format(|out, record| {
                 let line = line(record.level(), record.target(), record.args());
+                if WALL_S.load(Ordering::Relaxed) == 0 {
+                    let mut said = STARTUP.lock().unwrap_or_else(PoisonError::into_inner);
+                    if said.len() < STARTUP_MAX {
+                        said.push_str(&line);
+                        said.push('\n');
+                    }
+                }
                 let copy = COPY.load(Ordering::Relaxed);
                 if copy >= 0 {
                     // A master that is gone, or does not read, misses it.

@@ -206,6 +206,25 @@ fn what_developers_ask_for() {
     assert_eq!(proxy.command("show fd 99999"), "\n");
     assert_eq!(proxy.command("show events buf0"), "No such event sink\n");
     assert_eq!(proxy.command("show events").lines().count(), 2);
+    // The configuration has nothing to say.
+    assert_eq!(proxy.command("show startup-logs"), "\n\n");
     let schema = proxy.command("show schema json");
     assert!(schema.starts_with("{\"$schema\":\"http://json-schema.org/draft-04/schema#\","));
+}
+
+#[test]
+fn what_was_said_at_the_start_is_kept() {
+    let config = CONFIG.replace(
+        "backend app\n",
+        "backend app\n    use_backend app if TRUE\n",
+    );
+    let origin = Origin::nginx("page");
+    let proxy = Setup::new(&config).with("s", origin.addr).start();
+    let said = proxy.command("show startup-logs");
+    assert!(said.contains("[WARNING] "), "{said}");
+    assert!(
+        said.contains(" 'balance' ignored because frontend 'web' "),
+        "{said}"
+    );
+    assert!(said.ends_with("\n\n"));
 }
