@@ -214,10 +214,7 @@ fn what_developers_ask_for() {
 
 #[test]
 fn what_was_said_at_the_start_is_kept() {
-    let config = CONFIG.replace(
-        "backend app\n",
-        "backend app\n    use_backend app if TRUE\n",
-    );
+    let config = CONFIG.replace("frontend web\n", "frontend web\n    balance roundrobin\n");
     let origin = Origin::nginx("page");
     let proxy = Setup::new(&config).with("s", origin.addr).start();
     let said = proxy.command("show startup-logs");
