@@ -94,13 +94,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.begin_cli(usize::MAX, level, socket, Address::Unix);
     }
 
-    fn begin_cli(
-        &mut self,
-        position: usize,
-        level: AccessLevel,
-        socket: Socket,
-        source: Address,
-    ) {
+    fn begin_cli(&mut self, position: usize, level: AccessLevel, socket: Socket, source: Address) {
         let now = self.now.ms;
         let caller = Caller {
             level,

@@ -129,7 +129,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 pen.number("changed_ago", now_ms.saturating_sub(stats.last_change_ms));
                 pen.count("down_ms", stats.down_ms);
             }
-            for server in config.servers_of(proxy) {
+            for server in self.roster.of(proxy) {
                 pen.line("server", &[&proxy.name, &server.name]);
                 self.write_server(&mut pen, server, &before, whole);
             }

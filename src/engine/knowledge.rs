@@ -464,6 +464,7 @@ mod tests {
         }
         let Counters {
             scur: _,
+            used_max: _,
             lastsess: _,
             smax,
             stot,
