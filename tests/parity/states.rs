@@ -51,7 +51,7 @@ const SERVERS: [&str; 12] = [
 const AGE: usize = 9;
 
 /// The age, seconds, that a file is given before it is read.
-const OLD: u64 = 5_000;
+const OLD: i64 = 5_000;
 
 fn config(folder: &Path, origin: u16, source: &str) -> String {
     let folder = folder.display();
@@ -139,10 +139,11 @@ impl Running {
 fn masked(states: &str) -> Vec<String> {
     let lines = states.lines().map(|line| {
         let mut words: Vec<&str> = line.split(' ').collect();
-        let age = words.get(AGE).and_then(|age| age.parse::<u64>().ok());
+        let age = words.get(AGE).and_then(|age| age.parse::<i64>().ok());
+        // HAProxy counts whole seconds of its own: it may be one short.
         match age {
-            Some(0..=60) => words[AGE] = "young",
-            Some(age) if (OLD..OLD + 60).contains(&age) => words[AGE] = "old",
+            Some(-1..=600) => words[AGE] = "young",
+            Some(age) if (OLD - 1..OLD + 600).contains(&age) => words[AGE] = "old",
             _ => {}
         }
         words.join(" ")
