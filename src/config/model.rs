@@ -593,7 +593,7 @@ impl Default for IdlePool {
 }
 
 /// The health check of a server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// Where the check connects to (`addr`, `port`, else the server's own).
     pub endpoint: Endpoint,

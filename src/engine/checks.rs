@@ -445,7 +445,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         probe.state.set_enabled(past.enabled);
         probe.state.carry_on(value, past.verdict);
         probe.report.clone_from(&past.report);
-        self.servers[server.0 as usize].health.value = probe.state.value();
+        let record = &mut self.servers[server.0 as usize];
+        record.checked = past.enabled;
+        record.health.value = probe.state.value();
         self.wheel.disarm(probe.timer);
         probe.due_ms = now + past.due_in_ms.min(probe.state.interval_ms());
         if probe.state.runs() && !self.stopping {

@@ -132,6 +132,17 @@ impl Line<'_> {
         }
     }
 
+    /// What a key's text stands for, if the line has it.
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, String> {
+        let text = self.text(key)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&text);
+        let wrong = || format!("'{key}={text}' is not what it should be");
+        text.parse().map(Some).map_err(|_| wrong())
+    }
+
     /// The bytes of a key, none without it.
     pub(crate) fn text(&self, key: &str) -> Result<Vec<u8>, String> {
         match self.values.iter().find(|(known, _)| *known == key) {

@@ -3,7 +3,8 @@
 //!
 //! Proxies are matched by name, once as frontends and once as backends, so that a `listen` which
 //! was cut in two keeps what it counted; servers by the names of their backend and their own. What
-//! is gone is dropped, what is new starts fresh. Counters add up, maxima are the larger one.
+//! is gone is dropped, what is new starts fresh; so is a server of `add server`, which is in no
+//! file. Counters add up, maxima are the larger one.
 //!
 //! Two things decide what a server is after a reload: what the old process knew, and what the
 //! new file says. A change at run time is kept while the file says what it said before, and
@@ -16,12 +17,13 @@
 use super::Engine;
 use super::document::Pen;
 use super::knowledge::{
-    FrontLine, Knowledge, PROCESS_PEAKS, PROCESS_RATES, PROCESS_SUMS, RATES, ServerLine,
-    ServerState, add_counters, gained, higher, write_counters, write_rates,
+    FrontLine, Knowledge, PROCESS_PEAKS, PROCESS_RATES, PROCESS_SUMS, RATE_LIMITS, RATES,
+    ServerLine, ServerState, add_counters, gained, higher, write_counters, write_moved,
+    write_rates,
 };
 use super::service::Service;
 use super::stats::{Counters, ProcessStats, ProxyStats};
-use crate::balance::server::{Admin, Op};
+use crate::balance::server::{Admin, Op, Server as Record};
 use crate::check::state::Verdict;
 use crate::config::model::{Proxy, Server, ServerId};
 use crate::net::Net;
@@ -115,6 +117,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 if whole {
                     write_rates(&mut pen, &RATES, &stats.front, now_ms);
                     pen.count("paused", stats.paused.into());
+                    pen.number("maxconn", self.proxies[index].maxconn.into());
+                    pen.number("maxconn.file", self.maxconn_in_file(proxy).into());
                 }
             }
             if !proxy.is_backend {
@@ -171,9 +175,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         for (key, of) in PROCESS_PEAKS {
             higher(pen, key, *of(&mut now), *of(&mut before));
         }
-        if whole {
-            write_rates(pen, &PROCESS_RATES, &now, self.now.ms);
+        if !whole {
+            return;
         }
+        write_rates(pen, &PROCESS_RATES, &now, self.now.ms);
+        pen.number("maxconn", self.limits.maxconn.into());
+        pen.number("maxconn.file", self.limits.hard_maxconn.into());
+        for (key, of) in RATE_LIMITS {
+            pen.count(key, u64::from(*of(&mut self.rate_limits.clone())));
+        }
+    }
+
+    /// The `maxconn` of a frontend as the file has it, or the process's.
+    fn maxconn_in_file(&self, proxy: &Proxy) -> u32 {
+        proxy.maxconn.unwrap_or(self.limits.hard_maxconn)
     }
 
     fn write_server(&self, pen: &mut Pen<'_>, server: &Server, before: &Told, whole: bool) {
@@ -199,7 +214,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         pen.number("weight.file", server.weight.into());
         pen.number("maxconn", record.maxconn.into());
         pen.number("maxconn.file", server.maxconn.into());
+        let declared = self.roster.declared(server.id);
         pen.text("target", target(server).as_bytes());
+        pen.text("target.file", target(declared).as_bytes());
+        write_moved(pen, server, declared);
         pen.number("health", record.health.value.into());
         pen.number("rise", record.health.rise.into());
         pen.number("fall", record.health.fall.into());
@@ -223,20 +241,29 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     fn take_process(&mut self, known: &Knowledge) {
-        let Some((sums, peaks, rates)) = &known.process else {
+        let Some(line) = &known.process else {
             return;
         };
+        if let Some((maxconn, in_file)) = line.maxconn
+            && in_file == self.limits.hard_maxconn
+        {
+            self.limits.maxconn = maxconn;
+        }
+        for ((_, of), limit) in RATE_LIMITS.iter().zip(line.rate_limits) {
+            let known = of(&mut self.rate_limits);
+            *known = limit.max(*known);
+        }
         let process = &mut self.process;
-        for ((_, of), gain) in PROCESS_SUMS.iter().zip(sums) {
+        for ((_, of), gain) in PROCESS_SUMS.iter().zip(line.sums) {
             let sum = of(process);
-            *sum = sum.saturating_add(*gain);
+            *sum = sum.saturating_add(gain);
         }
-        for ((_, of), rate) in PROCESS_RATES.iter().zip(rates) {
-            of(process).carry_on(self.now.ms, *rate);
+        for ((_, of), rate) in PROCESS_RATES.iter().zip(line.rates) {
+            of(process).carry_on(self.now.ms, rate);
         }
-        for ((_, of), peak) in PROCESS_PEAKS.iter().zip(peaks) {
+        for ((_, of), peak) in PROCESS_PEAKS.iter().zip(line.peaks) {
             let most = of(process);
-            *most = (*peak).max(*most);
+            *most = peak.max(*most);
         }
     }
 
@@ -245,6 +272,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         add_counters(&mut self.proxy_stats[index].front, &line.gains, self.now.ms);
         let logs = &mut self.proxies[index].log_count;
         *logs = logs.saturating_add(line.logs);
+        if let Some((maxconn, in_file)) = line.maxconn
+            && in_file == self.maxconn_in_file(proxy)
+        {
+            self.proxies[index].maxconn = maxconn;
+        }
         if line.paused && !proxy.disabled {
             self.pause_frontend(proxy.id);
         }
@@ -254,15 +286,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let config = self.config;
         let now_ms = self.now.ms;
         let index = proxy.id.0 as usize;
-        let own = proxy.servers.start as usize..proxy.servers.end as usize;
-        let was_usable = self.servers[own.clone()].iter().any(|s| s.usable());
+        let was_usable = self.records_of(proxy.id).any(Record::usable);
         for server in config.servers_of(proxy) {
             let names = (proxy.name.clone(), server.name.clone());
             if let Some(line) = known.servers.get(&names) {
                 self.take_server(server, line);
             }
         }
-        let usable = self.servers[own].iter().any(|s| s.usable());
+        let usable = self.records_of(proxy.id).any(Record::usable);
         let Some(line) = known.backs.get(&proxy.name) else {
             return;
         };
@@ -304,13 +335,21 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let told = server.recalled.map_or(0, |recalled| recalled.downs);
         record.downs = record.downs.saturating_sub(told);
         record.down_ms = record.down_ms.saturating_add(state.down_ms);
-        let (weight, in_file) = state.weight;
-        if in_file == u32::from(server.weight) {
+        if let Some((weight, in_file)) = state.weight
+            && in_file == u32::from(server.weight)
+        {
             record.weight = weight as u16;
         }
-        let (maxconn, in_file) = state.maxconn;
-        if in_file == server.maxconn {
+        if let Some((maxconn, in_file)) = state.maxconn
+            && in_file == server.maxconn
+        {
             record.maxconn = maxconn;
+        }
+        if let Some(moved) = &state.moved
+            && state.target_in_file == target(server).as_bytes()
+        {
+            self.roster
+                .change(server.id, |present| moved.apply(present));
         }
         self.take_state(server, state);
         self.refresh_weight(server.id);
@@ -337,7 +376,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         } else if had_maint {
             (record.op, record.health.value) = (Op::Running, record.health.rise);
         }
-        let same = state.target == target(server).as_bytes();
+        let same = state.target == target(self.roster.server(server.id)).as_bytes();
         let goes_on = was_maint == is_maint && (is_maint || same);
         if goes_on {
             let now_ms = self.now.ms;

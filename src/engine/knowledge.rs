@@ -6,12 +6,16 @@
 //! disagree. A key that is missing is 0 or nothing.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::document::{Line, Pen, read};
 use super::stats::{Counters, ProcessStats, Rate, Times};
 use crate::balance::server::{Admin, Health, Op};
+use crate::base::addr::Endpoint;
 use crate::check::probe::{Report, Status};
 use crate::check::state::Verdict;
+use crate::config::model::Server;
+use crate::engine::accept::RateLimits;
 use crate::engine::checks::Past;
 
 /// The largest weight.
@@ -53,8 +57,9 @@ pub(super) const SUMS: [Field<Counters, u64>; 28] = [
 ];
 
 /// Of which the larger one counts.
-pub(super) const PEAKS: [Field<Counters, u32>; 9] = [
+pub(super) const PEAKS: [Field<Counters, u32>; 10] = [
     ("smax", |c| &mut c.smax),
+    ("used_max", |c| &mut c.used_max),
     ("qmax", |c| &mut c.qmax),
     ("rate_max", |c| &mut c.rate.max),
     ("conn_rate_max", |c| &mut c.conn_rate.max),
@@ -103,6 +108,14 @@ pub(super) const PROCESS_RATES: [Field<ProcessStats, Rate>; 3] = [
     ("bytes_out_rate", |p| &mut p.bytes_out_rate),
 ];
 
+/// `set rate-limit`.
+pub(super) const RATE_LIMITS: [Field<RateLimits, u32>; 4] = [
+    ("limit_connections", |r| &mut r.connections),
+    ("limit_sessions", |r| &mut r.sessions),
+    ("limit_tls_sessions", |r| &mut r.tls_sessions),
+    ("limit_compression", |r| &mut r.compression),
+];
+
 /// What a counter gained. One that was cleared meanwhile has what it counted since.
 pub(super) fn gained(now: u64, before: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
@@ -125,6 +138,8 @@ pub(super) struct FrontLine {
     pub(super) gains: Gains,
     pub(super) logs: u64,
     pub(super) paused: bool,
+    /// As now, and as in the file.
+    pub(super) maxconn: Option<(u32, u32)>,
 }
 
 /// A line `back`.
@@ -159,16 +174,44 @@ pub(super) struct ServerState {
     pub(super) op: Op,
     pub(super) admin: Admin,
     /// As now, and as in the file.
-    pub(super) weight: (u32, u32),
-    pub(super) maxconn: (u32, u32),
+    pub(super) weight: Option<(u32, u32)>,
+    pub(super) maxconn: Option<(u32, u32)>,
     pub(super) disabled_in_file: bool,
+    /// Where it is and is checked, and where the file has it.
     pub(super) target: Vec<u8>,
+    pub(super) target_in_file: Vec<u8>,
+    pub(super) moved: Option<Moved>,
     pub(super) health: u32,
     pub(super) rise: u32,
     pub(super) fall: u32,
     pub(super) since_change_ms: u64,
     pub(super) down_ms: u64,
     pub(super) past: Option<Past>,
+}
+
+/// Where a server was moved to at run time.
+#[derive(Debug)]
+pub(super) struct Moved {
+    address: SocketAddr,
+    port_offset: Option<i32>,
+    check: Option<SocketAddr>,
+    check_port: Option<u16>,
+    has_check_address: bool,
+}
+
+impl Moved {
+    /// Moves a server there.
+    pub(super) fn apply(&self, server: &mut Server) {
+        server.endpoint = Endpoint::Inet(self.address);
+        server.port_offset = self.port_offset;
+        if let Some(check) = &mut server.check
+            && let Some(address) = self.check
+        {
+            check.endpoint = Endpoint::Inet(address);
+            check.own_port = self.check_port;
+            check.own_address = self.has_check_address;
+        }
+    }
 }
 
 impl ServerState {
@@ -206,7 +249,7 @@ impl Knowledge {
         let mut known = Self::default();
         for line in &lines {
             let once = match line.kind {
-                "process" => known.process.replace(process_of(line)?).is_none(),
+                "process" => known.process.replace(process_of(line, whole)?).is_none(),
                 "front" => {
                     let read = front_of(line)?;
                     known.fronts.insert(line.name(0)?, read).is_none()
@@ -256,19 +299,34 @@ fn small_numbers<R, T, const N: usize>(
     Ok(found)
 }
 
-/// The process's line: sums, maxima, rates.
-pub(super) type ProcessLine = (
-    [u64; PROCESS_SUMS.len()],
-    [u32; PROCESS_PEAKS.len()],
-    [u32; PROCESS_RATES.len()],
-);
+/// A line `process`.
+#[derive(Debug)]
+pub(super) struct ProcessLine {
+    pub(super) sums: [u64; PROCESS_SUMS.len()],
+    pub(super) peaks: [u32; PROCESS_PEAKS.len()],
+    pub(super) rates: [u32; PROCESS_RATES.len()],
+    /// As now, and as in the file; absent in what follows the whole document.
+    pub(super) maxconn: Option<(u32, u32)>,
+    pub(super) rate_limits: [u32; RATE_LIMITS.len()],
+}
 
-fn process_of(line: &Line<'_>) -> Result<ProcessLine, String> {
-    Ok((
-        numbers(line, &PROCESS_SUMS)?,
-        small_numbers(line, &PROCESS_PEAKS)?,
-        small_numbers(line, &PROCESS_RATES)?,
-    ))
+fn process_of(line: &Line<'_>, whole: bool) -> Result<ProcessLine, String> {
+    Ok(ProcessLine {
+        sums: numbers(line, &PROCESS_SUMS)?,
+        peaks: small_numbers(line, &PROCESS_PEAKS)?,
+        rates: small_numbers(line, &PROCESS_RATES)?,
+        maxconn: changed(line, "maxconn", u32::MAX)?.filter(|_| whole),
+        rate_limits: small_numbers(line, &RATE_LIMITS)?,
+    })
+}
+
+/// A number that may change at run time: as it is, and as the file has it.
+fn changed(line: &Line<'_>, key: &str, most: u32) -> Result<Option<(u32, u32)>, String> {
+    let pair = (
+        line.up_to(key, most)?,
+        line.up_to(&format!("{key}.file"), most)?,
+    );
+    Ok(line.number(key)?.map(|_| pair))
 }
 
 fn gains_of(line: &Line<'_>) -> Result<Gains, String> {
@@ -296,6 +354,7 @@ fn front_of(line: &Line<'_>) -> Result<FrontLine, String> {
         gains: gains_of(line)?,
         logs: line.count("logs")?,
         paused: line.up_to("paused", 1)? == 1,
+        maxconn: changed(line, "maxconn", u32::MAX)?,
     })
 }
 
@@ -331,16 +390,12 @@ fn state_of(line: &Line<'_>) -> Result<ServerState, String> {
     Ok(ServerState {
         op: Op::from_number(op).ok_or_else(|| format!("'op={op}' is no state"))?,
         admin: Admin::from_bits(small("admin", 0x7f)? as u8),
-        weight: (
-            small("weight", WEIGHT_MAX)?,
-            small("weight.file", WEIGHT_MAX)?,
-        ),
-        maxconn: (
-            small("maxconn", u32::MAX)?,
-            small("maxconn.file", u32::MAX)?,
-        ),
+        weight: changed(line, "weight", WEIGHT_MAX)?,
+        maxconn: changed(line, "maxconn", u32::MAX)?,
         disabled_in_file: small("disabled.file", 1)? == 1,
         target: line.text("target")?,
+        target_in_file: line.text("target.file")?,
+        moved: moved_of(line)?,
         health: small("health", u32::MAX)?,
         rise: small("rise", u32::MAX)?,
         fall: small("fall", u32::MAX)?,
@@ -348,6 +403,19 @@ fn state_of(line: &Line<'_>) -> Result<ServerState, String> {
         down_ms: line.count("down_ms")?,
         past,
     })
+}
+
+fn moved_of(line: &Line<'_>) -> Result<Option<Moved>, String> {
+    let Some(address) = line.parsed("at")? else {
+        return Ok(None);
+    };
+    Ok(Some(Moved {
+        address,
+        port_offset: line.parsed("at_offset")?,
+        check: line.parsed("check_at")?,
+        check_port: line.parsed("check_port")?,
+        has_check_address: line.up_to("check_address", 1)? == 1,
+    }))
 }
 
 fn past_of(line: &Line<'_>) -> Result<Past, String> {
@@ -441,6 +509,32 @@ pub(super) fn write_rates<R: Copy, const N: usize>(
     }
 }
 
+/// Writes where a server was moved to, if it was.
+pub(super) fn write_moved(pen: &mut Pen<'_>, server: &Server, declared: &Server) {
+    let stays = server.endpoint == declared.endpoint
+        && server.check == declared.check
+        && server.port_offset == declared.port_offset;
+    let Endpoint::Inet(address) = &server.endpoint else {
+        return;
+    };
+    if stays {
+        return;
+    }
+    pen.text("at", address.to_string().as_bytes());
+    if let Some(offset) = server.port_offset {
+        pen.text("at_offset", offset.to_string().as_bytes());
+    }
+    if let Some(check) = &server.check
+        && let Endpoint::Inet(address) = &check.endpoint
+    {
+        pen.text("check_at", address.to_string().as_bytes());
+        if let Some(port) = check.own_port {
+            pen.number("check_port", port.into());
+        }
+        pen.count("check_address", check.own_address.into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,9 +558,9 @@ mod tests {
         }
         let Counters {
             scur: _,
-            used_max: _,
             lastsess: _,
             smax,
+            used_max,
             stot,
             bin,
             bout,
@@ -515,7 +609,7 @@ mod tests {
         ]);
         sums.extend([connect, reuse, conn_tot]);
         assert_eq!(sums, (1..=SUMS.len() as u64).collect::<Vec<_>>());
-        assert_eq!((smax, qmax), (1, 1));
+        assert_eq!((smax, used_max, qmax), (1, 1, 1));
         for rate in [rate, conn_rate, req_rate] {
             assert_eq!((rate.read(5_000), rate.max), (1, 1));
         }

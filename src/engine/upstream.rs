@@ -69,6 +69,7 @@ pub(crate) fn record(server: &crate::config::model::Server, now: Now) -> Server 
         record.downs = recalled.downs;
         let since_ms = recalled.since_change_s.saturating_mul(1000);
         record.last_change_ms = now.ms.saturating_sub(since_ms);
+        record.checked &= recalled.check.enabled;
     }
     record
 }

@@ -13,9 +13,10 @@ use super::world::state::Mutation;
 use super::world::{Simulated, run_between, standing};
 use super::{SEED_THREAD, quiet_seeds};
 
+use oneloop::base::addr::Endpoint;
 use oneloop::config::model::{ProxyId, ServerId};
 use oneloop::engine::checks::Wish;
-use oneloop::engine::service::{Command, Mode, Op};
+use oneloop::engine::service::{Command, Mode, Op, RateLimit};
 use oneloop::engine::stats::Counters;
 
 /// Runs that hand over.
@@ -410,6 +411,67 @@ fn proxies_go_on_under_their_names() {
         assert_eq!((back.is_down, back.times_down), (true, 1));
         assert_eq!(view.server_stats[0].stot, 8);
     });
+}
+
+/// What was set by commands holds on where the file says what it said.
+#[test]
+fn limits_and_places_are_kept() {
+    let moved = |engine: &Simulated<'_>| {
+        let mut server = (**engine.view().roster.server(ServerId(1))).clone();
+        server.endpoint = Endpoint::Inet("[::1]:8080".parse().unwrap());
+        let check = server.check.as_mut().unwrap();
+        check.endpoint = Endpoint::Inet("[::2]:7".parse().unwrap());
+        (check.own_port, check.own_address) = (Some(7), true);
+        Command::Redescribe(Box::new(server))
+    };
+    let mut document = Vec::new();
+    let before = ["a 9.9.9.9:9", "b 1.1.1.1:80 check maxconn 5"];
+    with_engine(&before, &mut |engine| {
+        for command in [
+            moved(engine),
+            Command::Server(ServerId(1), Wish::Maxconn(50)),
+            Command::Server(ServerId(1), Wish::Checks(false)),
+            Command::Server(ServerId(1), Wish::Health(Op::Stopped)),
+            Command::FrontendMaxconn(ProxyId(0), 33),
+            Command::GlobalMaxconn(44),
+            Command::RateLimit(RateLimit::Sessions, 55),
+        ] {
+            engine.apply(command);
+        }
+        engine.hand_over(&mut document);
+    });
+    let seen = |line: &str| {
+        let mut seen = String::new();
+        with_engine(&[line], &mut |engine| {
+            engine.take_over(&document).unwrap();
+            engine.check_invariants().unwrap();
+            let view = engine.view();
+            let server = view.roster.server(ServerId(0));
+            let check = server.check.as_ref();
+            let checked_at = check.map(|check| check.endpoint.to_string());
+            let (record, probe) = (&view.servers[0], view.probes[0].as_ref());
+            seen = format!(
+                "{} {} {} {:?} {}, {} {} {}",
+                server.endpoint,
+                checked_at.unwrap_or_default(),
+                record.maxconn,
+                record.op,
+                probe.is_some_and(|probe| probe.state.runs()),
+                view.proxies[0].maxconn,
+                view.limits.maxconn,
+                view.rate_limits.sessions,
+            );
+        });
+        seen
+    };
+    assert_eq!(
+        seen("b 1.1.1.1:80 check maxconn 5"),
+        "[::1]:8080 [::2]:7 50 Stopped false, 33 44 55"
+    );
+    assert_eq!(
+        seen("b 1.1.1.1:81 check maxconn 6"),
+        "1.1.1.1:81 1.1.1.1:81 6 Running true, 33 44 55"
+    );
 }
 
 /// What follows a whole document has what is new in it, and nothing else.
