@@ -30,38 +30,28 @@ fn frontend<'a>(call: &mut Call<'_, 'a>, at: usize) -> Option<&'a Proxy> {
 
 /// `disable frontend F`.
 pub(super) fn disable_frontend(call: &mut Call<'_, '_>) -> Outcome {
-    let Some(proxy) = frontend(call, 2) else {
-        return Outcome::Done;
-    };
-    let stats = call.view.proxy_stats.get(proxy.id.0 as usize);
-    if is_shut(call, proxy) {
-        call.message(
-            Severity::Notice,
-            "Frontend was previously shut down, cannot disable.",
-        )
-    } else if stats.is_some_and(|stats| stats.paused) {
-        call.message(Severity::Notice, "All sockets are already disabled.")
-    } else {
-        Outcome::Apply(Command::PauseFrontend(proxy.id))
-    }
+    switch(call, false)
 }
 
 /// `enable frontend F`.
 pub(super) fn enable_frontend(call: &mut Call<'_, '_>) -> Outcome {
+    switch(call, true)
+}
+
+fn switch(call: &mut Call<'_, '_>, on: bool) -> Outcome {
     let Some(proxy) = frontend(call, 2) else {
         return Outcome::Done;
     };
+    let word = if on { "enable" } else { "disable" };
     let stats = call.view.proxy_stats.get(proxy.id.0 as usize);
-    if is_shut(call, proxy) {
-        call.message(
-            Severity::Notice,
-            "Frontend was previously shut down, cannot enable.",
-        )
-    } else if stats.is_some_and(|stats| !stats.paused) {
-        call.message(Severity::Notice, "All sockets are already enabled.")
-    } else {
-        Outcome::Apply(Command::ResumeFrontend(proxy.id))
-    }
+    let is_on = stats.is_some_and(|stats| !stats.paused);
+    let text = match (is_shut(call, proxy), on) {
+        (true, _) => format!("Frontend was previously shut down, cannot {word}."),
+        (false, _) if is_on == on => format!("All sockets are already {word}d."),
+        (false, true) => return Outcome::Apply(Command::ResumeFrontend(proxy.id)),
+        (false, false) => return Outcome::Apply(Command::PauseFrontend(proxy.id)),
+    };
+    call.message(Severity::Notice, &text)
 }
 
 /// `shutdown frontend F`.

@@ -28,8 +28,8 @@ pub(super) fn show(call: &mut Call<'_, '_>) -> Outcome {
     let view = call.view;
     if let Some(number) = number_of(word) {
         return match find(view, number) {
-            Some((key, client, session)) => {
-                write_whole(call.out, view, key, client, session);
+            Some(one) => {
+                write_whole(call.out, view, one);
                 Outcome::Done
             }
             None => call.refuse("Session not found."),
@@ -40,8 +40,8 @@ pub(super) fn show(call: &mut Call<'_, '_>) -> Outcome {
             continue;
         };
         match word {
-            "all" => write_whole(call.out, view, key, client, session),
-            _ => write_line(call.out, view, key, client, session),
+            "all" => write_whole(call.out, view, (key, client, session)),
+            _ => write_line(call.out, view, (key, client, session)),
         }
     }
     for (key, cli) in view.clis.iter() {
@@ -87,8 +87,11 @@ fn number_of(word: &str) -> Option<u64> {
     }
 }
 
+/// A session with its client and the key of both.
+type One<'a> = (Key<Client>, &'a Client, &'a Session);
+
 /// The session of a client that an id names.
-fn find<'a>(view: &View<'a>, number: u64) -> Option<(Key<Client>, &'a Client, &'a Session)> {
+fn find<'a>(view: &View<'a>, number: u64) -> Option<One<'a>> {
     let Some(Subject::Client(key)) = Subject::of(Handle(number)) else {
         return None;
     };
@@ -178,13 +181,7 @@ fn listener_number(view: &View<'_>, client: &Client) -> u32 {
     listener.map_or(0, |listener| listener.number)
 }
 
-fn write_line(
-    out: &mut Vec<u8>,
-    view: &View<'_>,
-    key: Key<Client>,
-    client: &Client,
-    session: &Session,
-) {
+fn write_line(out: &mut Vec<u8>, view: &View<'_>, (key, client, session): One<'_>) {
     let facts = facts(view, client, session);
     drop(writeln!(
         out,
@@ -214,18 +211,12 @@ fn mode(mode: Mode) -> &'static str {
     }
 }
 
-/// `-` for what is not there.
+/// HAProxy's word for a time that never comes.
 fn or_none(word: &str) -> &str {
     if word.is_empty() { "<NEVER>" } else { word }
 }
 
-fn write_whole(
-    out: &mut Vec<u8>,
-    view: &View<'_>,
-    key: Key<Client>,
-    client: &Client,
-    session: &Session,
-) {
+fn write_whole(out: &mut Vec<u8>, view: &View<'_>, (key, client, session): One<'_>) {
     let facts = facts(view, client, session);
     drop(write!(out, "{:#x}: [", id_of(key)));
     write_log_date(out, client.since_wall_ms, view.now.utc_offset_s);
@@ -314,14 +305,16 @@ fn write_whole(
 /// A runtime connection.
 fn write_cli(out: &mut Vec<u8>, view: &View<'_>, key: Key<Cli>, cli: &Cli) {
     let now = view.now.ms;
-    let number = u32::try_from(cli.caller().socket).unwrap_or(u32::MAX);
+    // One that came by way of the master is of no socket of ours.
+    let number = u32::try_from(cli.caller().socket);
+    let number = number.map_or(0, |number| number.saturating_add(1));
     drop(writeln!(
         out,
         "{:#x}: proto={} src={} fe=GLOBAL be=<NONE> srv=<none> age={} scf=[fd={}] scb=[fd=-1] \
          exp={} rc=0",
         Subject::Cli(key).handle().0,
         protocol(cli.source()),
-        source(cli.source(), number.saturating_add(1)),
+        source(cli.source(), number),
         span(now.saturating_sub(cli.since_ms())),
         cli.descriptor(),
         span(cli.promise().1.saturating_sub(now)),

@@ -128,8 +128,8 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
         .map(|server| {
             check_of(server)?;
             let mut probe = Probe::new(server, wheel, now_ms)?;
-            let check = probe.state.settings().inter_ms;
-            probe.due_ms = now_ms + spread.delay_ms(index, check);
+            let inter_ms = probe.state.settings().inter_ms;
+            probe.due_ms = now_ms + spread.delay_ms(index, inter_ms);
             index += 1;
             let recalled = server.recalled.as_ref();
             if recalled.map_or(server.disabled, |known| known.admin.any(Admin::MAINT)) {
