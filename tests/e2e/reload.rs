@@ -435,6 +435,15 @@ fn the_watchdog_is_fed_while_the_worker_turns() {
     }
     let worker = rig.worker();
     signal(worker, "STOP");
+    let stat = format!("/proc/{worker}/stat");
+    until("the worker stands still", || {
+        let text = std::fs::read_to_string(&stat).unwrap();
+        text.contains(") T ").then_some(())
+    });
+    // What was sent while it turned.
+    rig.manager.set_nonblocking(true).unwrap();
+    while rig.manager.recv(&mut bytes).is_ok() {}
+    rig.manager.set_nonblocking(false).unwrap();
     // One more for the answer that had come, and one that was on its way.
     let mut more = 0;
     rig.manager
@@ -608,7 +617,9 @@ fn a_worker_that_outlives_too_many_reloads_is_ended() {
         "Former worker ({old}) exited with code 143 (Terminated)"
     ));
     assert_eq!(client.rest(), b"");
-    assert_eq!(rig.workers("# old workers"), []);
+    until("the others are gone, too", || {
+        rig.workers("# old workers").is_empty().then_some(())
+    });
 }
 
 #[test]
