@@ -679,4 +679,88 @@ mod tests {
             )]
         );
     }
+
+    /// What a process gives to the one that follows it.
+    fn given(bound: Vec<BoundListener>) -> Vec<OwnedFd> {
+        bound.into_iter().map(|one| one.socket).collect()
+    }
+
+    fn inode(socket: &OwnedFd) -> u64 {
+        let path = format!("/proc/self/fd/{}", socket.as_raw_fd());
+        fs::metadata(path).unwrap().ino()
+    }
+
+    #[test]
+    fn listeners_are_taken_by_their_addresses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let chosen = bind_all(&[inet("127.0.0.1:0")]).unwrap().remove(0).endpoint;
+        let again = ListenerSpec::new(chosen, 16);
+        let specs = [again, unix(&path), inet("127.0.0.1:0")];
+        let old = bind_all(&specs).unwrap();
+        let Endpoint::Inet(at) = old[0].endpoint else {
+            panic!("an address")
+        };
+        let inodes: Vec<u64> = old.iter().map(|one| inode(&one.socket)).collect();
+        // Who waits in the queue of the one is served by the other.
+        let _waits = std::net::TcpStream::connect(at).unwrap();
+        let mut offered = given(old);
+        offered.reverse();
+        let new = bind_or_take(&specs, offered).unwrap();
+        assert_eq!(inode(&new[0].socket), inodes[0]);
+        assert_eq!(inode(&new[1].socket), inodes[1]);
+        assert_ne!(
+            inode(&new[2].socket),
+            inodes[2],
+            "nobody asked for that port"
+        );
+        let listener = TcpListener::from(new.into_iter().next().unwrap().socket);
+        listener.accept().unwrap();
+    }
+
+    #[test]
+    fn a_listener_that_does_not_fit_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let spec = unix(&path);
+        let old = bind_all(std::slice::from_ref(&spec)).unwrap();
+        fs::remove_file(&path).unwrap();
+        let new = bind_or_take(std::slice::from_ref(&spec), given(old)).unwrap();
+        UnixStream::connect(&path).unwrap();
+        drop(new);
+
+        let mut both = inet("[::]:0");
+        let old = bind_all(std::slice::from_ref(&both)).unwrap();
+        both.endpoint = old[0].endpoint.clone();
+        let was = inode(&old[0].socket);
+        both.v6_only = Some(true);
+        let new = bind_or_take(&[both], given(old)).unwrap();
+        assert_ne!(inode(&new[0].socket), was);
+    }
+
+    #[test]
+    fn a_paused_listener_listens_again_once_it_is_taken() {
+        let old = bind_all(&[inet("127.0.0.1:0")]).unwrap();
+        let spec = ListenerSpec::new(old[0].endpoint.clone(), 16);
+        let Endpoint::Inet(at) = spec.endpoint else {
+            panic!("an address")
+        };
+        crate::net::os::stop_listening(old[0].socket.as_raw_fd());
+        assert!(std::net::TcpStream::connect(at).is_err());
+        let _new = bind_or_take(&[spec], given(old)).unwrap();
+        std::net::TcpStream::connect(at).unwrap();
+    }
+
+    #[test]
+    fn the_temporary_name_of_a_unix_socket() {
+        for (bound, name) in [
+            ("/run/x.sock.123.tmp", "/run/x.sock"),
+            ("/run/x.sock", "/run/x.sock"),
+            ("/run/x.tmp", "/run/x.tmp"),
+            ("/run/x..tmp", "/run/x..tmp"),
+            ("/run/x.1a.tmp", "/run/x.1a.tmp"),
+        ] {
+            assert_eq!(without_temporary(bound.as_bytes()), name.as_bytes());
+        }
+    }
 }

@@ -570,7 +570,7 @@ fn clock_us_of(clock: libc::clockid_t) -> u64 {
 
 /// Makes a listener refuse and stay bound; false for a socket that cannot (unix). Connecting it to
 /// no address is what undoes `listen` on Linux, as HAProxy does it.
-fn stop_listening(descriptor: i32) -> bool {
+pub(super) fn stop_listening(descriptor: i32) -> bool {
     let Ok(local) = sockaddr::local(descriptor) else {
         return false;
     };

@@ -15,7 +15,8 @@ use oneloop::base::addr::{Address, Endpoint};
 use oneloop::base::arena::Handle;
 use oneloop::base::clock::Now;
 use oneloop::net::{
-    ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop, Tube,
+    ConnectOptions, ListenerState, LogBatch, Net, Order, Peer, Readiness, Signal, Socket, Stop,
+    Tube,
 };
 
 use super::model::Model;
@@ -32,6 +33,7 @@ pub(crate) struct Fake {
     pub(crate) model: Model,
     endpoints: Vec<Endpoint>,
     signals: VecDeque<Signal>,
+    orders: VecDeque<Order>,
     stale: Vec<Handle>,
     nudge: Option<u64>,
     nudged_at: u64,
@@ -77,6 +79,7 @@ impl Fake {
             model,
             endpoints,
             signals: VecDeque::new(),
+            orders: VecDeque::new(),
             stale: Vec::new(),
             nudge: None,
             nudged_at: u64::MAX,
@@ -214,7 +217,14 @@ impl Fake {
                     Signal::DumpStates => core.reach("signal: states"),
                     _ => {}
                 }
-                self.signals.push_back(signal);
+                // Some that shall finish are workers whose master tells them so.
+                if signal == Signal::SoftStop && core.now % 4 == 3 {
+                    core.say(|| "orders: hand over, drain".to_owned());
+                    core.reach("order: hand over and drain");
+                    self.orders.extend([Order::HandOver, Order::Drain]);
+                } else {
+                    self.signals.push_back(signal);
+                }
             }
             Event::ServerUp(server, up) => core.server_up[server] = up,
             Event::Jump(longer) => {
@@ -247,7 +257,8 @@ impl Fake {
         let core = &self.core;
         let edge = |s: &Sock| s.owner == Owner::Engine && s.handle.is_some() && s.changed != 0;
         let doors = (0..core.doors.len()).any(|d| core.doors[d].edge && core.door_ready(d));
-        !self.signals.is_empty() || doors || core.socks.iter().any(edge)
+        let told = !self.signals.is_empty() || !self.orders.is_empty();
+        told || doors || core.socks.iter().any(edge)
     }
 
     fn harvest(&mut self, ready: &mut Vec<(Handle, Readiness)>) {
@@ -884,6 +895,22 @@ impl Net for Fake {
             self.killed = Some(number);
         }
         signal
+    }
+
+    fn order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    fn hand_over(&mut self, document: &[u8]) {
+        if document.is_empty() {
+            let nothing = "an empty document is handed over".to_owned();
+            self.core.problems.push(nothing);
+        }
+    }
+
+    fn hand_over_rest(&mut self, document: &[u8], _: bool) {
+        self.hand_over(document);
+        self.core.reach("order: the rest is told");
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) const KINDS: &[&str] = &[
     "signal: pause in the middle",
     "signal: resume in the middle",
     "signal: states",
+    "order: hand over and drain",
+    "order: the rest is told",
     "command: in the middle of a request",
     "command: server state",
     "command: server health",
