@@ -145,6 +145,22 @@ pub struct Request {
     pub level: AccessLevel,
 }
 
+impl Default for Request {
+    /// Everything, as CSV, for a user.
+    fn default() -> Self {
+        Self {
+            form: Form::Plain,
+            described: false,
+            proxy: None,
+            kinds: -1,
+            server: -1,
+            up: false,
+            no_maint: false,
+            level: AccessLevel::User,
+        }
+    }
+}
+
 impl Request {
     /// Reads the words after `show stat`. The filter counts only when all three parts are there.
     ///
@@ -155,12 +171,10 @@ impl Request {
         let mut request = Self {
             form,
             described,
-            proxy: None,
-            kinds: -1,
-            server: -1,
             up: words.contains(&"up"),
             no_maint: words.contains(&"no-maint"),
             level,
+            ..Self::default()
         };
         if let [proxy, kinds, server, ..] = words {
             request.kinds = leading_number(kinds);
@@ -194,58 +208,91 @@ fn leading_number(word: &str) -> i64 {
     }
 }
 
+/// How far a listing has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    proxy: usize,
+    /// Within the proxy: the frontend, each server, the backend.
+    place: usize,
+    begun: bool,
+    any: bool,
+}
+
 /// Appends the whole answer but for the empty line at its end.
 pub fn show(request: &Request, view: &View<'_>, out: &mut Vec<u8>) {
-    match request.form {
-        Form::Plain => write_header(out),
-        Form::Typed => {}
-        Form::Json => out.push(b'['),
+    let all = show_part(request, view, &mut Cursor::default(), usize::MAX, out);
+    debug_assert!(!all, "no piece is that long");
+}
+
+/// Appends the next rows of the answer until `out` holds `most` bytes; true while more is to come.
+pub fn show_part(
+    request: &Request,
+    view: &View<'_>,
+    cursor: &mut Cursor,
+    most: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    if !std::mem::replace(&mut cursor.begun, true) {
+        match request.form {
+            Form::Plain => write_header(out),
+            Form::Typed => {}
+            Form::Json => out.push(b'['),
+        }
     }
-    let mut count = 0;
-    for proxy in &view.config.proxies {
-        if proxy.disabled || request.proxy.is_some_and(|wanted| wanted != proxy.number) {
+    while let Some(proxy) = view.config.proxies.get(cursor.proxy) {
+        let place = cursor.place;
+        let passed = proxy.disabled || request.proxy.is_some_and(|wanted| wanted != proxy.number);
+        if passed || place > proxy.servers.len().saturating_add(1) {
+            cursor.proxy = cursor.proxy.saturating_add(1);
+            cursor.place = 0;
             continue;
         }
-        each_row(request, view, proxy, |row| {
-            if request.form == Form::Json && count > 0 {
-                out.push(b',');
-            }
-            count = usize::saturating_add(count, 1);
-            write_row(request, &row, out);
-        });
+        if out.len() >= most {
+            return true;
+        }
+        cursor.place = place.saturating_add(1);
+        let Some(row) = row_at(request, view, proxy, place) else {
+            continue;
+        };
+        if request.form == Form::Json && cursor.any {
+            out.push(b',');
+        }
+        cursor.any = true;
+        write_row(request, &row, out);
     }
     if request.form == Form::Json {
         out.extend_from_slice(b"]\n");
     }
+    false
 }
 
-fn each_row<'a>(
+/// The row at a place of a proxy, if there is one and it is wanted.
+fn row_at<'a>(
     request: &Request,
     view: &View<'a>,
     proxy: &'a Proxy,
-    mut give: impl FnMut(Row<'a>),
-) {
-    if proxy.is_frontend && request.wants(Kind::Frontend) {
-        give(frontend(proxy, view));
-    }
+    place: usize,
+) -> Option<Row<'a>> {
+    let Some(place) = place.checked_sub(1) else {
+        let wanted = proxy.is_frontend && request.wants(Kind::Frontend);
+        return wanted.then(|| frontend(proxy, view));
+    };
     if !proxy.is_backend {
-        return;
+        return None;
     }
-    for server in view.roster.of(proxy) {
-        let Some(record) = view.servers.get(server.id.0 as usize) else {
-            continue;
-        };
-        let maint = record.admin.any(Admin::MAINT);
-        let hidden = (request.up && (maint || record.op == Op::Stopped))
-            || (request.no_maint && maint)
-            || (request.server != -1 && request.server != i64::from(server.number));
-        if !hidden && request.wants(Kind::Server) {
-            give(server_row(proxy, server, view, request.level));
-        }
-    }
-    if request.wants(Kind::Backend) {
-        give(backend(proxy, view, request.level));
-    }
+    let Some(id) = view.roster.members(proxy.id).get(place) else {
+        return request
+            .wants(Kind::Backend)
+            .then(|| backend(proxy, view, request.level));
+    };
+    let server: &Server = view.roster.server(*id);
+    let record = view.servers.get(id.0 as usize)?;
+    let maint = record.admin.any(Admin::MAINT);
+    let hidden = (request.up && (maint || record.op == Op::Stopped))
+        || (request.no_maint && maint)
+        || (request.server != -1 && request.server != i64::from(server.number));
+    let wanted = !hidden && request.wants(Kind::Server);
+    wanted.then(|| server_row(proxy, server, view, request.level))
 }
 
 fn write_header(out: &mut Vec<u8>) {

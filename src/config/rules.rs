@@ -513,6 +513,37 @@ impl<'a> Parser<'a> {
         });
     }
 
+    /// Compiles the condition of a `stats` line of a proxy, from the word `from` on.
+    pub(super) fn stats_condition(
+        &mut self,
+        line: &Line,
+        from: usize,
+        before: &str,
+    ) -> Option<Condition> {
+        let at = self.proxy_id()?;
+        let proxy = self.proxies.get(at)?;
+        let home = Home {
+            acls: &proxy.acls,
+            kind: proxy.kind(),
+            name: &proxy.name,
+            is_frontend: proxy.is_frontend(),
+            proxy: u32::try_from(at).ok(),
+        };
+        let mut tools = Self::tools(
+            &mut self.acls,
+            &self.rule_files,
+            &mut self.found,
+            self.names,
+            self.host,
+            self.variables,
+            self.global.buffer_size,
+        );
+        tools.compile(&home, line, from, |words, compiler| {
+            let condition = Condition::compile(words, Scope::Request, compiler);
+            condition.map_err(|problem| problem.within(before))
+        })
+    }
+
     /// Compiles a format string of a proxy that is complete: its log line or a dynamic target.
     pub(super) fn compile_format(
         &mut self,

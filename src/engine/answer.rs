@@ -18,7 +18,7 @@ use crate::base::buffer::Buffer;
 use crate::http::exchange::RequestState;
 use crate::http::framing::{Body, Framing};
 use crate::http::head::Method;
-use crate::http::reply::Reply;
+use crate::http::reply::{HeadWriter, LOGGED_MESSAGE_END, Reply, reason};
 use crate::http::rewrite::Message;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::Net;
@@ -113,6 +113,34 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     pub(crate) fn answer_nothing(&mut self, key: Key<Client>) -> Flow {
         let builtins = Arc::clone(&self.builtins);
         self.send_reply(key, 200, builtins.nothing(), Termination::LOCAL)
+    }
+
+    /// 401: asks for a name and a password.
+    pub(crate) fn answer_unauthorized(&mut self, key: Key<Client>, realm: &str) -> Flow {
+        let builtins = Arc::clone(&self.builtins);
+        let body = &builtins.answer(401).body;
+        let mut head = Vec::new();
+        let mut writer = HeadWriter::new(&mut head, 1, 401, reason(401));
+        writer.number_field("content-length", body.len() as u64);
+        writer.field(b"cache-control", b"no-cache");
+        writer.field(b"content-type", b"text/html");
+        let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
+        let challenge = format!("Basic realm=\"{quoted}\"");
+        writer.field(b"www-authenticate", challenge.as_bytes());
+        let logged = writer.logged() + LOGGED_MESSAGE_END;
+        self.send_ready(
+            key,
+            Termination::LOCAL,
+            &Ready {
+                status: 401,
+                minor: 1,
+                head: &head,
+                body,
+                logged: (logged + body.len() as u64, logged),
+                closes: false,
+                complete: false,
+            },
+        )
     }
 
     fn send_reply(
@@ -216,6 +244,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.drop_upstream(key);
         self.free_slot(key);
         self.leave_queue(key);
+        self.end_serving(key);
         let stopping = self.stopping;
         open!(self, key => client, session, else Flow::Gone);
         let frontend = client.frontend;

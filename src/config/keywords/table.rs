@@ -544,7 +544,7 @@ pub(super) const HTTP_REQUEST: &[Group] = &[
     yes(
         "add-header allow del-header deny redirect replace-header replace-path \
          replace-pathq replace-uri replace-value return set-header set-method set-path \
-         set-pathq set-query set-uri",
+         set-pathq set-query set-uri use-service",
         "-AXXX",
         ANY,
     ),
@@ -556,7 +556,7 @@ pub(super) const HTTP_REQUEST: &[Group] = &[
          sc-set-gpt sc-set-gpt0 send-spoe-group set-dst set-dst-port set-log-level \
          set-map set-mark set-nice set-priority-class set-priority-offset set-src \
          set-src-port set-timeout set-tos set-var set-var-fmt silent-drop strict-mode \
-         tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var use-service \
+         tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var \
          wait-for-body wait-for-handshake",
     ),
 ];
@@ -577,6 +577,13 @@ pub(super) const HTTP_RESPONSE: &[Group] = &[
          track-sc0 track-sc1 track-sc2 unset-var wait-for-body",
     ),
 ];
+
+pub(super) const PROXY_STATS: &[Group] = &[yes(
+    "admin auth enable hide-version http-request realm refresh scope show-desc show-legends \
+     show-modules show-node uri",
+    "-XXXX",
+    ANY,
+)];
 
 pub(super) const GLOBAL_STATS: &[Group] = &[
     yes("maxconn socket timeout", "X----", ANY),
