@@ -7,7 +7,9 @@
 use std::io::Write as _;
 
 use super::help;
-use super::{added, change, errors, frontend, info, internals, maps, servers, sessions, stat, web};
+use super::{
+    added, change, errors, frontend, info, internals, maps, page, servers, sessions, stat, web,
+};
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::model::{AccessLevel, Proxy};
@@ -263,15 +265,17 @@ const MISSING: &[&str] = &[
     "trace",
 ];
 
-/// The commands of the runtime socket.
+/// The commands of the runtime socket, and what the services need.
 #[derive(Debug, Default)]
-pub struct Commands {}
+pub struct Commands {
+    policy: page::Policy,
+}
 
 impl Commands {
     /// The whole table.
     #[must_use]
     pub fn new() -> Self {
-        Self {}
+        Self::default()
     }
 }
 
@@ -301,8 +305,8 @@ impl Service for Commands {
         outcome
     }
 
-    fn open(&mut self, asked: &Inquiry<'_>, view: &View<'_>) -> Opened<web::Page> {
-        web::open(asked, view)
+    fn open(&mut self, inquiry: &Inquiry<'_>, view: &View<'_>) -> Opened<web::Page> {
+        web::open(inquiry, &self.policy, view)
     }
 
     fn fill(&mut self, page: &mut web::Page, view: &View<'_>, out: &mut Vec<u8>) -> bool {

@@ -11,13 +11,13 @@ use super::column::{COLUMNS, Column, LAST_COMMON};
 use super::field::{Field, Form, Value, write_json_tail};
 use super::servers;
 use crate::base::addr::Endpoint;
-use crate::config::model::{AccessLevel, Algorithm, Mode, Proxy, Server};
+use crate::config::model::{AccessLevel, Algorithm, Mode, Proxy, ProxyId, Server};
 use crate::engine::service::{Admin, Op, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
 /// What kind of thing a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Frontend,
     Backend,
     Server,
@@ -72,9 +72,10 @@ impl Kind {
 
 /// A row: a value for each column.
 #[derive(Debug)]
-struct Row<'a> {
-    kind: Kind,
-    proxy: u32,
+pub(super) struct Row<'a> {
+    pub(super) kind: Kind,
+    /// The proxy's number.
+    pub(super) proxy: u32,
     id: u32,
     values: Vec<Value<'a>>,
 }
@@ -118,6 +119,11 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The value of a column.
+    pub(super) fn value(&self, column: Column) -> &Value<'a> {
+        self.values.get(column as usize).unwrap_or(&Value::Empty)
+    }
+
     fn values(&self) -> impl Iterator<Item = (usize, &Field, &Value<'a>)> {
         let fields = COLUMNS.iter().zip(&self.values).enumerate();
         fields.map(|(index, (field, value))| (index, field, value))
@@ -125,7 +131,7 @@ impl<'a> Row<'a> {
 }
 
 /// What `show stat` was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Its form.
     pub form: Form,
@@ -133,6 +139,10 @@ pub struct Request {
     pub described: bool,
     /// Only this proxy, by its number.
     pub proxy: Option<u32>,
+    /// Only these proxies.
+    pub scope: Option<Vec<ProxyId>>,
+    /// Only proxies with this in their names, in lower case.
+    pub names: Option<String>,
     /// Only these kinds of rows: 1 frontends, 2 backends, 4 servers; -1 for all.
     pub kinds: i64,
     /// Only this server, by its number; -1 for all.
@@ -152,6 +162,8 @@ impl Default for Request {
             form: Form::Plain,
             described: false,
             proxy: None,
+            scope: None,
+            names: None,
             kinds: -1,
             server: -1,
             up: false,
@@ -188,6 +200,17 @@ impl Request {
             };
         }
         Ok(request)
+    }
+
+    fn wants_proxy(&self, proxy: &Proxy) -> bool {
+        let named = |part: &String| proxy.name.to_ascii_lowercase().contains(part.as_str());
+        !proxy.disabled
+            && self.proxy.is_none_or(|wanted| wanted == proxy.number)
+            && self.names.as_ref().is_none_or(named)
+            && self
+                .scope
+                .as_ref()
+                .is_none_or(|shown| shown.contains(&proxy.id))
     }
 
     fn wants(&self, kind: Kind) -> bool {
@@ -239,31 +262,39 @@ pub fn show_part(
             Form::Json => out.push(b'['),
         }
     }
-    while let Some(proxy) = view.config.proxies.get(cursor.proxy) {
-        let place = cursor.place;
-        let passed = proxy.disabled || request.proxy.is_some_and(|wanted| wanted != proxy.number);
-        if passed || place > proxy.servers.len().saturating_add(1) {
-            cursor.proxy = cursor.proxy.saturating_add(1);
-            cursor.place = 0;
-            continue;
-        }
-        if out.len() >= most {
-            return true;
-        }
-        cursor.place = place.saturating_add(1);
-        let Some(row) = row_at(request, view, proxy, place) else {
-            continue;
+    while out.len() < most {
+        let Some(row) = cursor.next(request, view) else {
+            if request.form == Form::Json {
+                out.extend_from_slice(b"]\n");
+            }
+            return false;
         };
-        if request.form == Form::Json && cursor.any {
+        if request.form == Form::Json && std::mem::replace(&mut cursor.any, true) {
             out.push(b',');
         }
-        cursor.any = true;
         write_row(request, &row, out);
     }
-    if request.form == Form::Json {
-        out.extend_from_slice(b"]\n");
+    true
+}
+
+impl Cursor {
+    /// The next row that is wanted.
+    pub(super) fn next<'a>(&mut self, request: &Request, view: &View<'a>) -> Option<Row<'a>> {
+        loop {
+            let proxy = view.config.proxies.get(self.proxy)?;
+            let place = self.place;
+            let over = place > proxy.servers.len().saturating_add(1);
+            if over || !request.wants_proxy(proxy) {
+                self.proxy = self.proxy.saturating_add(1);
+                self.place = 0;
+                continue;
+            }
+            self.place = place.saturating_add(1);
+            if let Some(row) = row_at(request, view, proxy, place) {
+                return Some(row);
+            }
+        }
     }
-    false
 }
 
 /// The row at a place of a proxy, if there is one and it is wanted.

@@ -15,9 +15,9 @@ pub enum Page {
 }
 
 /// Decides the answer to a request.
-pub(super) fn open(asked: &Inquiry<'_>, view: &View<'_>) -> Opened<Page> {
-    match asked.applet {
-        Applet::Stats => page::open(asked, view).map(Page::Stats),
+pub(super) fn open(inquiry: &Inquiry<'_>, policy: &page::Policy, view: &View<'_>) -> Opened<Page> {
+    match inquiry.applet {
+        Applet::Stats => page::open(inquiry, policy, view).map(Page::Stats),
     }
 }
 

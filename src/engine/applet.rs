@@ -25,7 +25,7 @@ use crate::config::model::{Access, ProxyId, Statistics};
 use crate::http::chunked::size_line;
 use crate::http::exchange::RequestState;
 use crate::http::framing::Framing;
-use crate::http::head::Method;
+use crate::http::head::{Method, Name};
 use crate::http::reply::{HeadWriter, LOGGED_MESSAGE_END, reason};
 use crate::http::rewrite::Message;
 use crate::log::record::Target;
@@ -62,6 +62,26 @@ impl<P: fmt::Debug> fmt::Debug for Serving<P> {
         write!(f, "{:?} of {:?}: ", self.applet, self.proxy)?;
         write!(f, "{:?}, {waits} bytes wait", self.page)
     }
+}
+
+/// Whether another site made the browser send a request. Browsers say so; who says nothing is no
+/// browser, and nobody can make it send anything.
+fn is_from_elsewhere(request: &Message<'_>) -> bool {
+    if request.method() != Method::Post {
+        return false;
+    }
+    if let Some(site) = request.header(b"sec-fetch-site").next() {
+        return !matches!(site, b"same-origin" | b"none");
+    }
+    let Some(origin) = request.header(b"origin").next() else {
+        return false;
+    };
+    let authority = origin
+        .strip_prefix(b"http://")
+        .or_else(|| origin.strip_prefix(b"https://"));
+    let host = request.known(Name::Host).unwrap_or_default();
+    // `null` is the origin of what has none, such as a file or a sandbox.
+    !authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 /// As a session keeps the key of an answer.
@@ -182,7 +202,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.skip_request(key, buffer, framing);
             return self.answer_unauthorized(key, realm.as_deref().unwrap_or(REALM));
         }
-        let admin = stats.admins.iter().any(holds);
+        let admin = stats.admins.iter().any(holds) && !is_from_elsewhere(&request);
         self.answer_by_service(key, Applet::Stats, (proxy, admin), buffer, framing)
     }
 
