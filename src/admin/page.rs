@@ -18,10 +18,10 @@ use std::borrow::Cow;
 use super::field::Form;
 use super::stat;
 use crate::base::version::VERSION;
-use crate::config::model::{AccessLevel, ProxyId, Statistics};
+use crate::config::model::{AccessLevel, Mode, ProxyId, Statistics};
 use crate::engine::service::{Inquiry, Opened, PIECE, Posted, View};
 use post::Code;
-use table::{Style, escape};
+use table::{Shape, Style, escape};
 
 const TOP: &str = include_str!("page/top.html");
 const BOTTOM: &str = include_str!("page/bottom.html");
@@ -62,8 +62,8 @@ struct Html {
     wish: Wish,
     admin: bool,
     begun: bool,
-    /// The table that is open, by its proxy's number, and whether it has servers.
-    table: Option<(u32, bool)>,
+    /// The table that is open, by its proxy's number.
+    table: Option<(u32, Shape)>,
 }
 
 /// What a target asks for behind `stats uri`.
@@ -224,24 +224,40 @@ pub(super) fn fill(page: &mut Page, view: &View<'_>, out: &mut Vec<u8>) -> bool 
     }
     while out.len() < PIECE {
         let Some(row) = page.cursor.next(&page.request, view) else {
-            if let Some((_, servers)) = html.table.take() {
-                table::end(&style, servers, out);
+            if let Some((_, shape)) = html.table.take() {
+                table::end(&style, shape, out);
             }
             bottom(settings, html, out);
             return false;
         };
-        let same = html.table.is_some_and(|(proxy, _)| proxy == row.proxy);
-        if !same {
-            if let Some((_, servers)) = html.table.take() {
-                table::end(&style, servers, out);
+        let open = html.table.filter(|(proxy, _)| *proxy == row.proxy);
+        let shape = match open {
+            Some((_, shape)) => shape,
+            None => {
+                if let Some((_, shape)) = html.table.take() {
+                    table::end(&style, shape, out);
+                }
+                let shape = shape(row.proxy, view);
+                table::begin(&row, shape, &style, out);
+                shape
             }
-            table::begin(&row, &style, out);
-        }
-        let has_servers = same && html.table.is_some_and(|(_, servers)| servers);
-        html.table = Some((row.proxy, has_servers || row.kind == stat::Kind::Server));
-        table::row(&row, &style, out);
+        };
+        html.table = Some((row.proxy, shape));
+        table::row(&row, shape, &style, out);
     }
     true
+}
+
+/// What the table of a proxy is about.
+fn shape(number: u32, view: &View<'_>) -> Shape {
+    let mut proxies = view.config.proxies.iter();
+    let proxy = proxies.find(|proxy| proxy.number == number);
+    Shape {
+        front: proxy.is_some_and(|proxy| proxy.is_frontend),
+        back: proxy.is_some_and(|proxy| proxy.is_backend),
+        http: proxy.is_some_and(|proxy| proxy.mode == Mode::Http),
+        servers: proxy.is_some_and(|proxy| !proxy.servers.is_empty()),
+    }
 }
 
 fn escaped(text: &str) -> Cow<'static, str> {
@@ -277,10 +293,10 @@ fn top(settings: &Statistics, html: &Html, view: &View<'_>, out: &mut Vec<u8>) {
     };
     let up_s = view.now.ms.saturating_sub(view.limits.started.0) / 1000;
     let facts = format!(
-        "{version}process {}, up for {}, {} of at most {} connections{}",
+        "{version}process {}, up for <span id=\"up\" data-s=\"{up_s}\">{}</span>, at most {} \
+         connections{}",
         view.limits.pid,
         table::span(i64::try_from(up_s).unwrap_or(i64::MAX)),
-        view.process.connections,
         view.limits.maxconn,
         if view.stopping { ", stopping" } else { "" },
     );
@@ -294,7 +310,7 @@ fn top(settings: &Statistics, html: &Html, view: &View<'_>, out: &mut Vec<u8>) {
     });
     let values = [
         ("node", escaped(node)),
-        ("facts", escaped(&facts)),
+        ("facts", Cow::Owned(facts)),
         ("description", Cow::Owned(description.unwrap_or_default())),
         ("refresh", Cow::Owned(refresh.unwrap_or_default())),
         ("style", Cow::Borrowed(STYLE)),

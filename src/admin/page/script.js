@@ -116,7 +116,7 @@
       const values = points(figure.dataset.chart);
       const known = values.filter((v) => v !== null);
       const most = Math.max(1, ...known), now = values[values.length - 1];
-      const svg = figure.querySelector("svg"), step = 240 / (KEPT - 1);
+      const svg = figure.querySelector("svg"), step = 240 / (Math.max(20, values.length) - 1);
       let line = "", area = "", open = -1;
       const close = (x) => { if (open >= 0) area += "L" + x + " 56L" + open + " 56Z"; open = -1; };
       values.forEach((value, at) => {
@@ -145,6 +145,7 @@
     draw();
   };
 
+  const up = $("up"), start = performance.now();
   const clock = () => new Date().toLocaleTimeString();
 
   // One reading; the next follows when this one is over, later if it was a long one.
@@ -164,6 +165,7 @@
       last = clock();
       root.classList.remove("lost-data");
       show(all);
+      up.textContent = span(Math.floor(+up.dataset.s + (performance.now() - start) / 1000));
       keep(all);
       say(paused ? "Paused at " + last : "Live", paused ? "paused" : "");
     } catch (error) {
@@ -244,8 +246,7 @@
       row: line, status: status && status.textContent, cells: [...line.querySelectorAll("[data-f]")],
     });
     if (line.querySelector("[name=s]")) {
-      const acts = document.createElement("div");
-      acts.className = "acts";
+      const acts = line.querySelector(".do");
       for (const [value, text] of [["ready", "Ready"], ["drain", "Drain"], ["maint", "Maint"]]) {
         const button = document.createElement("button");
         button.type = "button";
@@ -255,7 +256,6 @@
         button.addEventListener("click", () => act(button));
         acts.append(button);
       }
-      line.cells[1].append(acts);
     }
   }
   for (const article of document.querySelectorAll("article")) {

@@ -45,64 +45,126 @@ impl Form {
     }
 }
 
-/// What a column of the page shows: its name, and the columns of `show stat` in it.
+/// What a column of the page shows: its name, where it is there, and the columns of `show stat` in
+/// it with their forms.
 struct Shown {
     name: &'static str,
-    form: Form,
-    columns: &'static [Column],
-    /// More than 0 is bad.
-    hot: bool,
+    place: Place,
+    parts: &'static [(Column, Form)],
+    /// From this part on, more than 0 is bad.
+    hot: usize,
 }
 
-const fn shown(name: &'static str, form: Form, columns: &'static [Column], hot: bool) -> Shown {
+/// Which tables have a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Everywhere,
+    /// Those in HTTP mode.
+    Http,
+    /// Those with a backend.
+    Back,
+    /// `stats show-modules`.
+    Modules,
+}
+
+const fn shown(
+    name: &'static str,
+    place: Place,
+    hot: usize,
+    parts: &'static [(Column, Form)],
+) -> Shown {
     Shown {
         name,
-        form,
-        columns,
+        place,
+        parts,
         hot,
     }
 }
 
+const NEVER: usize = usize::MAX;
+
 /// The columns after name and state.
 #[rustfmt::skip]
 const SHOWN: &[Shown] = &[
-    shown("Sessions", Form::Count, &[Column::Scur, Column::Smax, Column::Slim], false),
-    shown("Rate", Form::Count, &[Column::Rate, Column::RateMax], false),
-    shown("Total", Form::Count, &[Column::Stot], false),
-    shown("Bytes in", Form::Bytes, &[Column::Bin], false),
-    shown("Bytes out", Form::Bytes, &[Column::Bout], false),
-    shown("2xx", Form::Count, &[Column::Hrsp2xx], false),
-    shown("3xx", Form::Count, &[Column::Hrsp3xx], false),
-    shown("4xx", Form::Count, &[Column::Hrsp4xx], false),
-    shown("5xx", Form::Count, &[Column::Hrsp5xx], true),
-    shown("Errors", Form::Count, &[Column::Ereq, Column::Econ, Column::Eresp], true),
-    shown("Denied", Form::Count, &[Column::Dreq, Column::Dresp], false),
-    shown("Retries", Form::Count, &[Column::Wretr, Column::Wredis], false),
-    shown("Queue", Form::Count, &[Column::Qcur, Column::Qmax, Column::Qlimit], false),
-    shown("Time, ms", Form::Plain, &[Column::Qtime, Column::Ctime, Column::Rtime, Column::Ttime], false),
-    shown("Weight", Form::Plain, &[Column::Weight, Column::Act, Column::Bck], false),
-    shown("Down", Form::Count, &[Column::Chkdown], false),
-    shown("Down for", Form::Span, &[Column::Downtime], false),
+    shown("Sessions", Place::Everywhere, NEVER, &[
+        (Column::Scur, Form::Count), (Column::Smax, Form::Count), (Column::Slim, Form::Count),
+    ]),
+    shown("Rate", Place::Everywhere, NEVER, &[
+        (Column::Rate, Form::Count), (Column::RateMax, Form::Count),
+    ]),
+    shown("Total", Place::Everywhere, NEVER, &[(Column::Stot, Form::Count)]),
+    shown("Bytes in / out", Place::Everywhere, NEVER, &[
+        (Column::Bin, Form::Bytes), (Column::Bout, Form::Bytes),
+    ]),
+    shown("2xx / 3xx / 4xx / 5xx", Place::Http, 3, &[
+        (Column::Hrsp2xx, Form::Count), (Column::Hrsp3xx, Form::Count),
+        (Column::Hrsp4xx, Form::Count), (Column::Hrsp5xx, Form::Count),
+    ]),
+    shown("Errors", Place::Everywhere, 0, &[
+        (Column::Ereq, Form::Count), (Column::Econ, Form::Count), (Column::Eresp, Form::Count),
+    ]),
+    shown("Denied", Place::Everywhere, NEVER, &[
+        (Column::Dreq, Form::Count), (Column::Dresp, Form::Count),
+    ]),
+    shown("Retries", Place::Back, NEVER, &[
+        (Column::Wretr, Form::Count), (Column::Wredis, Form::Count),
+    ]),
+    shown("Queue", Place::Back, NEVER, &[
+        (Column::Qcur, Form::Count), (Column::Qmax, Form::Count), (Column::Qlimit, Form::Count),
+    ]),
+    shown("Time, ms", Place::Back, NEVER, &[
+        (Column::Qtime, Form::Plain), (Column::Ctime, Form::Plain),
+        (Column::Rtime, Form::Plain), (Column::Ttime, Form::Plain),
+    ]),
+    shown("Weight", Place::Back, NEVER, &[(Column::Weight, Form::Plain)]),
+    shown("Active / backup", Place::Back, NEVER, &[
+        (Column::Act, Form::Plain), (Column::Bck, Form::Plain),
+    ]),
+    shown("Downs", Place::Back, NEVER, &[
+        (Column::Chkdown, Form::Count), (Column::Downtime, Form::Span),
+    ]),
+    shown("HTTP/1", Place::Modules, NEVER, &[
+        (Column::H1OpenConnections, Form::Count), (Column::H1TotalStreams, Form::Count),
+    ]),
 ];
 
-/// The column of `stats show-modules`.
-#[rustfmt::skip]
-const MODULES: Shown =
-    shown("HTTP/1", Form::Count, &[Column::H1OpenConnections, Column::H1TotalStreams], false);
+/// What a table is about, which decides its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// It accepts.
+    pub(super) front: bool,
+    /// It has servers.
+    pub(super) back: bool,
+    /// `mode http`.
+    pub(super) http: bool,
+    /// There are servers to choose from.
+    pub(super) servers: bool,
+}
 
-impl Style<'_> {
-    fn columns(&self) -> impl Iterator<Item = &'static Shown> {
-        SHOWN.iter().chain(self.modules.then_some(&MODULES))
+impl Shape {
+    fn columns(self, style: &Style<'_>) -> impl Iterator<Item = &'static Shown> {
+        let modules = style.modules;
+        SHOWN.iter().filter(move |shown| match shown.place {
+            Place::Everywhere => true,
+            Place::Http => self.http,
+            Place::Back => self.back,
+            Place::Modules => modules,
+        })
+    }
+
+    const fn word(self) -> &'static str {
+        match (self.front, self.back) {
+            (true, true) => "listen",
+            (true, false) => "frontend",
+            _ => "backend",
+        }
     }
 }
 
 /// Begins the table of a row's proxy.
-pub(super) fn begin(row: &Row<'_>, style: &Style<'_>, out: &mut Vec<u8>) {
+pub(super) fn begin(row: &Row<'_>, shape: Shape, style: &Style<'_>, out: &mut Vec<u8>) {
     let iid = text(row, Column::Iid);
-    let kind = match row.kind {
-        Kind::Frontend => "frontend",
-        Kind::Backend | Kind::Server => "backend",
-    };
+    let kind = shape.word();
     out.extend_from_slice(b"<article tabindex=\"-1\" id=\"p");
     out.extend_from_slice(iid.as_bytes());
     out.extend_from_slice(b"\" data-iid=\"");
@@ -111,7 +173,10 @@ pub(super) fn begin(row: &Row<'_>, style: &Style<'_>, out: &mut Vec<u8>) {
     escape(&text(row, Column::Pxname), out);
     out.extend_from_slice(b"\"><div class=\"row\"><h2>");
     escape(&text(row, Column::Pxname), out);
-    out.extend_from_slice(b"</h2><span class=\"tag\">");
+    drop(write!(
+        out,
+        "</h2><span class=\"tag\">{kind}</span><span class=\"tag\">"
+    ));
     escape(&text(row, Column::Mode), out);
     out.extend_from_slice(b"</span></div>");
     if let Some(post) = style.post {
@@ -125,20 +190,25 @@ pub(super) fn begin(row: &Row<'_>, style: &Style<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"<div class=\"scroll\"><table role=\"table\"><caption class=\"quiet\">");
     escape(&text(row, Column::Pxname), out);
     out.extend_from_slice(b"</caption><thead role=\"rowgroup\"><tr role=\"row\">");
-    for name in ["Name", "State"]
-        .into_iter()
-        .chain(style.columns().map(|one| one.name))
-    {
+    let header = |name: &str, class: &str, out: &mut Vec<u8>| {
         drop(write!(
             out,
-            "<th scope=\"col\" role=\"columnheader\">{name}</th>"
+            "<th scope=\"col\" role=\"columnheader\"{class}>{name}</th>"
         ));
+    };
+    header("Name", "", out);
+    header("State", "", out);
+    if style.post.is_some() && shape.back {
+        header("Change", " class=\"js do\"", out);
+    }
+    for shown in shape.columns(style) {
+        header(shown.name, "", out);
     }
     out.extend_from_slice(b"</tr></thead><tbody role=\"rowgroup\">");
 }
 
 /// One row.
-pub(super) fn row(row: &Row<'_>, style: &Style<'_>, out: &mut Vec<u8>) {
+pub(super) fn row(row: &Row<'_>, shape: Shape, style: &Style<'_>, out: &mut Vec<u8>) {
     let name = text(row, Column::Svname);
     let sum = match row.kind {
         Kind::Server => "",
@@ -182,7 +252,7 @@ pub(super) fn row(row: &Row<'_>, style: &Style<'_>, out: &mut Vec<u8>) {
     escape(&text(row, Column::Status), out);
     out.extend_from_slice(b"</span>");
     if !row.value(Column::Lastchg).is_empty() {
-        out.extend_from_slice(b"<small>for ");
+        out.extend_from_slice(b"<small class=\"in\">for ");
         number(row, Column::Lastchg, Form::Span, false, out);
         out.extend_from_slice(b"</small>");
     }
@@ -194,26 +264,30 @@ pub(super) fn row(row: &Row<'_>, style: &Style<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"</span></small>");
     }
     out.extend_from_slice(b"</td>");
-    for column in style.columns() {
-        cell(row, column, out);
+    if style.post.is_some() && shape.back {
+        out.extend_from_slice(b"<td role=\"cell\" class=\"js do\"></td>");
+    }
+    for shown in shape.columns(style) {
+        cell(row, shown, out);
     }
     out.extend_from_slice(b"</tr>");
 }
 
 fn cell(row: &Row<'_>, shown: &Shown, out: &mut Vec<u8>) {
-    let mut columns = shown
-        .columns
-        .iter()
-        .filter(|column| !row.value(**column).is_empty());
-    let Some(first) = columns.next() else {
+    let parts = shown.parts.iter().enumerate();
+    let mut parts = parts
+        .filter(|(_, (column, _))| !row.value(*column).is_empty())
+        .peekable();
+    if parts.peek().is_none() {
         out.extend_from_slice(b"<td role=\"cell\" class=\"none\"></td>");
         return;
-    };
+    }
     drop(write!(out, "<td role=\"cell\" data-l=\"{}\">", shown.name));
-    number(row, *first, shown.form, shown.hot, out);
-    for column in columns {
-        out.extend_from_slice(b" / ");
-        number(row, *column, shown.form, shown.hot, out);
+    let mut between: &[u8] = b"";
+    for (at, (column, form)) in parts {
+        out.extend_from_slice(between);
+        between = b" / ";
+        number(row, *column, *form, at >= shown.hot, out);
     }
     out.extend_from_slice(b"</td>");
 }
@@ -288,8 +362,8 @@ pub(super) fn span(seconds: i64) -> String {
     }
 }
 
-/// Ends a table; `servers`: there are some to choose from.
-pub(super) fn end(style: &Style<'_>, servers: bool, out: &mut Vec<u8>) {
+/// Ends a table.
+pub(super) fn end(style: &Style<'_>, shape: Shape, out: &mut Vec<u8>) {
     const ACTIONS: [(&str, &str); 6] = [
         ("ready", "Ready"),
         ("drain", "Drain"),
@@ -300,7 +374,7 @@ pub(super) fn end(style: &Style<'_>, servers: bool, out: &mut Vec<u8>) {
     ];
     out.extend_from_slice(b"</tbody></table></div>");
     if style.post.is_some() {
-        if servers {
+        if shape.servers {
             out.extend_from_slice(
                 b"<div class=\"row\" role=\"group\" aria-label=\"Chosen servers\"><label class=\"js\">\
                   <input type=\"checkbox\" data-all>All</label><span class=\"soft\">Chosen servers:</span>",
