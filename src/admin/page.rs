@@ -106,11 +106,13 @@ impl Wish {
         }
     }
 
-    /// What the next target is to keep.
-    fn kept(&self) -> String {
+    /// What the target of a redirect keeps. As in HAProxy, that is not `;no-maint`, and
+    /// `;norefresh` only where there is a refresh.
+    fn kept(&self, refreshes: bool) -> String {
         let mut text = String::new();
         text.push_str(if self.up { ";up" } else { "" });
-        text.push_str(if self.no_maint { ";no-maint" } else { "" });
+        let quiet = refreshes && self.no_refresh;
+        text.push_str(if quiet { ";norefresh" } else { "" });
         if let Some(scope) = &self.scope {
             text.push_str("?scope=");
             text.push_str(scope);
@@ -138,7 +140,8 @@ pub(super) fn open(inquiry: &Inquiry<'_>, policy: &Policy, view: &View<'_>) -> O
         Posted::TooLong => (Code::TooLong, Vec::new()),
         Posted::Whole(body) => post::run(body, settings.scope.as_deref(), view),
     };
-    let (uri, code, kept) = (&settings.uri, code.word(), wish.kept());
+    let kept = wish.kept(settings.refresh.is_some());
+    let (uri, code) = (&settings.uri, code.word());
     Opened {
         status: 303,
         fields: vec![
@@ -285,7 +288,14 @@ fn top(settings: &Statistics, html: &Html, view: &View<'_>, out: &mut Vec<u8>) {
         Some(None) => view.limits.node.as_str(),
         None => "oneloop",
     };
-    let kept = html.wish.kept();
+    let wish = &html.wish;
+    let kept = wish.kept(settings.refresh.is_some());
+    let live = Wish {
+        no_refresh: true,
+        ..wish.clone()
+    };
+    let no_maint = if wish.no_maint { ";no-maint" } else { "" };
+    let live = format!(";json{no_maint}{}", live.kept(true));
     let uri = &settings.uri;
     let version = match settings.hides_version {
         true => String::new(),
@@ -314,7 +324,7 @@ fn top(settings: &Statistics, html: &Html, view: &View<'_>, out: &mut Vec<u8>) {
         ("description", Cow::Owned(description.unwrap_or_default())),
         ("refresh", Cow::Owned(refresh.unwrap_or_default())),
         ("style", Cow::Borrowed(STYLE)),
-        ("live", escaped(&format!("{uri};json;norefresh{kept}"))),
+        ("live", escaped(&format!("{uri}{live}"))),
         ("post", escaped(&format!("{uri}{kept}"))),
         ("result", Cow::Owned(result(html.wish.code.as_deref()))),
     ];

@@ -26,7 +26,12 @@ impl Parser<'_> {
         };
         let needs = match what.name {
             "admin" => return self.stats_admin_line(line),
-            "http-request" => return self.stats_rule_line(line),
+            "http-request" => {
+                let before = self.found.list().len();
+                self.stats_rule_line(line);
+                // As in HAProxy, a mistake in a rule ends the reading.
+                return self.found.abort_from(before);
+            }
             "refresh" => return self.stats_refresh_line(line),
             "show-node" => return self.stats_node_line(line),
             "show-desc" => return self.stats_description_line(line),
@@ -69,10 +74,10 @@ impl Parser<'_> {
 
     fn stats_refresh_line(&mut self, line: &Line) {
         let word = line.word(2).into_owned();
-        let message = match units::time_ms(&word, TimeUnit::S) {
-            Ok(time) if !word.is_empty() => {
-                // Parts of a second are cut off; 0 takes it back.
-                let seconds = u32::try_from(time / 1000).unwrap_or(u32::MAX);
+        let message = match units::time(&word, TimeUnit::S, TimeUnit::S) {
+            Ok(seconds) if !word.is_empty() => {
+                // 0 takes it back.
+                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
                 self.own_stats().refresh = (seconds > 0).then_some(seconds);
                 return;
             }
@@ -80,7 +85,9 @@ impl Parser<'_> {
             Err(units::TimeError::Unexpected(c)) => {
                 format!("unexpected character '{c}' in argument to stats refresh interval.")
             }
-            Err(error) => error.message(&word, "stats refresh interval"),
+            Err(units::TimeError::Overflow) => format!(
+                "timer overflow in argument <{word}> to stats refresh interval, maximum value is 2147483647 s (~68 years)."
+            ),
         };
         let one = self.found.alert(line.at(2), message);
         one.lead(Lead::ParsingTight);
@@ -91,7 +98,7 @@ impl Parser<'_> {
         let word = line.word(2).into_owned();
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !word.chars().all(fits) {
-            let message = "'stats show-node' invalid node name - should be a string with digits(0-9), letters(A-Z, a-z), hyphen(-) or underscode(_).";
+            let message = "'stats show-node' invalid node name - should be a stringwith digits(0-9), letters(A-Z, a-z), hyphen(-) or underscode(_).";
             let one = self.found.alert(line.at(2), message);
             one.lead(Lead::ParsingTight);
             return;
