@@ -191,7 +191,7 @@ fn show(inquiry: &Inquiry<'_>, settings: &Statistics, wish: Wish, policy: &Polic
         },
         ..stat::Request::default()
     };
-    let html = wish.form.is_none().then(|| Html {
+    let html = wish.form.is_none().then_some(Html {
         proxy: inquiry.proxy,
         wish,
         admin: inquiry.admin,
