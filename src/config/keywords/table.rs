@@ -585,10 +585,8 @@ pub(super) const PROXY_STATS: &[Group] = &[yes(
     ANY,
 )];
 
-pub(super) const GLOBAL_STATS: &[Group] = &[
-    yes("maxconn socket timeout", "X----", ANY),
-    not("X----", PROCESSES, "bind-process"),
-];
+pub(super) const GLOBAL_STATS: &[Group] =
+    &[yes("bind-process maxconn socket timeout", "X----", ANY)];
 
 /// The actions of `http-request` as HAProxy 2.6 lists them; `(*)` stands for what may follow.
 pub(super) const REQUEST_ACTIONS: &str = "wait-for-handshake ot-group set-log-level set-nice use-service sc-inc-gpc(*) \
