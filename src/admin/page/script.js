@@ -65,7 +65,7 @@
     }
     if (news.length) {
       const more = news.length > 5 ? " and " + (news.length - 5) + " more" : "";
-      $("news").textContent = news.slice(0, 5).join(", ") + more;
+      $("news").textContent = clock() + ": " + news.slice(0, 5).join(", ") + more;
     }
   };
 

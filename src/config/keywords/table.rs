@@ -75,8 +75,6 @@ const fn gone(names: &'static str, sections: &'static str, text: &'static str) -
 }
 
 const NO_TLS: &str = "oneloop has no TLS; put a TLS terminator in front of it or behind it.";
-const PROCESSES: &str =
-    "one process serves from one loop; start several on one port for several cores.";
 const POLLER: &str = "oneloop always uses epoll and its own event loop; remove the line.";
 
 pub(super) const SECTIONS: &[Group] = &[
