@@ -69,37 +69,40 @@
     }
   };
 
-  // What the charts show of one answer: counters here, differences in `points`.
-  const sum = (all, proxy) => {
-    const one = { at: Date.now(), rate: 0, errors: 0, queue: 0, time: 0 };
-    let weight = 0;
-    const fronts = all.some((row) => row.type === 0 && String(row.iid) === proxy);
+  // What the charts show of one answer, for all proxies ("") and for each: counters here,
+  // differences in `points`. Rows are not kept, there may be ten thousand of them.
+  const digest = (all) => {
+    const zero = () => ({ rate: 0, errors: 0, queue: 0, time: 0, weight: 0 });
+    const by = { "": zero() }, fronts = new Set();
+    for (const row of all) if (row.type === 0) fronts.add(row.iid);
     for (const row of all) {
-      if (proxy && String(row.iid) !== proxy) continue;
-      const counts = proxy ? row.type === (fronts ? 0 : 1) : row.type === 0;
-      if (counts) {
-        one.rate += row.req_rate === undefined || row.mode === "tcp" ? row.rate : row.req_rate;
-        one.errors += (row.hrsp_5xx || 0) + (row.ereq || 0);
-      }
-      if (row.type === 1) {
-        if (row.mode === "tcp" || (proxy && !fronts)) one.errors += row.econ + row.eresp;
-        one.queue += row.qcur || 0;
-        one.time += (row.ttime || 0) * (row.rate + 0.001);
-        weight += row.rate + 0.001;
+      if (row.type > 1) continue;
+      const own = by[row.iid] = by[row.iid] || zero(), front = fronts.has(row.iid);
+      for (const [one, counts, failures] of [
+        [by[""], row.type === 0, row.mode === "tcp"],
+        [own, row.type === (front ? 0 : 1), row.mode === "tcp" || !front],
+      ]) {
+        if (counts) {
+          one.rate += row.mode === "tcp" ? row.rate : row.req_rate ?? row.rate;
+          one.errors += (row.hrsp_5xx || 0) + (row.ereq || 0);
+        }
+        if (row.type !== 1) continue;
+        if (failures) one.errors += row.econ + row.eresp;
+        one.queue += row.qcur;
+        one.time += row.ttime * (row.rate + 0.001);
+        one.weight += row.rate + 0.001;
       }
     }
-    one.time = weight ? one.time / weight : 0;
-    return one;
+    for (const one of Object.values(by)) one.time /= one.weight || 1;
+    return { at: Date.now(), by };
   };
 
-  const points = (what) => history.map((all, at) => {
-    if (!all) return null;
-    const one = sum(all, of.value);
-    if (what !== "errors") return one[what];
-    const before = history[at - 1];
-    if (!before) return 0;
-    const past = sum(before, of.value);
-    return Math.max(0, one.errors - past.errors) / Math.max(0.5, (all.at - before.at) / 1000);
+  const points = (what) => history.map((reading, at) => {
+    const one = reading && reading.by[of.value];
+    if (!one || what !== "errors") return one ? one[what] : null;
+    const before = history[at - 1], past = before && before.by[of.value];
+    const seconds = past ? Math.max(0.5, (reading.at - before.at) / 1000) : 1;
+    return past ? Math.max(0, one.errors - past.errors) / seconds : 0;
   });
 
   const NS = "http://www.w3.org/2000/svg";
@@ -139,8 +142,8 @@
     }
   };
 
-  const keep = (all) => {
-    history.push(all);
+  const keep = (reading) => {
+    history.push(reading);
     if (history.length > KEPT) history.shift();
     draw();
   };
@@ -160,13 +163,12 @@
       if (!answer.ok) throw new Error(answer.status === 401 || answer.status === 403
         ? "not allowed any more: load the page again" : "answered " + answer.status);
       const all = read(await answer.json());
-      all.at = Date.now();
       failed = 0;
       last = clock();
       root.classList.remove("lost-data");
       show(all);
       up.textContent = span(Math.floor(+up.dataset.s + (performance.now() - start) / 1000));
-      keep(all);
+      keep(digest(all));
       say(paused ? "Paused at " + last : "Live", paused ? "paused" : "");
     } catch (error) {
       failed += 1;

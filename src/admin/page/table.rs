@@ -202,7 +202,12 @@ pub(super) fn begin(row: &Row<'_>, shape: Shape, style: &Style<'_>, out: &mut Ve
         header("Change", " class=\"js do\"", out);
     }
     for shown in shape.columns(style) {
-        header(shown.name, "", out);
+        let about = shown.parts.iter().filter_map(|(column, _)| {
+            let field = COLUMNS.get(*column as usize)?;
+            Some(field.about)
+        });
+        let about = about.collect::<Vec<_>>().join("; ");
+        header(shown.name, &format!(" title=\"{about}\""), out);
     }
     out.extend_from_slice(b"</tr></thead><tbody role=\"rowgroup\">");
 }
@@ -301,8 +306,7 @@ fn number(row: &Row<'_>, column: Column, form: Form, hot: bool, out: &mut Vec<u8
         Value::Empty | Value::Micros(_) | Value::Text(_) => 0,
     };
     let field = COLUMNS.get(column as usize).map_or("", |field| field.name);
-    let about = COLUMNS.get(column as usize).map_or("", |field| field.about);
-    drop(write!(out, "<span title=\"{about}\" data-f=\"{field}\""));
+    drop(write!(out, "<span data-f=\"{field}\""));
     if form != Form::Plain {
         drop(write!(out, " data-u=\"{}\"", form.letter()));
     }
