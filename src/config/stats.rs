@@ -14,6 +14,7 @@ use super::model::{Access, ProxyId, Statistics, StatisticsRule};
 use super::resolve::id_of;
 use super::sections::Parser;
 use super::units::{self, TimeUnit};
+use crate::rules::fetch::Scope;
 
 /// `stats uri` when it is not said.
 const URI: &str = "/haproxy?stats";
@@ -138,7 +139,7 @@ impl Parser<'_> {
         }
         self.own_stats();
         let before = "error detected while parsing a 'stats admin' rule : ";
-        if let Some(condition) = self.stats_condition(line, 2, before)
+        if let Some(condition) = self.condition(line, 2, Scope::Request, before)
             && let Some(proxy) = self.proxy()
         {
             proxy.stats_admins.push(condition);
@@ -179,7 +180,7 @@ impl Parser<'_> {
             b"if" | b"unless" => {
                 let before =
                     format!("error detected while parsing an 'http-request {word}' condition : ");
-                match self.stats_condition(line, next, &before) {
+                match self.condition(line, next, Scope::Request, &before) {
                     Some(condition) => Some(condition),
                     None => return,
                 }

@@ -15,6 +15,7 @@ use super::service::Service;
 use super::session::{Flow, Phase, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
+use crate::config::model::HttpConnection;
 use crate::http::exchange::RequestState;
 use crate::http::framing::{Body, Framing};
 use crate::http::head::Method;
@@ -239,17 +240,25 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         flow
     }
 
+    /// Whether an answer of our own ends the connection, whatever is in it: the process ends, or
+    /// the frontend has `option httpclose`.
+    pub(crate) fn closes_own_answers(&self, key: Key<Client>) -> bool {
+        let frontend = self.clients.get(key).map(|client| client.frontend);
+        let mode = frontend.map(|id| self.config.proxy(id).http_connection);
+        self.stopping || mode == Some(HttpConnection::Close)
+    }
+
     /// Queues an answer for sending and notes it in the record.
     fn send_ready(&mut self, key: Key<Client>, why: Termination, answer: &Ready<'_>) -> Flow {
         self.drop_upstream(key);
         self.free_slot(key);
         self.leave_queue(key);
         self.end_serving(key);
-        let stopping = self.stopping;
+        let closing = self.closes_own_answers(key);
         open!(self, key => client, session, else Flow::Gone);
         let frontend = client.frontend;
         session.response.reset(&mut self.net, &mut self.pool);
-        session.exchange.on_own_answer(answer.closes || stopping);
+        session.exchange.on_own_answer(answer.closes || closing);
         session.exchange.on_response_end();
         let without_body = session.exchange.asked().method == Method::Head;
         session.txn.status = answer.status;

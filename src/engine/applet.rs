@@ -103,7 +103,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let now = self.now.ms;
         open!(self, key => client, session, else Flow::Gone);
         let message = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
-        let (method, target) = (message.method(), message.target().to_vec());
+        let method = message.method();
+        let target = message.pathq().unwrap_or_else(|| message.target()).to_vec();
         session.exchange.set_method(method);
         session.txn.target = match applet {
             Applet::Stats => Target::Stats,
@@ -334,16 +335,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     fn begin_answer(&mut self, key: Key<Client>, opened: Opened<S::Page>) -> Flow {
-        let stopping = self.stopping;
         for command in opened.commands {
             self.apply(command);
         }
+        let closing = self.closes_own_answers(key);
         open!(self, key => client, session, else Flow::Gone);
         let asked = session.exchange.asked();
         let page = opened.page.filter(|_| asked.method != Method::Head);
         let open_ended = page.is_some() && asked.minor == 0;
         session.response.reset(&mut self.net, &mut self.pool);
-        session.exchange.on_own_answer(open_ended || stopping);
+        session.exchange.on_own_answer(open_ended || closing);
         let head = &mut self.bench.answer.0;
         let mut writer = HeadWriter::new(head, 1, opened.status, reason(opened.status));
         for (name, value) in &opened.fields {

@@ -375,7 +375,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(stats) = &proxy.stats {
             let message = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
             let shown = matches!(message.method(), Method::Get | Method::Head | Method::Post);
-            if shown && message.target().starts_with(stats.uri.as_bytes()) {
+            let target = message.pathq().unwrap_or_else(|| message.target());
+            if shown && target.starts_with(stats.uri.as_bytes()) {
                 return Ok(Some(Own::Stats(stats)));
             }
         }

@@ -175,6 +175,19 @@ fn rules_come_first_and_redirects_after() {
     }
 }
 
+/// `option httpclose` holds for answers of our own, too; and a target may have its authority.
+#[test]
+fn own_answers_close_where_all_do() {
+    let rig = site(" option httpclose\n http-request return status 200 if { path /r }");
+    for target in ["/stats;csv", "http://h/stats;csv", "/r"] {
+        let mut client = rig.client();
+        let answer = client.ask(&format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert_eq!(answer.status(), 200, "{target}");
+        assert_eq!(answer.headers("connection"), ["close"], "{target}");
+        assert_eq!(client.rest(), b"", "{target}");
+    }
+}
+
 /// `http-request allow` ends its own kind of rules only.
 #[test]
 fn allow_does_not_skip_the_redirects() {
