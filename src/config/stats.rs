@@ -31,7 +31,10 @@ impl Parser<'_> {
                 let before = self.found.list().len();
                 self.stats_rule_line(line);
                 // As in HAProxy, a mistake in a rule ends the reading.
-                return self.found.abort_from(before);
+                if self.proxy().is_some() {
+                    self.found.abort_from(before);
+                }
+                return;
             }
             "refresh" => return self.stats_refresh_line(line),
             "show-node" => return self.stats_node_line(line),
@@ -160,8 +163,12 @@ impl Parser<'_> {
             "deny" => (Access::Deny, 3),
             "auth" if line.bytes(3) != b"realm" => (Access::Authenticate(None), 3),
             "auth" if line.bytes(4).is_empty() => {
-                let message =
-                    "error detected while parsing 'http-request auth' rule : missing realm value.";
+                let Some(proxy) = self.proxy() else { return };
+                let message = format!(
+                    "error detected in {} '{}' while parsing 'http-request auth' rule : missing realm value.\n.",
+                    proxy.kind(),
+                    proxy.name
+                );
                 return self.refuse(line, 4, message);
             }
             "auth" => (Access::Authenticate(Some(line.word(4).into_owned())), 5),
