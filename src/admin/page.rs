@@ -259,7 +259,7 @@ fn shape(number: u32, view: &View<'_>) -> Shape {
         front: proxy.is_some_and(|proxy| proxy.is_frontend),
         back: proxy.is_some_and(|proxy| proxy.is_backend),
         http: proxy.is_some_and(|proxy| proxy.mode == Mode::Http),
-        servers: proxy.is_some_and(|proxy| !proxy.servers.is_empty()),
+        servers: proxy.is_some_and(|proxy| !view.roster.members(proxy.id).is_empty()),
     }
 }
 

@@ -283,7 +283,7 @@ impl Cursor {
         loop {
             let proxy = view.config.proxies.get(self.proxy)?;
             let place = self.place;
-            let over = place > proxy.servers.len().saturating_add(1);
+            let over = place > view.roster.members(proxy.id).len().saturating_add(1);
             if over || !request.wants_proxy(proxy) {
                 self.proxy = self.proxy.saturating_add(1);
                 self.place = 0;

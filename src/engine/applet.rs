@@ -396,8 +396,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// All that was rendered is on its way: the next piece, or the end.
     pub(crate) fn fill_answer(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
-        let serving = session.serving.map(Key::from_handle);
-        let Some(serving) = serving.and_then(|key| self.servings.get_mut(key)) else {
+        let place = session.serving.map(Key::from_handle);
+        let Some(serving) = place.and_then(|key| self.servings.get_mut(key)) else {
             return Flow::Gone;
         };
         if serving.sent == serving.out.len() {
@@ -410,6 +410,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 }
             }
         }
+        open!(self, key => _client, session, else Flow::Gone);
         let Some(mut buffer) = self.pool.lend() else {
             return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         };

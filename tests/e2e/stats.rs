@@ -252,6 +252,10 @@ fn forms_change_servers_and_say_what_became_of_it() {
         ("s=s2&action=nothing&b=b", "ERRP", "0", "1"),
         ("s=s2&b=b", "NONE", "0", "1"),
         ("s=%732&action=ready&b=b", "DONE", "0", "0"),
+        // Neither has checks, nor an agent; sessions may always be ended.
+        ("s=s2&action=dhlth&b=b", "NONE", "0", "0"),
+        ("s=s2&action=eagent&b=b", "NONE", "0", "0"),
+        ("s=s2&action=shutdown&b=b", "DONE", "0", "0"),
         ("", "NONE", "0", "0"),
     ] {
         let mut client = rig.client();

@@ -66,8 +66,8 @@ pub(super) fn run(body: &[u8], shown: Option<&[ProxyId]>, view: &View<'_>) -> (C
     let mut commands = Vec::new();
     let (mut changed, mut unknown) = (0_usize, 0_usize);
     for name in &names {
-        let servers = view.config.servers_of(proxy);
-        match servers.iter().find(|server| server.name.as_bytes() == name) {
+        let mut servers = view.roster.of(proxy);
+        match servers.find(|server| server.name.as_bytes() == name) {
             Some(server) => {
                 if let Some(command) = action.on(server, view) {
                     changed = changed.saturating_add(1);
@@ -106,6 +106,10 @@ enum Action {
     Maintenance(bool),
     /// What its checks found.
     Health(Op),
+    /// Its checks go on, or rest.
+    Checks(bool),
+    /// Its sessions end.
+    Shutdown,
     /// Something of an agent, which no server has.
     Agent,
 }
@@ -121,6 +125,9 @@ impl Action {
             b"hrunn" => Self::Health(Op::Running),
             b"hnolb" => Self::Health(Op::Stopping),
             b"hdown" => Self::Health(Op::Stopped),
+            b"ehlth" => Self::Checks(true),
+            b"dhlth" => Self::Checks(false),
+            b"shutdown" => Self::Shutdown,
             b"dagent" | b"eagent" | b"arunn" | b"adown" => Self::Agent,
             _ => return None,
         })
@@ -135,6 +142,9 @@ impl Action {
             Self::Maintenance(true) => Wish::Disable,
             Self::Maintenance(false) => Wish::Enable,
             Self::Health(op) => Wish::Health(op),
+            Self::Checks(_) if server.check.is_none() => return None,
+            Self::Checks(on) => Wish::Checks(on),
+            Self::Shutdown => return Some(Command::ShutSessions(server.id)),
             Self::Agent => return None,
         };
         Some(Command::Server(server.id, wish))

@@ -368,13 +368,16 @@ pub(super) fn span(seconds: i64) -> String {
 
 /// Ends a table.
 pub(super) fn end(style: &Style<'_>, shape: Shape, out: &mut Vec<u8>) {
-    const ACTIONS: [(&str, &str); 6] = [
+    const ACTIONS: [(&str, &str); 9] = [
         ("ready", "Ready"),
         ("drain", "Drain"),
         ("maint", "Maintenance"),
         ("hrunn", "Health: up"),
         ("hnolb", "Health: stopping"),
         ("hdown", "Health: down"),
+        ("dhlth", "Checks: off"),
+        ("ehlth", "Checks: on"),
+        ("shutdown", "End sessions"),
     ];
     out.extend_from_slice(b"</tbody></table></div>");
     if style.post.is_some() {
