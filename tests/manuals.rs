@@ -241,9 +241,7 @@ fn sections_and_keywords_are_described() {
             .map(|row| row.name)
             .collect()
     };
-    let mut proxies = keywords(|sections| sections[1..].contains(['X', 'A']));
-    // The statistics page: its handler refuses it where `global` has its own words.
-    proxies.remove("stats");
+    let proxies = keywords(|sections| sections[1..].contains(['X', 'A']));
     same(
         "global keywords",
         &under(&page, "GLOBAL KEYWORDS", ""),
@@ -257,6 +255,7 @@ fn sections_and_keywords_are_described() {
     for (heading, before, class) in [
         ("STATS IN GLOBAL", "stats ", Class::GlobalStats),
         ("WORDS OF STATS SOCKET", "", Class::StatsSocket),
+        ("STATISTICS PAGE", "stats ", Class::ProxyStats),
         ("OPTIONS", "option ", Class::Option),
         ("TIMEOUTS", "timeout ", Class::Timeout),
         ("WORDS OF BIND", "", Class::Bind),

@@ -15,7 +15,7 @@ use oneloop::base::clock::Now;
 use oneloop::config::host::Fake;
 use oneloop::config::model::Config;
 use oneloop::config::{LoadOptions, Source, load};
-use oneloop::engine::service::{Caller, Limits, Outcome, Service, View};
+use oneloop::engine::service::{Caller, Inquiry, Limits, Opened, Outcome, Service, View};
 use oneloop::engine::{Engine, Subject};
 use oneloop::net::{
     ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop,
@@ -248,8 +248,18 @@ impl Net for Loopback {
 struct NoService;
 
 impl Service for NoService {
+    type Page = ();
+
     fn run(&mut self, _: &[u8], _: &mut Caller, _: &View<'_>, _: &mut Vec<u8>) -> Outcome {
         Outcome::Done
+    }
+
+    fn open(&mut self, _: &Inquiry<'_>, _: &View<'_>) -> Opened<()> {
+        Opened::empty(404)
+    }
+
+    fn fill(&mut self, (): &mut (), _: &View<'_>, _: &mut Vec<u8>) -> bool {
+        false
     }
 }
 

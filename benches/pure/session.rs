@@ -12,7 +12,7 @@
 use oneloop::base::addr::{Address, Endpoint};
 use oneloop::base::arena::Handle;
 use oneloop::base::clock::Now;
-use oneloop::engine::service::{Caller, Limits, Outcome, Service, View};
+use oneloop::engine::service::{Caller, Inquiry, Limits, Opened, Outcome, Service, View};
 use oneloop::engine::{Engine, Subject};
 use oneloop::net::{
     ConnectOptions, ListenerState, LogBatch, Net, Peer, Readiness, Signal, Socket, Stop,
@@ -221,8 +221,18 @@ fn now(turns: u64) -> Now {
 struct NoService;
 
 impl Service for NoService {
+    type Page = ();
+
     fn run(&mut self, _: &[u8], _: &mut Caller, _: &View<'_>, _: &mut Vec<u8>) -> Outcome {
         Outcome::Done
+    }
+
+    fn open(&mut self, _: &Inquiry<'_>, _: &View<'_>) -> Opened<()> {
+        Opened::empty(404)
+    }
+
+    fn fill(&mut self, (): &mut (), _: &View<'_>, _: &mut Vec<u8>) -> bool {
+        false
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use oneloop::config::host::Fake;
 use oneloop::config::model::Config;
 use oneloop::config::{LoadOptions, Source, load};
-use oneloop::engine::service::{Caller, Limits, Outcome, Service, View};
+use oneloop::engine::service::{Caller, Inquiry, Limits, Opened, Outcome, Service, View};
 use oneloop::engine::{Engine, Exit};
 use oneloop::http::framing::{self, Asked, Body};
 use oneloop::http::head::{self, Head, Parsed, Progress};
@@ -45,8 +45,18 @@ const HEAD_MAX: u32 = 4096;
 struct NoService;
 
 impl Service for NoService {
+    type Page = ();
+
     fn run(&mut self, _: &[u8], _: &mut Caller, _: &View<'_>, _: &mut Vec<u8>) -> Outcome {
         Outcome::Done
+    }
+
+    fn open(&mut self, _: &Inquiry<'_>, _: &View<'_>) -> Opened<()> {
+        Opened::empty(404)
+    }
+
+    fn fill(&mut self, (): &mut (), _: &View<'_>, _: &mut Vec<u8>) -> bool {
+        false
     }
 }
 

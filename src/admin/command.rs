@@ -7,11 +7,13 @@
 use std::io::Write as _;
 
 use super::help;
-use super::{added, change, errors, frontend, info, internals, maps, servers, sessions, stat};
+use super::{
+    added, change, errors, frontend, info, internals, maps, page, servers, sessions, stat, web,
+};
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::model::{AccessLevel, Proxy};
-use crate::engine::service::{Caller, Outcome, Service, SeverityOutput, View};
+use crate::engine::service::{Caller, Inquiry, Opened, Outcome, Service, SeverityOutput, View};
 
 /// What a caller whose level is too low is told.
 pub(super) const DENIED: &str = "Permission denied";
@@ -263,19 +265,23 @@ const MISSING: &[&str] = &[
     "trace",
 ];
 
-/// The commands of the runtime socket.
+/// The commands of the runtime socket, and what the services need.
 #[derive(Debug, Default)]
-pub struct Commands {}
+pub struct Commands {
+    policy: page::Policy,
+}
 
 impl Commands {
     /// The whole table.
     #[must_use]
     pub fn new() -> Self {
-        Self {}
+        Self::default()
     }
 }
 
 impl Service for Commands {
+    type Page = web::Page;
+
     fn run(
         &mut self,
         command: &[u8],
@@ -297,6 +303,14 @@ impl Service for Commands {
             out.push(b'\n');
         }
         outcome
+    }
+
+    fn open(&mut self, inquiry: &Inquiry<'_>, view: &View<'_>) -> Opened<web::Page> {
+        web::open(inquiry, &self.policy, view)
+    }
+
+    fn fill(&mut self, page: &mut web::Page, view: &View<'_>, out: &mut Vec<u8>) -> bool {
+        web::fill(page, view, out)
     }
 }
 

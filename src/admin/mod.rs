@@ -23,6 +23,8 @@ pub mod help;
 pub mod info;
 mod internals;
 mod maps;
+pub mod page;
 pub mod servers;
 mod sessions;
 pub mod stat;
+pub mod web;

@@ -11,13 +11,13 @@ use super::column::{COLUMNS, Column, LAST_COMMON};
 use super::field::{Field, Form, Value, write_json_tail};
 use super::servers;
 use crate::base::addr::Endpoint;
-use crate::config::model::{AccessLevel, Algorithm, Mode, Proxy, Server};
+use crate::config::model::{AccessLevel, Algorithm, Mode, Proxy, ProxyId, Server};
 use crate::engine::service::{Admin, Op, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
 /// What kind of thing a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Frontend,
     Backend,
     Server,
@@ -72,9 +72,10 @@ impl Kind {
 
 /// A row: a value for each column.
 #[derive(Debug)]
-struct Row<'a> {
-    kind: Kind,
-    proxy: u32,
+pub(super) struct Row<'a> {
+    pub(super) kind: Kind,
+    /// The proxy's number.
+    pub(super) proxy: u32,
     id: u32,
     values: Vec<Value<'a>>,
 }
@@ -118,6 +119,11 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The value of a column.
+    pub(super) fn value(&self, column: Column) -> &Value<'a> {
+        self.values.get(column as usize).unwrap_or(&Value::Empty)
+    }
+
     fn values(&self) -> impl Iterator<Item = (usize, &Field, &Value<'a>)> {
         let fields = COLUMNS.iter().zip(&self.values).enumerate();
         fields.map(|(index, (field, value))| (index, field, value))
@@ -125,7 +131,7 @@ impl<'a> Row<'a> {
 }
 
 /// What `show stat` was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Its form.
     pub form: Form,
@@ -133,6 +139,10 @@ pub struct Request {
     pub described: bool,
     /// Only this proxy, by its number.
     pub proxy: Option<u32>,
+    /// Only these proxies.
+    pub scope: Option<Vec<ProxyId>>,
+    /// Only proxies with this in their names, in lower case.
+    pub names: Option<String>,
     /// Only these kinds of rows: 1 frontends, 2 backends, 4 servers; -1 for all.
     pub kinds: i64,
     /// Only this server, by its number; -1 for all.
@@ -145,6 +155,24 @@ pub struct Request {
     pub level: AccessLevel,
 }
 
+impl Default for Request {
+    /// Everything, as CSV, for a user.
+    fn default() -> Self {
+        Self {
+            form: Form::Plain,
+            described: false,
+            proxy: None,
+            scope: None,
+            names: None,
+            kinds: -1,
+            server: -1,
+            up: false,
+            no_maint: false,
+            level: AccessLevel::User,
+        }
+    }
+}
+
 impl Request {
     /// Reads the words after `show stat`. The filter counts only when all three parts are there.
     ///
@@ -155,12 +183,10 @@ impl Request {
         let mut request = Self {
             form,
             described,
-            proxy: None,
-            kinds: -1,
-            server: -1,
             up: words.contains(&"up"),
             no_maint: words.contains(&"no-maint"),
             level,
+            ..Self::default()
         };
         if let [proxy, kinds, server, ..] = words {
             request.kinds = leading_number(kinds);
@@ -174,6 +200,17 @@ impl Request {
             };
         }
         Ok(request)
+    }
+
+    fn wants_proxy(&self, proxy: &Proxy) -> bool {
+        let named = |part: &String| proxy.name.to_ascii_lowercase().contains(part.as_str());
+        !proxy.disabled
+            && self.proxy.is_none_or(|wanted| wanted == proxy.number)
+            && self.names.as_ref().is_none_or(named)
+            && self
+                .scope
+                .as_ref()
+                .is_none_or(|shown| shown.contains(&proxy.id))
     }
 
     fn wants(&self, kind: Kind) -> bool {
@@ -194,58 +231,99 @@ fn leading_number(word: &str) -> i64 {
     }
 }
 
+/// How far a listing has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    proxy: usize,
+    /// Within the proxy: the frontend, each server, the backend.
+    place: usize,
+    begun: bool,
+    any: bool,
+}
+
 /// Appends the whole answer but for the empty line at its end.
 pub fn show(request: &Request, view: &View<'_>, out: &mut Vec<u8>) {
-    match request.form {
-        Form::Plain => write_header(out),
-        Form::Typed => {}
-        Form::Json => out.push(b'['),
-    }
-    let mut count = 0;
-    for proxy in &view.config.proxies {
-        if proxy.disabled || request.proxy.is_some_and(|wanted| wanted != proxy.number) {
-            continue;
+    let all = show_part(request, view, &mut Cursor::default(), usize::MAX, out);
+    debug_assert!(!all, "no piece is that long");
+}
+
+/// Appends the next rows of the answer until `out` holds `most` bytes; true while more is to come.
+pub fn show_part(
+    request: &Request,
+    view: &View<'_>,
+    cursor: &mut Cursor,
+    most: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    if !std::mem::replace(&mut cursor.begun, true) {
+        match request.form {
+            Form::Plain => write_header(out),
+            Form::Typed => {}
+            Form::Json => out.push(b'['),
         }
-        each_row(request, view, proxy, |row| {
-            if request.form == Form::Json && count > 0 {
-                out.push(b',');
-            }
-            count = usize::saturating_add(count, 1);
-            write_row(request, &row, out);
-        });
     }
-    if request.form == Form::Json {
-        out.extend_from_slice(b"]\n");
+    while out.len() < most {
+        let Some(row) = cursor.next(request, view) else {
+            if request.form == Form::Json {
+                out.extend_from_slice(b"]\n");
+            }
+            return false;
+        };
+        if request.form == Form::Json && std::mem::replace(&mut cursor.any, true) {
+            out.push(b',');
+        }
+        write_row(request, &row, out);
+    }
+    true
+}
+
+impl Cursor {
+    /// The next row that is wanted.
+    pub(super) fn next<'a>(&mut self, request: &Request, view: &View<'a>) -> Option<Row<'a>> {
+        loop {
+            let proxy = view.config.proxies.get(self.proxy)?;
+            let place = self.place;
+            let over = place > view.roster.members(proxy.id).len().saturating_add(1);
+            if over || !request.wants_proxy(proxy) {
+                self.proxy = self.proxy.saturating_add(1);
+                self.place = 0;
+                continue;
+            }
+            self.place = place.saturating_add(1);
+            if let Some(row) = row_at(request, view, proxy, place) {
+                return Some(row);
+            }
+        }
     }
 }
 
-fn each_row<'a>(
+/// The row at a place of a proxy, if there is one and it is wanted.
+fn row_at<'a>(
     request: &Request,
     view: &View<'a>,
     proxy: &'a Proxy,
-    mut give: impl FnMut(Row<'a>),
-) {
-    if proxy.is_frontend && request.wants(Kind::Frontend) {
-        give(frontend(proxy, view));
-    }
+    place: usize,
+) -> Option<Row<'a>> {
+    let Some(place) = place.checked_sub(1) else {
+        let wanted = proxy.is_frontend && request.wants(Kind::Frontend);
+        return wanted.then(|| frontend(proxy, view));
+    };
     if !proxy.is_backend {
-        return;
+        return None;
     }
-    for server in view.roster.of(proxy) {
-        let Some(record) = view.servers.get(server.id.0 as usize) else {
-            continue;
-        };
-        let maint = record.admin.any(Admin::MAINT);
-        let hidden = (request.up && (maint || record.op == Op::Stopped))
-            || (request.no_maint && maint)
-            || (request.server != -1 && request.server != i64::from(server.number));
-        if !hidden && request.wants(Kind::Server) {
-            give(server_row(proxy, server, view, request.level));
-        }
-    }
-    if request.wants(Kind::Backend) {
-        give(backend(proxy, view, request.level));
-    }
+    let Some(id) = view.roster.members(proxy.id).get(place) else {
+        return request
+            .wants(Kind::Backend)
+            .then(|| backend(proxy, view, request.level));
+    };
+    let server: &Server = view.roster.server(*id);
+    let record = view.servers.get(id.0 as usize)?;
+    let maint = record.admin.any(Admin::MAINT);
+    let hidden = (request.up && (maint || record.op == Op::Stopped))
+        || (request.no_maint && maint)
+        || (request.server != -1 && request.server != i64::from(server.number));
+    let wanted = !hidden && request.wants(Kind::Server);
+    wanted.then(|| server_row(proxy, server, view, request.level))
 }
 
 fn write_header(out: &mut Vec<u8>) {

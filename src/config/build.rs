@@ -12,7 +12,7 @@ use super::diag::Lead;
 use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft};
 use super::lines::endpoint;
 use super::model::{
-    Check, Config, Global, Listener, Proxy, Server, ServerId, SwitchTarget, Timeouts,
+    Check, Config, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget, Timeouts,
 };
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
@@ -267,8 +267,7 @@ fn build_proxy(
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
     let settings = draft.settings;
-    let mut http_request = draft.request;
-    http_request.extend(draft.redirects);
+    let http_request = draft.request;
     let mut logs = Vec::new();
     for log in settings.logs {
         match log {
@@ -289,7 +288,23 @@ fn build_proxy(
         };
         by_target || of(&switch.condition)
     });
-    let by_rule = http_request.iter().any(|rule| rule.needs_destination(acls))
+    let stats = resolved.stats.map(|stats| {
+        Box::new(Statistics {
+            rules: draft.stats_rules,
+            admins: draft.stats_admins,
+            ..stats
+        })
+    });
+    let by_stats = stats.as_ref().is_some_and(|stats| {
+        let rules = stats.rules.iter();
+        rules.clone().any(|rule| of(&rule.condition))
+            || stats
+                .admins
+                .iter()
+                .any(|condition| condition.needs_destination(acls))
+    });
+    let mut requests = http_request.iter().chain(&draft.redirects);
+    let by_rule = requests.any(|rule| rule.needs_destination(acls))
         || draft
             .response
             .iter()
@@ -327,11 +342,13 @@ fn build_proxy(
         all_backups: settings.all_backups,
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
+        stats,
         http_request: Rules::new(http_request, acls),
+        redirects: Rules::new(draft.redirects, acls),
         http_response: Rules::new(draft.response, acls),
         switches: Rules::new(resolved.switches, acls),
         default_backend: resolved.default_backend,
-        needs_destination: by_log || by_switch || by_rule,
+        needs_destination: by_log || by_switch || by_rule || by_stats,
     }
 }
 

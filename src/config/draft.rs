@@ -16,7 +16,7 @@ use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
     AcceptInvalid, Algorithm, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode,
-    Place, Redispatch, Reuse, Splicing, StatsSocket, Timeouts,
+    Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
 };
 use super::units::Spec;
 use crate::http::reply::Reply;
@@ -97,6 +97,7 @@ pub(super) struct Settings {
     pub(super) algorithm: Algorithm,
     pub(super) all_backups: bool,
     pub(super) monitor_uri: Option<String>,
+    pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
     pub(super) default_backend: Option<(String, diag::Place)>,
     pub(super) server: ServerSettings,
@@ -128,12 +129,30 @@ impl Settings {
             algorithm: Algorithm::default(),
             all_backups: false,
             monitor_uri: None,
+            stats: None,
             error_files: Vec::new(),
             default_backend: None,
             server: ServerSettings::default(),
             state_source: StateSource::default(),
         }
     }
+}
+
+/// The `stats` lines that a `defaults` section may have, too.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StatsDraft {
+    pub(super) uri: Option<String>,
+    pub(super) refresh: Option<u32>,
+    pub(super) realm: Option<String>,
+    /// Each as `user:password`.
+    pub(super) users: Vec<String>,
+    pub(super) scope: Vec<String>,
+    pub(super) hides_version: bool,
+    pub(super) shows_legends: bool,
+    pub(super) shows_modules: bool,
+    /// `show-node`, and the name if it has one of its own.
+    pub(super) node: Option<Option<String>>,
+    pub(super) description: Option<String>,
 }
 
 /// What `default-server` may set for the servers after it (configuration.txt 5.2).
@@ -262,6 +281,10 @@ pub(super) struct ProxyDraft {
     pub(super) unused_default: Option<(String, diag::Place)>,
     /// The targets of its `use_backend` lines, likewise.
     pub(super) unused_switches: Vec<(String, diag::Place)>,
+    /// A `stats` line of its own has been read: what its `defaults` said of it is forgotten.
+    pub(super) has_own_stats: bool,
+    pub(super) stats_rules: Vec<StatisticsRule>,
+    pub(super) stats_admins: Vec<Condition>,
     /// Rules whose condition asks for `REQ_CONTENT`, which HAProxy ignores in HTTP mode.
     pub(super) layer_six: LayerSix,
     /// The line of a missing `bind` is only reported when no `bind` line was refused.

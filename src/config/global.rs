@@ -454,6 +454,24 @@ impl Parser<'_> {
                     None => self.refuse(line, 2, "'stats maxconn' expects a positive value"),
                 }
             }
+            // Satisfied by the one process.
+            "bind-process" => {
+                let there_is_one =
+                    |word: &str| matches!(word, "all" | "odd" | "even" | "1" | "1-1");
+                for (at, word) in line.words.iter().enumerate().skip(2) {
+                    let word = word.str();
+                    if !there_is_one(&word) {
+                        let limits = match is_set(&word) {
+                            true => " It supports numbers from 1 to 1.",
+                            false => "",
+                        };
+                        let message = format!(
+                            "'stats bind-process' : '{word}' is not a valid number/range.{limits}"
+                        );
+                        return self.refuse(line, at, message);
+                    }
+                }
+            }
             other => {
                 let message = format!("'stats {other}' is not implemented by oneloop.");
                 self.refuse(line, 1, message);

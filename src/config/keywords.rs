@@ -103,6 +103,8 @@ pub enum Class {
     HttpResponse,
     /// The word after `stats` in `global`.
     GlobalStats,
+    /// The word after `stats` elsewhere.
+    ProxyStats,
 }
 
 /// What oneloop does with a keyword.
@@ -507,7 +509,7 @@ pub fn admit_word(
             Class::StatsSocket => format!("'stats socket' : '{word}'"),
             Class::HttpRequest => format!("'http-request {word}'"),
             Class::HttpResponse => format!("'http-response {word}'"),
-            Class::GlobalStats => format!("'stats {word}'"),
+            Class::GlobalStats | Class::ProxyStats => format!("'stats {word}'"),
             _ => format!("'{word}'"),
         };
         let text = format!("{what} is not implemented by oneloop.");
@@ -548,6 +550,14 @@ fn unknown_word(class: Class, context: &str, word: &str) -> (String, Lead) {
             ),
             Lead::Parsing,
         ),
+        Class::ProxyStats => {
+            let expects = "expects 'admin', 'uri', 'realm', 'auth', 'scope', 'enable', 'hide-version', 'show-node', 'show-desc' or 'show-legends'.";
+            let text = match word {
+                "" => format!("missing keyword in 'stats', {expects}"),
+                _ => format!("unknown stats parameter '{word}', {expects}"),
+            };
+            (text, Lead::ParsingTight)
+        }
         Class::GlobalStats => (
             format!(
                 "'stats' only supports 'socket', 'maxconn', 'bind-process' and 'timeout' (got '{word}')"
@@ -595,6 +605,7 @@ pub fn list() -> String {
                 (Class::Timeout, "timeout "),
                 (Class::Bind, "bind <addr> "),
                 (Class::Server, "server <name> <addr> "),
+                (Class::ProxyStats, "stats "),
                 (Class::HttpRequest, "http-request "),
                 (Class::HttpResponse, "http-response "),
             ],
@@ -633,6 +644,7 @@ pub fn rows(class: Class) -> impl Iterator<Item = Keyword> {
         Class::HttpRequest => table::HTTP_REQUEST,
         Class::HttpResponse => table::HTTP_RESPONSE,
         Class::GlobalStats => table::GLOBAL_STATS,
+        Class::ProxyStats => table::PROXY_STATS,
     };
     groups.iter().flat_map(|group| {
         group

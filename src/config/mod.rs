@@ -33,6 +33,7 @@ mod rules;
 mod sections;
 mod server;
 mod state;
+mod stats;
 pub mod units;
 
 pub use sections::{LoadOptions, Loaded, Source, load};

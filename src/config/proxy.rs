@@ -90,6 +90,7 @@ impl Parser<'_> {
             "default_backend" => self.default_backend_line(line),
             "acl" | "http-request" | "http-response" | "redirect" => self.rule_line(line),
             "use_backend" => self.use_backend_line(line),
+            "stats" => self.stats_line(line),
             "balance" => self.balance_line(line),
             "server" => self.server_line(line),
             "default-server" => self.default_server_line(line),

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use super::build::build;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
-use super::model::{LogTarget, Mode, ProxyId, Switch, SwitchTarget};
+use super::model::{LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget};
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
 use super::state::{self, Wanted};
@@ -29,6 +29,8 @@ pub(super) struct Resolved {
     pub(super) default_backend: Option<ProxyId>,
     pub(super) switches: Vec<Switch>,
     pub(super) log_format: Option<Format>,
+    /// The statistics page, without its rules.
+    pub(super) stats: Option<Statistics>,
 }
 
 /// Checks the drafts and builds the configuration.
@@ -102,6 +104,7 @@ impl Parser<'_> {
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }
+        resolved.stats = self.resolve_stats(at);
         resolved
     }
 
@@ -381,7 +384,13 @@ impl Parser<'_> {
         let response = !std::mem::take(&mut proxy.response).is_empty();
         let redirect = !std::mem::take(&mut proxy.redirects).is_empty();
         let forward_for = proxy.settings.forward_for.take().is_some();
+        let stats = proxy.settings.stats.take().is_some();
         let (kind, name) = (proxy.kind(), proxy.name.clone());
+        if stats {
+            let message =
+                format!("'stats' statement ignored for {kind} '{name}' as it requires HTTP mode.");
+            self.warn(at, message);
+        }
         for (said, what) in [
             (request, "http-request"),
             (response, "http-response"),

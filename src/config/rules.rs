@@ -473,37 +473,17 @@ impl<'a> Parser<'a> {
             self.refuse(line, 2, message);
             return;
         }
-        let Some(proxy) = self.proxies.get_mut(at) else {
-            return;
-        };
         let mut condition = None;
         if has_condition {
-            let home = Home {
-                acls: &proxy.acls,
-                kind: proxy.kind(),
-                name: &proxy.name,
-                is_frontend: proxy.section != Section::Backend,
-                proxy: u32::try_from(at).ok(),
-            };
-            let mut tools = Self::tools(
-                &mut self.acls,
-                &self.rule_files,
-                &mut self.found,
-                self.names,
-                self.host,
-                self.variables,
-                self.global.buffer_size,
-            );
-            let work = |words: &[&[u8]], compiler: &mut Compiler<'_>| {
-                let condition = Condition::compile(words, Scope::Switch, compiler);
-                let before = "error detected while parsing switching rule : ";
-                condition.map_err(|problem| problem.within(before))
-            };
-            let Some(compiled) = tools.compile(&home, line, 2, work) else {
+            let before = "error detected while parsing switching rule : ";
+            let Some(compiled) = self.condition(line, 2, Scope::Switch, before) else {
                 return;
             };
             condition = Some(compiled);
         }
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
         let below_http = layer_six_word(line, &proxy.acls);
         proxy.layer_six.switches.extend(below_http);
         proxy.switches.push(SwitchDraft {
@@ -511,6 +491,38 @@ impl<'a> Parser<'a> {
             at: line.at(1),
             condition,
         });
+    }
+
+    /// Compiles the condition that a line of the proxy at hand has from the word `from` on.
+    pub(super) fn condition(
+        &mut self,
+        line: &Line,
+        from: usize,
+        scope: Scope,
+        before: &str,
+    ) -> Option<Condition> {
+        let at = self.proxy_id()?;
+        let proxy = self.proxies.get(at)?;
+        let home = Home {
+            acls: &proxy.acls,
+            kind: proxy.kind(),
+            name: &proxy.name,
+            is_frontend: proxy.is_frontend(),
+            proxy: u32::try_from(at).ok(),
+        };
+        let mut tools = Self::tools(
+            &mut self.acls,
+            &self.rule_files,
+            &mut self.found,
+            self.names,
+            self.host,
+            self.variables,
+            self.global.buffer_size,
+        );
+        tools.compile(&home, line, from, |words, compiler| {
+            let condition = Condition::compile(words, scope, compiler);
+            condition.map_err(|problem| problem.within(before))
+        })
     }
 
     /// Compiles a format string of a proxy that is complete: its log line or a dynamic target.

@@ -15,10 +15,11 @@ use super::service::Service;
 use super::session::{Flow, Phase, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
+use crate::config::model::HttpConnection;
 use crate::http::exchange::RequestState;
 use crate::http::framing::{Body, Framing};
 use crate::http::head::Method;
-use crate::http::reply::Reply;
+use crate::http::reply::{HeadWriter, LOGGED_MESSAGE_END, Reply, reason};
 use crate::http::rewrite::Message;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::Net;
@@ -113,6 +114,34 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     pub(crate) fn answer_nothing(&mut self, key: Key<Client>) -> Flow {
         let builtins = Arc::clone(&self.builtins);
         self.send_reply(key, 200, builtins.nothing(), Termination::LOCAL)
+    }
+
+    /// 401: asks for a name and a password.
+    pub(crate) fn answer_unauthorized(&mut self, key: Key<Client>, realm: &str) -> Flow {
+        let builtins = Arc::clone(&self.builtins);
+        let body = &builtins.answer(401).body;
+        let mut head = Vec::new();
+        let mut writer = HeadWriter::new(&mut head, 1, 401, reason(401));
+        writer.number_field("content-length", body.len() as u64);
+        writer.field(b"cache-control", b"no-cache");
+        writer.field(b"content-type", b"text/html");
+        let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
+        let challenge = format!("Basic realm=\"{quoted}\"");
+        writer.field(b"www-authenticate", challenge.as_bytes());
+        let logged = writer.logged() + LOGGED_MESSAGE_END;
+        self.send_ready(
+            key,
+            Termination::LOCAL,
+            &Ready {
+                status: 401,
+                minor: 1,
+                head: &head,
+                body,
+                logged: (logged + body.len() as u64, logged),
+                closes: false,
+                complete: false,
+            },
+        )
     }
 
     fn send_reply(
@@ -211,16 +240,25 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         flow
     }
 
+    /// Whether an answer of our own ends the connection, whatever is in it: the process ends, or
+    /// the frontend has `option httpclose`.
+    pub(crate) fn closes_own_answers(&self, key: Key<Client>) -> bool {
+        let frontend = self.clients.get(key).map(|client| client.frontend);
+        let mode = frontend.map(|id| self.config.proxy(id).http_connection);
+        self.stopping || mode == Some(HttpConnection::Close)
+    }
+
     /// Queues an answer for sending and notes it in the record.
     fn send_ready(&mut self, key: Key<Client>, why: Termination, answer: &Ready<'_>) -> Flow {
         self.drop_upstream(key);
         self.free_slot(key);
         self.leave_queue(key);
-        let stopping = self.stopping;
+        self.end_serving(key);
+        let closing = self.closes_own_answers(key);
         open!(self, key => client, session, else Flow::Gone);
         let frontend = client.frontend;
         session.response.reset(&mut self.net, &mut self.pool);
-        session.exchange.on_own_answer(answer.closes || stopping);
+        session.exchange.on_own_answer(answer.closes || closing);
         session.exchange.on_response_end();
         let without_body = session.exchange.asked().method == Method::Head;
         session.txn.status = answer.status;

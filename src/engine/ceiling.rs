@@ -10,6 +10,7 @@
 use super::accept::Client;
 use super::buffer_size;
 use super::relay::HEAD_MAX;
+use super::service::PIECE;
 use super::session::Session;
 use super::upstream::Upstream;
 use crate::config::model::Config;
@@ -28,6 +29,10 @@ const PROGRAM: usize = 6 << 20;
 const ROW: usize = 1024;
 /// A log line beside the request line in it.
 const LOG_REST: usize = 1024;
+
+/// What a session holds of a service's answer: a piece and a row more, in a vector that doubles.
+/// The body of a form is beside it.
+const SERVED: usize = 4 * PIECE + PLACE;
 
 /// Bytes at most, by what they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,8 @@ impl Ceiling {
         let line = global.log_line_max as usize;
         // Two heads that wait and one that may be sent again; the request line; a log line.
         let texts = 2 * HEAD_MAX + buffer + 2 * line + LOG_REST;
+        let served = config.proxies.iter().any(|proxy| proxy.stats.is_some());
+        let texts = texts + if served { SERVED + buffer } else { 0 };
         let client = size_of::<Client>() + PLACE;
         let session = size_of::<Session>() + PLACE + texts;
         let upstreams = 2 * (size_of::<Upstream>() + PLACE);

@@ -29,6 +29,8 @@ const UNWATCHED_MS: u64 = 10;
 pub(crate) enum Limit {
     /// The request head, or the next request.
     Request,
+    /// The body of a request that a service answers.
+    Body,
     /// The queue.
     Queue,
     /// The attempt to connect.
@@ -85,6 +87,11 @@ pub(crate) fn earliest(
                 after(client.active_ms, front.client, Limit::Request),
             )
         }
+        (Phase::Body, Some(session)) => after(
+            session.waiting_since_ms,
+            front.http_request.or(front.client),
+            Limit::Body,
+        ),
         (Phase::Queued, Some(session)) => after(
             session.waiting_since_ms,
             back.queue.or(back.connect),
@@ -202,6 +209,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 Flow::Gone
             }
             Limit::Request => self.request_too_late(key),
+            Limit::Body => self.body_too_late(key),
             Limit::Queue => {
                 self.leave_queue(key);
                 self.mark_dequeued(key);

@@ -429,7 +429,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let rules = &proxy.http_response;
         match evaluate_response(rules, acls, &facts, &mut subject, &mut bench.scratch)? {
             Verdict::Final(last) => Ok(Some(last)),
-            Verdict::Continue | Verdict::Allow => Ok(None),
+            // `use-service` is no action of answers.
+            Verdict::Continue | Verdict::Allow | Verdict::Service(_) => Ok(None),
         }
     }
 

@@ -72,7 +72,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let used = self.upstreams.iter().filter(|(_, u)| u.user.is_some());
         same("server connections in use", used.count(), 0)?;
         let served: u32 = self.servers.iter().map(|server| server.served).sum();
-        same("slots left", served as usize, 0)
+        same("slots left", served as usize, 0)?;
+        same("answers of services left", self.servings.len(), 0)
     }
 
     /// The door, so that a test can ask its own what it saw.
@@ -100,6 +101,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut buffers = 0;
         let mut tubes = 0;
         let mut sessions = 0;
+        let mut servings = 0;
         let mut seen = Vec::new();
         for (key, client, session) in self.each_client() {
             if let Some(id) = client.session {
@@ -115,12 +117,25 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 ensure!(!gap, "{key:?}: a second block without a first");
                 tubes += usize::from(pipe.tube.is_some());
             }
+            if let Some(serving) = session.serving {
+                servings += 1;
+                let known = self.servings.contains(Key::from_handle(serving));
+                let phase = client.phase;
+                let answers = matches!(phase, Phase::Body | Phase::Answer);
+                ensure!(known && answers, "{key:?} is served in {phase:?}: {known}");
+            }
             let both = session.upstream.is_some() && session.ticket.is_some();
             ensure!(
                 !both,
                 "{key:?} waits in a queue and has a server connection"
             );
         }
+        let under_way = self.servings.len();
+        same(
+            "answers of services and their sessions",
+            under_way,
+            servings,
+        )?;
         same("sessions and their clients", self.sessions.len(), sessions)?;
         let lent = self.net.tubes().0 as usize;
         same("tubes lent and tubes held", lent, tubes)?;

@@ -12,6 +12,7 @@
 
 pub mod accept;
 pub mod answer;
+pub mod applet;
 pub mod ceiling;
 pub mod change;
 pub mod checks;
@@ -206,6 +207,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) sessions: Sessions,
     pub(crate) upstreams: Arena<Upstream>,
     pub(crate) clis: Arena<Cli>,
+    /// Answers of services under way.
+    pub(crate) servings: Arena<applet::Serving<S::Page>>,
     pub(crate) listeners: Vec<ListenerRecord>,
     pub(crate) listener_connections: Vec<u32>,
     pub(crate) proxies: Vec<ProxyRecord>,
@@ -287,6 +290,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             sessions: Sessions::default(),
             upstreams: Arena::new(maxconn.saturating_mul(2)),
             clis: Arena::new(config.global.stats_maxconn as usize),
+            servings: Arena::new(maxconn),
             listeners: accept::records(config, &limits),
             listener_connections: vec![0; config.listeners.len()],
             proxies,

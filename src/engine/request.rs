@@ -10,12 +10,12 @@ use super::accept::Client;
 use super::context::{Looking, facts};
 use super::errors::Place;
 use super::relay::{End, Pumped, Source, Splice, receive, understand};
-use super::service::Service;
+use super::service::{Applet, Service};
 use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
 use crate::base::addr::{Address, write_decimal};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
-use crate::config::model::{HttpConnection, Proxy, SwitchTarget};
+use crate::config::model::{HttpConnection, Proxy, Statistics, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
 use crate::http::head::{self, Head, Limits, Method, Name, Parsed, Progress, Refusal};
@@ -24,9 +24,20 @@ use crate::http::rewrite::{Editor, Message, Overflow};
 use crate::log::record::{NO_ID, NO_MARK};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
-use crate::rules::action::{Subject as Edited, Verdict, evaluate_request};
+use crate::rules::action::{RequestRule, Subject as Edited, Verdict, evaluate_request};
 use crate::rules::answer::Final;
-use crate::rules::plan::Walk;
+use crate::rules::plan::{Rules, Walk};
+
+/// Who answers a request that goes to no server.
+#[derive(Clone, Copy, Debug)]
+enum Own<'c> {
+    /// A rule.
+    Rule(&'c Final),
+    /// A service.
+    Service(Applet),
+    /// The statistics, as far as their lines let the client see them.
+    Stats(&'c Statistics),
+}
 
 /// What `%U` counts beside the texts: the start line's record and the end of the fields.
 const COUNTED_START: usize = 21;
@@ -245,9 +256,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.skip_request(key, buffer, &framing);
             return self.answer_status(key, 200, Termination::LOCAL);
         }
-        match self.run_request_rules(key, proxy, &buffer) {
+        match self.run_own_rules(key, proxy, &buffer) {
             Ok(None) => {}
-            Ok(Some(last)) => return self.answer_final(key, last, buffer, &framing),
+            Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, &framing),
             Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
         }
         let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
@@ -258,9 +269,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         self.enter_backend(key, backend);
         if backend.id != proxy.id {
-            match self.run_request_rules(key, backend, &buffer) {
+            match self.run_own_rules(key, backend, &buffer) {
                 Ok(None) => {}
-                Ok(Some(last)) => return self.answer_final(key, last, buffer, &framing),
+                Ok(Some(own)) => return self.answer_own(key, own, backend, buffer, &framing),
                 Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
             }
         }
@@ -280,6 +291,24 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         match self.render_request(key, proxy, backend, &buffer, &framing) {
             Ok(length) => self.send_request(key, buffer, &framing, length),
             Err(Overflow) => self.answer_overflow(key, buffer, &framing),
+        }
+    }
+
+    /// Answers a request that goes to no server; `proxy` is the one whose lines say so.
+    fn answer_own(
+        &mut self,
+        key: Key<Client>,
+        own: Own<'c>,
+        proxy: &Proxy,
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        match own {
+            Own::Rule(last) => self.answer_final(key, last, buffer, framing),
+            Own::Service(applet) => {
+                self.answer_by_service(key, applet, (proxy.id, false), buffer, framing)
+            }
+            Own::Stats(stats) => self.answer_stats(key, stats, proxy.id, buffer, framing),
         }
     }
 
@@ -332,14 +361,35 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
-    /// Runs one proxy's `http-request` rules.
-    fn run_request_rules(
+    /// Whether one proxy answers the request itself: its `http-request` rules, its statistics, its
+    /// `redirect` rules, in this order.
+    fn run_own_rules(
         &mut self,
         key: Key<Client>,
         proxy: &'c Proxy,
         buffer: &Buffer,
-    ) -> Result<Option<&'c Final>, Overflow> {
-        if proxy.http_request.is_empty() {
+    ) -> Result<Option<Own<'c>>, Overflow> {
+        if let Some(own) = self.run_request_rules(key, &proxy.http_request, buffer)? {
+            return Ok(Some(own));
+        }
+        if let Some(stats) = &proxy.stats {
+            let message = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
+            let shown = matches!(message.method(), Method::Get | Method::Head | Method::Post);
+            let target = message.pathq().unwrap_or_else(|| message.target());
+            if shown && target.starts_with(stats.uri.as_bytes()) {
+                return Ok(Some(Own::Stats(stats)));
+            }
+        }
+        self.run_request_rules(key, &proxy.redirects, buffer)
+    }
+
+    fn run_request_rules(
+        &mut self,
+        key: Key<Client>,
+        rules: &'c Rules<RequestRule>,
+        buffer: &Buffer,
+    ) -> Result<Option<Own<'c>>, Overflow> {
+        if rules.is_empty() {
             return Ok(None);
         }
         open!(self, key => client, session, else Ok(None));
@@ -351,9 +401,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             edits: &mut bench.edits,
         };
         let acls = &self.config.acls;
-        let rules = &proxy.http_request;
         match evaluate_request(rules, acls, &facts, &mut subject, &mut bench.scratch)? {
-            Verdict::Final(last) => Ok(Some(last)),
+            Verdict::Final(last) => Ok(Some(Own::Rule(last))),
+            Verdict::Service(applet) => Ok(Some(Own::Service(applet))),
             Verdict::Continue | Verdict::Allow => Ok(None),
         }
     }

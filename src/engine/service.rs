@@ -1,11 +1,17 @@
-//! What the engine knows of the runtime socket: who asks, what may be read, what may be changed.
+//! What the engine knows of the runtime socket and of the services that answer requests: who asks,
+//! what may be read, what may be changed.
 //!
-//! The engine carries bytes between a runtime connection and a [`Service`]; `main` fills it with
-//! `admin`. A command reads through [`View`] and renders its answer; it changes nothing itself but
-//! returns a [`Command`], which the engine applies between two commands.
+//! The engine carries bytes between a connection and a [`Service`]; `main` fills it with `admin`. A
+//! command reads through [`View`] and renders its answer; it changes nothing itself but returns a
+//! [`Command`], which the engine applies between two commands. An answer to a request is rendered
+//! in pieces, each from a view of its own, as the client takes them.
 
 pub use crate::balance::server::{Admin, Mode, Op, write_status};
+pub use crate::rules::applet::Applet;
 pub use crate::rules::maps::{Found, MapChange, MapFile, Maps, NewPair, Which};
+
+use std::borrow::Cow;
+use std::fmt;
 
 use crate::balance::server::Server;
 use crate::base::arena::{Arena, Key};
@@ -21,6 +27,9 @@ use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 use crate::engine::upstream::Upstream;
 use crate::log::record::Target;
+
+/// The size of a piece of an answer, bytes: a row more may be in it.
+pub const PIECE: usize = 16_384;
 
 /// The state of one runtime connection that commands see and change.
 #[derive(Clone, Debug)]
@@ -231,8 +240,73 @@ pub enum Outcome {
     Quit,
 }
 
-/// The commands of the runtime socket.
+/// A request that a service answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry<'a> {
+    /// Who answers.
+    pub applet: Applet,
+    /// The proxy whose lines led here.
+    pub proxy: ProxyId,
+    /// The request's target, rules' changes included.
+    pub target: &'a [u8],
+    /// The body of a POST.
+    pub body: Posted<'a>,
+    /// The client may change things (`stats admin`).
+    pub admin: bool,
+}
+
+/// The body of a request that a service answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted<'a> {
+    /// The request is no POST.
+    Not,
+    /// All of it.
+    Whole(&'a [u8]),
+    /// It is longer than a buffer.
+    TooLong,
+}
+
+/// How a service answers a request.
+#[derive(Debug)]
+pub struct Opened<P> {
+    /// The status.
+    pub status: u16,
+    /// The fields of the head, in order. How the body ends is the engine's to say.
+    pub fields: Vec<(&'static str, Cow<'static, str>)>,
+    /// What renders the body; `None` when there is none.
+    pub page: Option<P>,
+    /// What is to be changed before the client hears of it.
+    pub commands: Vec<Command>,
+}
+
+impl<P> Opened<P> {
+    /// An answer without content.
+    #[must_use]
+    pub fn empty(status: u16) -> Self {
+        Self {
+            status,
+            fields: vec![("content-length", Cow::Borrowed("0"))],
+            page: None,
+            commands: Vec::new(),
+        }
+    }
+
+    /// The same answer as a kind of another service's.
+    pub fn map<Q>(self, wrap: impl FnOnce(P) -> Q) -> Opened<Q> {
+        Opened {
+            status: self.status,
+            fields: self.fields,
+            page: self.page.map(wrap),
+            commands: self.commands,
+        }
+    }
+}
+
+/// The commands of the runtime socket, and the answers to requests.
 pub trait Service {
+    /// An answer under way: what is to be rendered and how far that is.
+    type Page: fmt::Debug;
+
     /// Runs one command (without its newline), appending the answer to `out`, the empty line that
     /// ends it included. Never fails: what cannot be done is said in `out`.
     fn run(
@@ -242,4 +316,11 @@ pub trait Service {
         view: &View<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome;
+
+    /// Decides the answer to a request.
+    fn open(&mut self, asked: &Inquiry<'_>, view: &View<'_>) -> Opened<Self::Page>;
+
+    /// Appends the next piece of an answer, of about [`PIECE`] bytes; true while more is to come.
+    /// Between two pieces the engine has moved on: what is gone by then is left out.
+    fn fill(&mut self, page: &mut Self::Page, view: &View<'_>, out: &mut Vec<u8>) -> bool;
 }

@@ -8,7 +8,8 @@
 //! Request ─ parsed, rules, server chosen ─┬─ Exchange ── Finish ── Request (kept alive)
 //!    │                                    ├─ Connect ─┘     └───── Linger / gone
 //!    │                                    └─ Queued ── Connect
-//!    └─ refused, denied, redirected ───────── Answer ── Finish
+//!    ├─ refused, denied, redirected ───────── Answer ── Finish
+//!    └─ a service's: Body (of a POST) ─┘
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
 //! ```
 //!
@@ -21,7 +22,7 @@ use super::service::Service;
 use super::upstream::Upstream;
 use super::{Engine, STEPS_PER_TURN_MAX, Subject};
 use crate::balance::queue::Ticket;
-use crate::base::arena::Key;
+use crate::base::arena::{Handle, Key};
 use crate::base::buffer::Pool;
 use crate::base::clock::Now;
 use crate::config::model::{ProxyId, ServerId};
@@ -37,6 +38,8 @@ use crate::net::{Net, Readiness, Stop};
 pub enum Phase {
     /// Waiting for a request head, or reading one.
     Request,
+    /// Reading the body of a request that a service answers.
+    Body,
     /// Waiting for a slot on a server.
     Queued,
     /// Connecting to a server, or waiting to try again.
@@ -100,6 +103,8 @@ pub struct Session {
     /// The connection in use has served others before.
     pub(crate) on_reused: bool,
     pub(crate) logged: bool,
+    /// The key of the answer that a service is giving.
+    pub(crate) serving: Option<Handle>,
 }
 
 impl Session {
@@ -123,6 +128,7 @@ impl Session {
             replay: Vec::new(),
             on_reused: false,
             logged: false,
+            serving: None,
         }
     }
 
@@ -140,6 +146,7 @@ impl Session {
         self.replay.clear();
         self.on_reused = false;
         self.logged = false;
+        debug_assert!(self.serving.is_none(), "an answer outlived its session");
     }
 }
 
@@ -230,6 +237,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             let flow = match client.phase {
                 _ if given_up.is_some() => self.abandon(key, given_up),
                 Phase::Request => self.read_request(key),
+                Phase::Body => self.read_body(key),
                 Phase::Queued => Flow::Wait,
                 Phase::Connect => self.reach_server(key),
                 Phase::Exchange => self.relay(key),
@@ -327,6 +335,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     pub(crate) fn send_answer(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         match flush_answer(&mut self.net, &mut self.pool, self.now, client, session) {
+            Sent::All if session.serving.is_some() => self.fill_answer(key),
             Sent::All => {
                 client.phase = Phase::Finish;
                 Flow::Again
@@ -498,6 +507,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let bytes = u32::try_from(session.txn.bytes_read).unwrap_or(u32::MAX);
         self.process.bytes_out_rate.add(now, bytes);
         self.leave_queue(key);
+        self.end_serving(key);
         if reusable && http {
             self.park_upstream(key);
         } else {

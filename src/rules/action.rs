@@ -11,6 +11,7 @@
 
 use super::Context;
 use super::answer::{Final, Kind, compile_answer, compile_redirect};
+use super::applet::Applet;
 use super::compile::{Compiler, Lead, Problem, nearest};
 use super::condition::{Acl, Condition};
 use super::fetch::{Scope, Scratch};
@@ -134,6 +135,7 @@ enum Action {
     Set(Part, Format),
     Replace(Part, Box<Regex>, Format),
     SetStatus(u16, Option<Box<[u8]>>),
+    UseService(Applet),
 }
 
 /// A part of the request line.
@@ -165,6 +167,8 @@ pub enum Verdict<'a> {
     Allow,
     /// The answer is given by a rule.
     Final(&'a Final),
+    /// The answer is given by a service.
+    Service(Applet),
 }
 
 /// A message that rules may edit.
@@ -392,6 +396,7 @@ fn action(
         b"replace-pathq" if request => replace(words, Part::PathQuery, compiler),
         b"replace-uri" if request => replace(words, Part::Uri, compiler),
         b"set-status" if !request => set_status(words),
+        b"use-service" if request => use_service(words),
         _ => return None,
     })
 }
@@ -535,6 +540,20 @@ fn set_status(words: &[&[u8]]) -> Result<(Action, usize), Problem> {
     }
 }
 
+fn use_service(words: &[&[u8]]) -> Result<(Action, usize), Problem> {
+    let name = words.get(1).copied().unwrap_or_default();
+    if name.is_empty() {
+        return Err(Problem::new(1, "'use-service' expects a service name."));
+    }
+    match Applet::named(name) {
+        Some(applet) => Ok((Action::UseService(applet), 2)),
+        None => {
+            let name = String::from_utf8_lossy(name);
+            Err(Problem::new(1, format!("'{name}' unknown service name.")))
+        }
+    }
+}
+
 /// Runs `http-request` rules. `facts` is the session without the request: what its `request()`
 /// says is not asked; the rules see `subject` through its edits instead.
 ///
@@ -592,6 +611,7 @@ fn evaluate<'r, C: Context, R: AsRef<Rule>>(
         }
         match &rule.action {
             Action::Allow => return Ok(Verdict::Allow),
+            Action::UseService(applet) => return Ok(Verdict::Service(*applet)),
             Action::Final(answer) => {
                 if !answer.is_void(&view, scratch) {
                     return Ok(Verdict::Final(answer));
@@ -657,7 +677,11 @@ impl Action {
             | Self::ReplaceHeader { by: format, .. }
             | Self::Set(_, format)
             | Self::Replace(_, _, format) => format.render(view, buffers, text),
-            Self::Allow | Self::Final(_) | Self::DelHeader(_) | Self::SetStatus(..) => {}
+            Self::Allow
+            | Self::Final(_)
+            | Self::DelHeader(_)
+            | Self::SetStatus(..)
+            | Self::UseService(_) => {}
         }
     }
 
@@ -699,7 +723,7 @@ impl Action {
             Self::Set(part, _) => part.set(&mut editor, text),
             Self::Replace(part, regex, _) => part.replace(&mut editor, regex, text, made),
             Self::SetStatus(status, reason) => editor.set_status(*status, reason.as_deref()),
-            Self::Allow | Self::Final(_) => Ok(()),
+            Self::Allow | Self::Final(_) | Self::UseService(_) => Ok(()),
         }
     }
 }
@@ -789,7 +813,10 @@ impl Rule {
             | Action::ReplaceHeader { by: format, .. }
             | Action::Set(_, format)
             | Action::Replace(_, _, format) => format.needs_destination(),
-            Action::Allow | Action::DelHeader(_) | Action::SetStatus(..) => false,
+            Action::Allow
+            | Action::DelHeader(_)
+            | Action::SetStatus(..)
+            | Action::UseService(_) => false,
         };
         by_action
             || self

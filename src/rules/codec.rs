@@ -125,6 +125,17 @@ pub(super) fn to_base64(bytes: &[u8], for_url: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// The `user:password` of an `Authorization` field (RFC 7617 §2); `None` when it is of another
+/// scheme or not base64.
+#[must_use]
+pub fn basic_credentials(field: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, rest) = field.split_at_checked(6)?;
+    let mut given = Vec::new();
+    let basic = scheme.eq_ignore_ascii_case(b"basic ");
+    from_base64(rest.trim_ascii(), false, &mut given)?;
+    basic.then_some(given)
+}
+
 /// Padding is required in plain base64 and refused in the URL form (RFC 4648 §5).
 #[expect(
     clippy::arithmetic_side_effects,

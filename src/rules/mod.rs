@@ -16,6 +16,7 @@
 
 pub mod action;
 pub mod answer;
+pub mod applet;
 mod args;
 mod codec;
 pub mod compile;
@@ -34,6 +35,8 @@ mod regex;
 mod samples;
 mod straight;
 mod trie;
+
+pub use codec::basic_credentials;
 
 use crate::base::addr::Address;
 use crate::base::clock::Now;

@@ -18,6 +18,7 @@ use support::{Journal, until};
 #[path = "../support/mod.rs"]
 mod support;
 
+mod browser;
 mod changes;
 mod checks;
 mod command_line;
@@ -40,6 +41,7 @@ mod security;
 mod signals;
 mod splice;
 mod states;
+mod stats;
 mod tcp;
 
 /// Stops the process where it is, until it gets `CONT`: what comes meanwhile comes in one turn.

@@ -75,8 +75,6 @@ const fn gone(names: &'static str, sections: &'static str, text: &'static str) -
 }
 
 const NO_TLS: &str = "oneloop has no TLS; put a TLS terminator in front of it or behind it.";
-const PROCESSES: &str =
-    "one process serves from one loop; start several on one port for several cores.";
 const POLLER: &str = "oneloop always uses epoll and its own event loop; remove the line.";
 
 pub(super) const SECTIONS: &[Group] = &[
@@ -544,7 +542,7 @@ pub(super) const HTTP_REQUEST: &[Group] = &[
     yes(
         "add-header allow del-header deny redirect replace-header replace-path \
          replace-pathq replace-uri replace-value return set-header set-method set-path \
-         set-pathq set-query set-uri",
+         set-pathq set-query set-uri use-service",
         "-AXXX",
         ANY,
     ),
@@ -556,7 +554,7 @@ pub(super) const HTTP_REQUEST: &[Group] = &[
          sc-set-gpt sc-set-gpt0 send-spoe-group set-dst set-dst-port set-log-level \
          set-map set-mark set-nice set-priority-class set-priority-offset set-src \
          set-src-port set-timeout set-tos set-var set-var-fmt silent-drop strict-mode \
-         tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var use-service \
+         tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var \
          wait-for-body wait-for-handshake",
     ),
 ];
@@ -578,10 +576,15 @@ pub(super) const HTTP_RESPONSE: &[Group] = &[
     ),
 ];
 
-pub(super) const GLOBAL_STATS: &[Group] = &[
-    yes("maxconn socket timeout", "X----", ANY),
-    not("X----", PROCESSES, "bind-process"),
-];
+pub(super) const PROXY_STATS: &[Group] = &[yes(
+    "admin auth enable hide-version http-request realm refresh scope show-desc show-legends \
+     show-modules show-node uri",
+    "-XXXX",
+    ANY,
+)];
+
+pub(super) const GLOBAL_STATS: &[Group] =
+    &[yes("bind-process maxconn socket timeout", "X----", ANY)];
 
 /// The actions of `http-request` as HAProxy 2.6 lists them; `(*)` stands for what may follow.
 pub(super) const REQUEST_ACTIONS: &str = "wait-for-handshake ot-group set-log-level set-nice use-service sc-inc-gpc(*) \

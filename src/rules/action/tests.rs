@@ -58,6 +58,7 @@ fn request(lines: &[&str], text: &str) -> String {
             let text = String::from_utf8(head).unwrap();
             format!("{} {} {text}", made.status, made.logged_bytes)
         }
+        Verdict::Service(applet) => format!("{applet:?}"),
         Verdict::Continue | Verdict::Allow => {
             let mut out = vec![0; 4096];
             let how = Outgoing {

@@ -218,7 +218,7 @@ pub(crate) fn logs(
         counted += 1;
         reached.add("log: HTTP");
         let number = quoted.split_once("/r/").map(|(_, rest)| rest);
-        let id = number.and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+        let id = number.and_then(|rest| rest.split(['/', ' ']).next()?.parse::<usize>().ok());
         let Some(slot) = id.and_then(|id| by_id.get_mut(id)) else {
             return Err(format!("a line of no request: {line}"));
         };
@@ -246,6 +246,9 @@ pub(crate) fn logs(
             let [.., status, _, _, _, letters, _, _] = words[..] else {
                 return Err(format!("a short line: {before}"));
             };
+            if *outcome == Outcome::Cut && model.plans[id].served() {
+                reached.add("service: an answer cut");
+            }
             let right = match outcome {
                 Outcome::Answered => {
                     let plan = &model.plans[id];
@@ -255,7 +258,14 @@ pub(crate) fn logs(
                     let open = plan.framing == Framing::UntilClose && model.may_break;
                     let left = (plan.early || plan.waits)
                         && matches!(letters, "CD--" | "KD--" | "sD--" | "cD--");
-                    let normal = letters == "----" || plan.upgrade || open || left;
+                    let served = plan.served() && letters == "LR--";
+                    if served {
+                        reached.add("service: an answer");
+                    }
+                    if served && plan.up.is_some_and(|up| up > 0) {
+                        reached.add("service: a body read");
+                    }
+                    let normal = letters == "----" || plan.upgrade || open || left || served;
                     normal && status == plan.status.to_string()
                 }
                 Outcome::Own(own) => status == own.to_string() && letters != "----",

@@ -20,7 +20,9 @@ use oneloop::admin::command::Commands;
 use oneloop::config::host;
 use oneloop::config::model::Config;
 use oneloop::config::{LoadOptions, Source, load};
-use oneloop::engine::service::{Caller, Command, Limits, Outcome, Service, View};
+use oneloop::engine::service::{
+    Caller, Command, Inquiry, Limits, Opened, Outcome, Posted, Service, View,
+};
 use oneloop::engine::{Engine, Exit};
 use oneloop::net::Signal;
 
@@ -35,9 +37,20 @@ use state::{Event, Far, Mutation};
 const TURNS_MAX: u32 = 2_000_000;
 
 /// The runtime socket's commands, and one more: `say ID N` answers with N bytes of a pattern.
+/// Requests are answered with the body that their target names, in pieces of odd sizes.
 pub(crate) struct Talks(Commands);
 
+/// The body of an answer to a request: whose, from where on, up to where.
+#[derive(Debug)]
+pub(crate) struct Told {
+    id: u64,
+    at: u64,
+    end: u64,
+}
+
 impl Service for Talks {
+    type Page = Told;
+
     fn run(
         &mut self,
         command: &[u8],
@@ -55,6 +68,32 @@ impl Service for Talks {
             out.extend(wire::body(id, false, length));
         }
         Outcome::Done
+    }
+
+    fn open(&mut self, asked: &Inquiry<'_>, _: &View<'_>) -> Opened<Told> {
+        let target = String::from_utf8_lossy(asked.target).into_owned();
+        let mut numbers = target.split('/').skip(3).map(|word| word.parse().ok());
+        let (Some(Some(id)), Some(Some(end))) = (numbers.next(), numbers.next()) else {
+            panic!("no request of ours: {target}");
+        };
+        if let Posted::Whole(body) = asked.body {
+            let right = wire::body(id, true, body.len() as u64);
+            assert_eq!(body, right, "the body of request {id}");
+        }
+        Opened {
+            status: 200,
+            fields: vec![("x-id", id.to_string().into())],
+            page: Some(Told { id, at: 0, end }),
+            commands: Vec::new(),
+        }
+    }
+
+    fn fill(&mut self, told: &mut Told, _: &View<'_>, out: &mut Vec<u8>) -> bool {
+        let piece = (told.id * 997 + told.at * 31) % 20_000;
+        let end = told.end.min(told.at + piece.max(1));
+        out.extend((told.at..end).map(|at| wire::pattern(told.id, false, at)));
+        told.at = end;
+        told.at < told.end
     }
 }
 

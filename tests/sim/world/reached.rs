@@ -70,6 +70,9 @@ pub(crate) const KINDS: &[&str] = &[
     "framing: chunks down",
     "framing: until the close",
     "reading: paused",
+    "service: an answer",
+    "service: an answer cut",
+    "service: a body read",
     "check: a server went down",
     "check: a server came up",
     // What somebody asks of the engine.

@@ -9,6 +9,12 @@ use super::wire::{body, chunked};
 /// A short body at most, bytes: still more than a small buffer holds.
 const SHORT_BODY: u64 = 4_000;
 
+/// Where a service answers.
+pub(crate) const STATS: &str = "/stats";
+
+/// What a service reads of a body whatever the buffers' size, bytes.
+const POSTED: u64 = 500;
+
 /// How an answer's body ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Framing {
@@ -83,10 +89,20 @@ impl Plan {
         }
     }
 
+    /// A service of the engine answers it.
+    pub(crate) fn served(&self) -> bool {
+        self.prefix == STATS
+    }
+
     /// The request as the client sends it: the head, then the body.
     pub(crate) fn request(&self) -> Vec<u8> {
+        // A service is told here what it answers.
+        let length = match self.served() {
+            true => format!("/{}", self.down),
+            false => String::new(),
+        };
         let mut out = format!(
-            "{} {}/r/{} HTTP/1.{}\r\nHost: sim\r\nX-Id: {}\r\n",
+            "{} {}/r/{}{length} HTTP/1.{}\r\nHost: sim\r\nX-Id: {}\r\n",
             self.method, self.prefix, self.id, self.minor, self.id
         );
         if self.close {
@@ -356,8 +372,10 @@ impl Scenario {
                     plan.framing = Framing::Chunked;
                 }
             }
-            if tcp || runtime {
+            if tcp || runtime || plan.served() {
                 plan.mishap = Mishap::None;
+            }
+            if tcp || runtime {
                 plan.up.get_or_insert(0);
             }
             self.plans.push(plan);
@@ -584,6 +602,20 @@ impl Plan {
         if self.prefix == "/redirect" && self.up.is_some() && !last {
             self.prefix = "";
         }
+        // The seed has no say, so that those who found something still do.
+        if self.prefix == "/return" && self.id.is_multiple_of(2) && self.method != "PUT" {
+            self.prefix = STATS;
+            self.upgrade = false;
+            self.up = self.up.filter(|_| self.method == "POST");
+            if !last {
+                self.up = self.up.map(|up| up.min(POSTED));
+            }
+            self.status = 200;
+            self.framing = Framing::Chunked;
+            self.interim = 0;
+            self.early = false;
+            self.server_closes = false;
+        }
         if self.minor == 0 {
             self.up_chunk = None;
             self.expect = false;
@@ -695,7 +727,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
-        text += "  acl app1 path_beg /app1\n";
+        text += &format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
         text += "  http-request deny if { path_beg /deny }\n";
         text += "  http-request redirect location /new if { path_beg /redirect }\n";
         text += "  http-request return status 200 content-type text/plain string \"all well\"";
