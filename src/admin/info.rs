@@ -140,7 +140,7 @@ pub fn show(words: &[&str], view: &View<'_>, out: &mut Vec<u8>) {
 }
 
 /// A value for each of [`FACTS`]; what is not set here is 0.
-fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
+pub(super) fn values<'a>(view: &View<'a>, float: bool) -> Vec<Value<'a>> {
     let mut values = vec![Value::U32(0); FACTS.len()];
     let mut set = |fact: Fact, value: Value<'a>| {
         if let Some(place) = values.get_mut(fact as usize) {

@@ -460,7 +460,8 @@ fn http1(row: &mut Row<'_>, [open, streams, connections, messages, bytes_in, byt
     row.set(Column::H1BytesOut, bytes_out);
 }
 
-fn frontend<'a>(proxy: &'a Proxy, view: &View<'a>) -> Row<'a> {
+/// The row of a frontend.
+pub(super) fn frontend<'a>(proxy: &'a Proxy, view: &View<'a>) -> Row<'a> {
     let stats = proxy_stats(proxy, view);
     let counters = &stats.front;
     let http = proxy.mode == Mode::Http;
@@ -538,7 +539,8 @@ fn seconds(ms: u64) -> u32 {
     u32::try_from(ms / 1000).unwrap_or(u32::MAX)
 }
 
-fn server_row<'a>(
+/// The row of a server.
+pub(super) fn server_row<'a>(
     proxy: &'a Proxy,
     server: &'a Server,
     view: &View<'a>,
@@ -638,7 +640,8 @@ fn check<'a>(row: &mut Row<'a>, probe: &'a crate::engine::checks::Probe) {
     row.set(Column::CheckHealth, probe.state.value());
 }
 
-fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel) -> Row<'a> {
+/// The row of a backend.
+pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel) -> Row<'a> {
     let stats = proxy_stats(proxy, view);
     let counters = &stats.back;
     let http = proxy.mode == Mode::Http;

@@ -144,7 +144,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         )
     }
 
-    fn send_reply(
+    /// An answer that was rendered when the configuration was read.
+    pub(crate) fn send_reply(
         &mut self,
         key: Key<Client>,
         status: u16,

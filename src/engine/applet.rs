@@ -12,6 +12,7 @@
 //! the page, many times at once, and read slowly.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::Engine;
 use super::accept::Client;
@@ -108,6 +109,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         session.exchange.set_method(method);
         session.txn.target = match applet {
             Applet::Stats => Target::Stats,
+            Applet::Prometheus => Target::Prometheus,
         };
         self.proxy_stats[client.frontend.0 as usize]
             .front
@@ -335,6 +337,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     fn begin_answer(&mut self, key: Key<Client>, opened: Opened<S::Page>) -> Flow {
+        if opened.is_refused() {
+            self.end_serving(key);
+            open!(self, key => _client, session, else Flow::Gone);
+            session.txn.marks.answered = self.now.ms as i64;
+            let builtins = Arc::clone(&self.builtins);
+            let reply = builtins.answer(opened.status);
+            return self.send_reply(key, opened.status, reply, Termination::LOCAL);
+        }
         for command in opened.commands {
             self.apply(command);
         }

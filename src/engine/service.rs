@@ -291,6 +291,22 @@ impl<P> Opened<P> {
         }
     }
 
+    /// No answer of the service's own: the built-in one for this status.
+    #[must_use]
+    pub fn refused(status: u16) -> Self {
+        Self {
+            status,
+            fields: Vec::new(),
+            page: None,
+            commands: Vec::new(),
+        }
+    }
+
+    /// True for [`Opened::refused`].
+    pub(crate) fn is_refused(&self) -> bool {
+        self.fields.is_empty() && self.page.is_none()
+    }
+
     /// The same answer as a kind of another service's.
     pub fn map<Q>(self, wrap: impl FnOnce(P) -> Q) -> Opened<Q> {
         Opened {

@@ -10,10 +10,12 @@
 pub enum Applet {
     /// The statistics page and its other forms (`stats uri`).
     Stats,
+    /// The metrics for Prometheus.
+    Prometheus,
 }
 
 /// The services that `http-request use-service` may name.
-const NAMED: &[(&[u8], Applet)] = &[];
+const NAMED: &[(&[u8], Applet)] = &[(b"prometheus-exporter", Applet::Prometheus)];
 
 impl Applet {
     /// The service of a name.
@@ -28,6 +30,7 @@ impl Applet {
     pub fn reads_body(self) -> bool {
         match self {
             Self::Stats => true,
+            Self::Prometheus => false,
         }
     }
 }

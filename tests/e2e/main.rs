@@ -31,6 +31,7 @@ mod limits;
 mod logs;
 mod memory;
 mod messages;
+mod metrics;
 mod pool;
 mod refusals;
 mod reload;

@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) limit: Option<&'static str>,
     /// Whom the program runs as, where the test may choose that; its program is then a copy.
     pub(crate) user: Option<u32>,
+    /// Another program than [`binary`].
+    pub(crate) program: Option<PathBuf>,
 }
 
 /// A program that ran to its end.
@@ -67,7 +69,13 @@ impl Setup {
             env: Vec::new(),
             limit: None,
             user: None,
+            program: None,
         }
+    }
+
+    /// The program that is started.
+    fn program(&self) -> PathBuf {
+        self.program.clone().unwrap_or_else(binary)
     }
 
     /// The test's directory.
@@ -159,7 +167,7 @@ impl Setup {
             let (path, endpoints) = self.write();
             let mut args: Vec<&str> = vec!["-db"];
             let one_thread = self.dir().join("one-thread.cfg");
-            if flavour() == Flavour::Oracle {
+            if self.program().ends_with("haproxy") {
                 // As many threads as cores would make the oracle's answers depend on the machine.
                 std::fs::write(&one_thread, "global\n    nbthread 1\n").unwrap();
                 args.extend(["-f", one_thread.to_str().unwrap()]);
@@ -198,13 +206,13 @@ impl Setup {
 
     fn spawn<'a>(&self, args: impl Iterator<Item = &'a str>) -> Child {
         let program = match self.user {
-            None => binary(),
+            None => self.program(),
             Some(_) => {
                 // Where the program was built, that user may have no business. Another process
                 // copies: a child that another test forks meanwhile would keep the file open for
                 // writing, and a program that is being written does not start.
                 let copy = self.dir().join("program");
-                let copied = Command::new("cp").arg(binary()).arg(&copy).status();
+                let copied = Command::new("cp").arg(self.program()).arg(&copy).status();
                 assert!(copied.is_ok_and(|status| status.success()), "cp");
                 copy
             }
@@ -232,7 +240,7 @@ impl Setup {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("{}: {e}", binary().display()))
+            .unwrap_or_else(|e| panic!("{}: {e}", self.program().display()))
     }
 }
 
