@@ -207,8 +207,10 @@ fn with_configuration(options: &Options, worker: Option<Worker>) -> ExitCode {
 }
 
 fn first_words(config: &Config, options: &Options) -> master::First {
+    // A service manager watches the process that it started: with -Ws only -D leaves it.
+    let daemon = options.daemon || (config.global.daemon && !options.notify);
     master::First {
-        daemon: config.global.daemon && !options.foreground,
+        daemon: daemon && !options.foreground,
         pid_file: config.global.pid_file.clone(),
         followed: followed(options),
     }

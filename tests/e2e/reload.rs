@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Message, Proxy, Setup, signal};
-use crate::support::{Flavour, PATIENCE, flavour, is_listening, until};
+use crate::support::{Flavour, PATIENCE, binary, flavour, is_listening, until};
 use crate::{OK, answering, common, silent};
 
 /// A service with a master, its runtime socket and its origin.
@@ -406,6 +406,36 @@ fn the_service_manager_is_told() {
     rig.proxy.signal("TERM");
     assert_eq!(rig.heard(), "STOPPING=1\nSTATUS=Stopping.\n");
     assert_eq!(rig.proxy.wait(), 0);
+}
+
+/// Debian's file says `daemon`, and its unit starts `-Ws`: the service is the first process.
+#[test]
+fn a_service_manager_is_not_left_for_the_background() {
+    // The runtime socket is enough to serve, and nobody can take its address.
+    let setup = Setup::new(&in_global(&common(""), "daemon")).with("log", NOWHERE);
+    let (path, _) = setup.write();
+    let heard = setup.dir().join("notify");
+    let manager = UnixDatagram::bind(&heard).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut service = Command::new(binary())
+        .args(["-Ws", "-f"])
+        .arg(path)
+        .env("NOTIFY_SOCKET", heard)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut text = [0; 256];
+    let mut found = None;
+    // HAProxy tells of a reload first.
+    while found.is_none() {
+        let length = manager.recv(&mut text).unwrap();
+        let told = String::from_utf8_lossy(&text[..length]).into_owned();
+        let pid = told.lines().find_map(|line| line.strip_prefix("MAINPID="));
+        found = pid.map(str::to_owned);
+    }
+    assert_eq!(found.unwrap(), service.id().to_string());
+    signal(service.id(), "TERM");
+    until("the service ends", || service.try_wait().unwrap());
 }
 
 #[test]

@@ -1,0 +1,236 @@
+" Vim syntax file: oneloop's and HAProxy's configurations.
+" Made from the table of keywords. What oneloop does not take is shown as an error.
+
+if exists('b:current_syntax')
+  finish
+endif
+syntax case match
+syntax iskeyword @,48-57,_,-,.
+
+" The first word of a line.
+syntax match oneloopFirst /^\s*\S\+/ contains=oneloopSection,oneloopKeyword,oneloopRefused,oneloopComment
+syntax match oneloopFirst /\(^\s*\(no\|default\)\s\+\)\@<=\S\+/ contains=oneloopKeyword,oneloopRefused
+syntax keyword oneloopKeyword contained no default
+syntax keyword oneloopSection contained backend defaults frontend global listen
+syntax keyword oneloopKeyword contained acl backlog balance bind ca-base chroot cpu-map crt-base
+syntax keyword oneloopKeyword contained daemon default-server default_backend description disabled
+syntax keyword oneloopKeyword contained enabled errorfile fullconn gid group hard-stop-after
+syntax keyword oneloopKeyword contained http-request http-response http-reuse id
+syntax keyword oneloopKeyword contained load-server-state-from-file localpeer log log-format
+syntax keyword oneloopKeyword contained log-send-hostname log-tag master-worker maxconn maxpipes
+syntax keyword oneloopKeyword contained mode monitor-uri mworker-max-reloads nbthread node
+syntax keyword oneloopKeyword contained nosplice numa-cpu-mapping option pidfile presetenv quiet
+syntax keyword oneloopKeyword contained redirect resetenv retries server server-state-base
+syntax keyword oneloopKeyword contained server-state-file server-state-file-name set-dumpable
+syntax keyword oneloopKeyword contained setenv spread-checks ssl-default-bind-ciphers
+syntax keyword oneloopKeyword contained ssl-default-bind-ciphersuites ssl-default-bind-curves
+syntax keyword oneloopKeyword contained ssl-default-bind-options ssl-default-server-ciphers
+syntax keyword oneloopKeyword contained ssl-default-server-ciphersuites ssl-default-server-options
+syntax keyword oneloopKeyword contained stats strict-limits thread-group thread-groups timeout
+syntax keyword oneloopKeyword contained tune.bufsize tune.http.logurilen tune.http.maxhdr
+syntax keyword oneloopKeyword contained tune.idle-pool.shared tune.listener.multi-queue
+syntax keyword oneloopKeyword contained tune.maxaccept tune.maxrewrite tune.pipesize uid ulimit-n
+syntax keyword oneloopKeyword contained unsetenv use_backend user zero-warning
+syntax keyword oneloopRefused contained appsession bind-process block busy-polling cache capture
+syntax keyword oneloopRefused contained cliexp clitcpka-cnt clitcpka-idle clitcpka-intvl
+syntax keyword oneloopRefused contained clitimeout close-spread-time cluster-secret compression
+syntax keyword oneloopRefused contained contimeout cookie declare default-path dispatch
+syntax keyword oneloopRefused contained email-alert error-log-format errorfiles errorloc
+syntax keyword oneloopRefused contained errorloc302 errorloc303 expose-experimental-directives
+syntax keyword oneloopRefused contained external-check fcgi-app fd-hard-limit filter force-persist
+syntax keyword oneloopRefused contained grace h1-accept-payload-with-any-method h1-case-adjust
+syntax keyword oneloopRefused contained h1-case-adjust-file h2-workaround-bogus-websocket-clients
+syntax keyword oneloopRefused contained hash-type http-after-response http-check http-error
+syntax keyword oneloopRefused contained http-errors http-send-name-header httpclient.resolvers.id
+syntax keyword oneloopRefused contained httpclient.resolvers.prefer httpclient.ssl.ca-file
+syntax keyword oneloopRefused contained httpclient.ssl.verify ignore-persist insecure-fork-wanted
+syntax keyword oneloopRefused contained insecure-setuid-wanted issuers-chain-path log-format-sd
+syntax keyword oneloopRefused contained log-forward lua-load lua-load-per-thread lua-prepend-path
+syntax keyword oneloopRefused contained mailers max-keep-alive-queue max-spread-checks
+syntax keyword oneloopRefused contained maxcompcpuusage maxcomprate maxconnrate maxsessrate
+syntax keyword oneloopRefused contained maxsslconn maxsslrate maxzlibmem monitor monitor-net
+syntax keyword oneloopRefused contained namespace_list nbproc no-memory-trimming noepoll noevports
+syntax keyword oneloopRefused contained nogetaddrinfo nokqueue nopoll noreuseport peers persist
+syntax keyword oneloopRefused contained pp2-never-send-local profiling.tasks program rate-limit
+syntax keyword oneloopRefused contained redispatch reqadd reqallow reqdel reqdeny reqiallow
+syntax keyword oneloopRefused contained reqidel reqideny reqipass reqirep reqitarpit reqpass
+syntax keyword oneloopRefused contained reqrep reqtarpit resolvers retry-on ring rspadd rspdel
+syntax keyword oneloopRefused contained rspdeny rspidel rspideny rspirep rsprep server-template
+syntax keyword oneloopRefused contained set-var set-var-fmt source srvexp srvtcpka-cnt
+syntax keyword oneloopRefused contained srvtcpka-idle srvtcpka-intvl srvtimeout ssl-dh-param-file
+syntax keyword oneloopRefused contained ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async
+syntax keyword oneloopRefused contained ssl-propquery ssl-provider ssl-provider-path
+syntax keyword oneloopRefused contained ssl-server-verify ssl-skip-self-issued-ca stick
+syntax keyword oneloopRefused contained stick-table tcp-check tcp-request tcp-response
+syntax keyword oneloopRefused contained tune.buffers.limit tune.buffers.reserve tune.chksize
+syntax keyword oneloopRefused contained tune.comp.maxlevel tune.fail-alloc tune.fd.edge-triggered
+syntax keyword oneloopRefused contained tune.h2.header-table-size tune.h2.initial-window-size
+syntax keyword oneloopRefused contained tune.h2.max-concurrent-streams tune.h2.max-frame-size
+syntax keyword oneloopRefused contained tune.http.cookielen tune.idletimer tune.lua.forced-yield
+syntax keyword oneloopRefused contained tune.lua.maxmem tune.lua.service-timeout
+syntax keyword oneloopRefused contained tune.lua.session-timeout tune.lua.task-timeout
+syntax keyword oneloopRefused contained tune.maxpollevents tune.pattern.cache-size
+syntax keyword oneloopRefused contained tune.peers.max-updates-at-once tune.pool-high-fd-ratio
+syntax keyword oneloopRefused contained tune.pool-low-fd-ratio tune.rcvbuf.client
+syntax keyword oneloopRefused contained tune.rcvbuf.server tune.recv_enough tune.runqueue-depth
+syntax keyword oneloopRefused contained tune.sched.low-latency tune.sndbuf.client
+syntax keyword oneloopRefused contained tune.sndbuf.server tune.ssl.cachesize
+syntax keyword oneloopRefused contained tune.ssl.capture-buffer-size
+syntax keyword oneloopRefused contained tune.ssl.capture-cipherlist-size tune.ssl.default-dh-param
+syntax keyword oneloopRefused contained tune.ssl.force-private-cache tune.ssl.hard-maxrecord
+syntax keyword oneloopRefused contained tune.ssl.keylog tune.ssl.lifetime tune.ssl.maxrecord
+syntax keyword oneloopRefused contained tune.ssl.ssl-ctx-cache-size tune.vars.check-max-size
+syntax keyword oneloopRefused contained tune.vars.global-max-size tune.vars.proc-max-size
+syntax keyword oneloopRefused contained tune.vars.reqres-max-size tune.vars.sess-max-size
+syntax keyword oneloopRefused contained tune.vars.txn-max-size unique-id-format unique-id-header
+syntax keyword oneloopRefused contained unix-bind use-fcgi-app use-server userlist
+syntax match oneloopRefused contained /\<transparent\>/
+
+" The word after option.
+syntax match oneloopOptionWord /\(^\s*\(\(no\|default\)\s\+\)\?option\s\+\)\@<=\S\+/ contains=oneloopOption,oneloopOptionRefused
+syntax keyword oneloopOption contained abortonclose accept-invalid-http-request
+syntax keyword oneloopOption contained accept-invalid-http-response
+syntax keyword oneloopOption contained accept-unsafe-violations-in-http-request
+syntax keyword oneloopOption contained accept-unsafe-violations-in-http-response allbackups
+syntax keyword oneloopOption contained dontlog-normal dontlognull forwardfor http-keep-alive
+syntax keyword oneloopOption contained http-server-close httpclose httplog log-health-checks
+syntax keyword oneloopOption contained log-separate-errors logasap redispatch splice-auto
+syntax keyword oneloopOption contained splice-request splice-response tcplog
+syntax keyword oneloopOptionRefused contained checkcache clitcpka contstats disable-h2-upgrade
+syntax keyword oneloopOptionRefused contained external-check forceclose
+syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-client
+syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-server http-buffer-request
+syntax keyword oneloopOptionRefused contained http-ignore-probes http-no-delay
+syntax keyword oneloopOptionRefused contained http-pretend-keepalive http-restrict-req-hdr-names
+syntax keyword oneloopOptionRefused contained http-tunnel http-use-proxy-header httpchk httpslog
+syntax keyword oneloopOptionRefused contained idle-close-on-response independent-streams
+syntax keyword oneloopOptionRefused contained ldap-check mysql-check nolinger originalto persist
+syntax keyword oneloopOptionRefused contained pgsql-check prefer-last-server redis-check smtpchk
+syntax keyword oneloopOptionRefused contained socket-stats spop-check srvtcpka ssl-hello-chk
+syntax keyword oneloopOptionRefused contained tcp-check tcp-smart-accept tcp-smart-connect tcpka
+syntax match oneloopOptionRefused contained /\<transparent\>/
+
+" The word after timeout.
+syntax match oneloopTimeoutWord /\(^\s*\(\(no\|default\)\s\+\)\?timeout\s\+\)\@<=\S\+/ contains=oneloopTimeout,oneloopTimeoutRefused
+syntax keyword oneloopTimeout contained check client client-fin connect http-keep-alive
+syntax keyword oneloopTimeout contained http-request queue server server-fin tunnel
+syntax keyword oneloopTimeoutRefused contained clitimeout contimeout srvtimeout tarpit
+
+" The word after http-request.
+syntax match oneloopRequestWord /\(^\s*\(\(no\|default\)\s\+\)\?http-request\s\+\)\@<=\S\+/ contains=oneloopRequest,oneloopRequestRefused
+syntax keyword oneloopRequest contained add-header allow del-header deny redirect replace-header
+syntax keyword oneloopRequest contained replace-path replace-pathq replace-uri replace-value
+syntax keyword oneloopRequest contained return set-header set-method set-path set-pathq set-query
+syntax keyword oneloopRequest contained set-uri use-service
+syntax keyword oneloopRequestRefused contained add-acl auth cache-use capture del-acl del-map
+syntax keyword oneloopRequestRefused contained disable-l7-retry do-resolve early-hint
+syntax keyword oneloopRequestRefused contained normalize-uri ot-group reject sc-inc-gpc
+syntax keyword oneloopRequestRefused contained sc-inc-gpc0 sc-inc-gpc1 sc-set-gpt sc-set-gpt0
+syntax keyword oneloopRequestRefused contained send-spoe-group set-dst set-dst-port set-log-level
+syntax keyword oneloopRequestRefused contained set-map set-mark set-nice set-priority-class
+syntax keyword oneloopRequestRefused contained set-priority-offset set-src set-src-port
+syntax keyword oneloopRequestRefused contained set-timeout set-tos set-var set-var-fmt silent-drop
+syntax keyword oneloopRequestRefused contained strict-mode tarpit track-sc track-sc0 track-sc1
+syntax keyword oneloopRequestRefused contained track-sc2 unset-var wait-for-body
+syntax keyword oneloopRequestRefused contained wait-for-handshake
+
+" The word after http-response.
+syntax match oneloopResponseWord /\(^\s*\(\(no\|default\)\s\+\)\?http-response\s\+\)\@<=\S\+/ contains=oneloopResponse,oneloopResponseRefused
+syntax keyword oneloopResponse contained add-header allow del-header deny redirect replace-header
+syntax keyword oneloopResponse contained replace-value return set-header set-status
+syntax keyword oneloopResponseRefused contained add-acl cache-store capture del-acl del-map
+syntax keyword oneloopResponseRefused contained ot-group sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1
+syntax keyword oneloopResponseRefused contained sc-set-gpt sc-set-gpt0 send-spoe-group
+syntax keyword oneloopResponseRefused contained set-log-level set-map set-mark set-nice set-tos
+syntax keyword oneloopResponseRefused contained set-var set-var-fmt silent-drop strict-mode
+syntax keyword oneloopResponseRefused contained track-sc track-sc0 track-sc1 track-sc2 unset-var
+syntax keyword oneloopResponseRefused contained wait-for-body
+
+syntax match oneloopBindWords /\(^\s*bind\s\+\S\+\s\)\@<=.*$/ contains=oneloopBind,oneloopBindRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
+syntax keyword oneloopBind contained backlog defer-accept expose-fd gid group id interface level
+syntax keyword oneloopBind contained maxconn mode name process shards thread uid user v4v6 v6only
+syntax keyword oneloopBindRefused contained accept-netscaler-cip accept-proxy allow-0rtt alpn
+syntax keyword oneloopBindRefused contained ca-file ca-ignore-err ca-sign-file ca-sign-pass
+syntax keyword oneloopBindRefused contained ca-verify-file ciphers ciphersuites crl-file crt
+syntax keyword oneloopBindRefused contained crt-ignore-err crt-list curves ecdhe force-sslv3
+syntax keyword oneloopBindRefused contained force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13
+syntax keyword oneloopBindRefused contained generate-certificates mss namespace nice no-ca-names
+syntax keyword oneloopBindRefused contained no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12
+syntax keyword oneloopBindRefused contained no-tlsv13 npn prefer-client-ciphers proto
+syntax keyword oneloopBindRefused contained severity-output ssl ssl-max-ver ssl-min-ver strict-sni
+syntax keyword oneloopBindRefused contained tcp-ut tfo tls-ticket-keys verify
+syntax match oneloopBindRefused contained /\<transparent\>/
+
+syntax match oneloopSocketWords /\(^\s*stats\s\+socket\s\+\S\+\s\)\@<=.*$/ contains=oneloopSocket,oneloopSocketRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
+syntax keyword oneloopSocket contained defer-accept expose-fd gid group id level mode name process
+syntax keyword oneloopSocket contained shards thread uid user v4v6 v6only
+syntax keyword oneloopSocketRefused contained accept-netscaler-cip accept-proxy allow-0rtt alpn
+syntax keyword oneloopSocketRefused contained backlog ca-file ca-ignore-err ca-sign-file
+syntax keyword oneloopSocketRefused contained ca-sign-pass ca-verify-file ciphers ciphersuites
+syntax keyword oneloopSocketRefused contained crl-file crt crt-ignore-err crt-list curves ecdhe
+syntax keyword oneloopSocketRefused contained force-sslv3 force-tlsv10 force-tlsv11 force-tlsv12
+syntax keyword oneloopSocketRefused contained force-tlsv13 generate-certificates interface maxconn
+syntax keyword oneloopSocketRefused contained mss namespace nice no-ca-names no-sslv3
+syntax keyword oneloopSocketRefused contained no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12
+syntax keyword oneloopSocketRefused contained no-tlsv13 npn prefer-client-ciphers proto
+syntax keyword oneloopSocketRefused contained severity-output ssl ssl-max-ver ssl-min-ver
+syntax keyword oneloopSocketRefused contained strict-sni tcp-ut tfo tls-ticket-keys verify
+syntax match oneloopSocketRefused contained /\<transparent\>/
+
+syntax match oneloopServerWords /\(^\s*\(server\s\+\S\+\s\+\S\+\|default-server\)\s\)\@<=.*$/ contains=oneloopServer,oneloopServerRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
+syntax keyword oneloopServer contained addr backup check disabled downinter enabled fall fastinter
+syntax keyword oneloopServer contained id inter maxconn maxqueue minconn no-backup no-check
+syntax keyword oneloopServer contained pool-low-conn pool-max-conn pool-purge-delay port rise
+syntax keyword oneloopServer contained weight
+syntax keyword oneloopServerRefused contained agent-addr agent-check agent-inter agent-port
+syntax keyword oneloopServerRefused contained agent-send allow-0rtt alpn ca-file check-alpn
+syntax keyword oneloopServerRefused contained check-proto check-send-proxy check-sni check-ssl
+syntax keyword oneloopServerRefused contained check-via-socks4 ciphers ciphersuites cookie
+syntax keyword oneloopServerRefused contained crl-file crt error-limit force-sslv3 force-tlsv10
+syntax keyword oneloopServerRefused contained force-tlsv11 force-tlsv12 force-tlsv13 init-addr
+syntax keyword oneloopServerRefused contained log-proto max-reuse namespace no-agent-check
+syntax keyword oneloopServerRefused contained no-check-send-proxy no-check-ssl no-send-proxy
+syntax keyword oneloopServerRefused contained no-send-proxy-v2 no-send-proxy-v2-ssl
+syntax keyword oneloopServerRefused contained no-send-proxy-v2-ssl-cn no-ssl no-ssl-reuse no-sslv3
+syntax keyword oneloopServerRefused contained no-tfo no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12
+syntax keyword oneloopServerRefused contained no-tlsv13 non-stick npn observe on-error
+syntax keyword oneloopServerRefused contained on-marked-down on-marked-up proto proxy-v2-options
+syntax keyword oneloopServerRefused contained redir resolve-net resolve-opts resolve-prefer
+syntax keyword oneloopServerRefused contained resolvers send-proxy send-proxy-v2 send-proxy-v2-ssl
+syntax keyword oneloopServerRefused contained send-proxy-v2-ssl-cn slowstart sni socks4 source ssl
+syntax keyword oneloopServerRefused contained ssl-max-ver ssl-min-ver ssl-reuse stick tcp-ut tfo
+syntax keyword oneloopServerRefused contained tls-tickets track usesrc verify verifyhost ws
+
+syntax match oneloopCondition /\s\@<=\(if\|unless\)\s\@=/
+syntax match oneloopNumber /\<\d\+\(us\|ms\|[smhdkKgG]\)\?\>/
+syntax match oneloopVariable /\${\?\h\w*\(-[^}]*\)\?}\?/
+syntax match oneloopSample /%\[[^]]*\]/
+syntax region oneloopString start=/"/ skip=/\\"/ end=/"/ oneline contains=oneloopVariable,oneloopSample
+syntax region oneloopString start=/'/ end=/'/ oneline contains=oneloopSample
+syntax match oneloopComment /\(^\|\s\)\@<=#.*$/
+
+highlight default link oneloopSection Structure
+highlight default link oneloopKeyword Statement
+highlight default link oneloopCondition Conditional
+highlight default link oneloopNumber Number
+highlight default link oneloopVariable PreProc
+highlight default link oneloopSample Special
+highlight default link oneloopString String
+highlight default link oneloopComment Comment
+highlight default link oneloopRefused Error
+highlight default link oneloopOption Type
+highlight default link oneloopOptionRefused Error
+highlight default link oneloopTimeout Type
+highlight default link oneloopTimeoutRefused Error
+highlight default link oneloopRequest Type
+highlight default link oneloopRequestRefused Error
+highlight default link oneloopResponse Type
+highlight default link oneloopResponseRefused Error
+highlight default link oneloopBind Type
+highlight default link oneloopBindRefused Error
+highlight default link oneloopSocket Type
+highlight default link oneloopSocketRefused Error
+highlight default link oneloopServer Type
+highlight default link oneloopServerRefused Error
+
+let b:current_syntax = 'oneloop'
