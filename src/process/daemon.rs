@@ -151,14 +151,14 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
     let resources = take_limits(config, options.memory_mb, &mut notes)?;
     let logs = open_logs(options.logs).map_err(|text| failure(&mut notes, text))?;
     let offered = match (options.worker, options.listeners_from) {
-        (Some(worker), _) => worker.listeners(),
-        (None, Some(socket)) => handover::listeners(socket).map_err(|why| {
+        (Some(worker), _) if !worker.is_first => worker.listeners(),
+        (_, Some(socket)) => handover::listeners(socket).map_err(|why| {
             let text = format!("Failed to connect to the old process socket '{socket}'{why}");
             notes.push((Level::Warn, text));
             let text = "Failed to get the sockets from the old process!";
             failure(&mut notes, text.to_owned())
         })?,
-        (None, None) => Vec::new(),
+        (_, None) => Vec::new(),
     };
     let listeners = bind(config, resources.maxconn, offered, &mut notes)?;
     let mut pid_file = None;

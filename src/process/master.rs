@@ -319,7 +319,10 @@ impl Master {
     #[must_use]
     pub fn run(mut self) -> End {
         self.reap();
-        if let Some(worker) = self.load() {
+        // What it served by may have ended while the program changed.
+        if !self.stopping
+            && let Some(worker) = self.load()
+        {
             return End::Worker(worker);
         }
         loop {
@@ -560,6 +563,7 @@ impl Master {
                     master: there,
                     predecessor,
                     detached: self.detached,
+                    is_first: !self.has_served,
                 })
             }
             pid => {

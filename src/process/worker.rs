@@ -62,6 +62,8 @@ pub struct Worker {
     pub(super) predecessor: Option<Channel>,
     /// It belongs to a service without a terminal.
     pub(super) detached: bool,
+    /// No worker of this master has served before it.
+    pub(super) is_first: bool,
 }
 
 impl Worker {

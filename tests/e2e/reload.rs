@@ -808,7 +808,7 @@ fn unix_listeners_and_their_modes_follow_the_configuration() {
 }
 
 /// Starts a second process that follows the first, and waits until the first is gone.
-fn follow(first: &Path, second: &Path) {
+fn follow(first: &Path, second: &Path, how: &[&str]) {
     let exposing = common("frontend f\n bind @fe@\n http-request return status 200\n")
         .replace("level admin", "level admin expose-fd listeners");
     let spawn = |program: &Path, dir: &Path, more: &[&str]| {
@@ -832,7 +832,8 @@ fn follow(first: &Path, second: &Path) {
     let before = inode();
     let admin = setup.dir().join("admin.sock").display().to_string();
     let pid = old.id().to_string();
-    let mut new = spawn(second, setup.dir(), &["-x", &admin, "-sf", &pid]);
+    let more = [how, &["-x", &admin, "-sf", &pid]].concat();
+    let mut new = spawn(second, setup.dir(), &more);
     let status = until("the first is gone", || old.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
     assert_eq!(inode(), before, "it is the same socket");
@@ -845,7 +846,8 @@ fn follow(first: &Path, second: &Path) {
 #[test]
 fn a_process_takes_the_listeners_of_another() {
     let ours = crate::support::binary();
-    follow(&ours, &ours);
+    follow(&ours, &ours, &[]);
+    follow(&ours, &ours, &["-W"]);
 }
 
 #[test]
@@ -857,8 +859,8 @@ fn haproxy_and_oneloop_follow_each_other() {
         eprintln!("haproxy is not installed: how it follows and is followed is left out");
         return;
     }
-    follow(haproxy, &ours);
-    follow(&ours, haproxy);
+    follow(haproxy, &ours, &[]);
+    follow(&ours, haproxy, &[]);
 }
 
 #[test]
