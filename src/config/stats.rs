@@ -53,7 +53,13 @@ impl Parser<'_> {
         match what.name {
             "uri" => stats.uri = Some(word),
             "realm" => stats.realm = Some(word),
-            "auth" => stats.add_user(&word),
+            "auth" => {
+                if let Some(known) = stats.add_user(&word) {
+                    let message = format!("uri auth: ignoring duplicated user '{known}'.");
+                    let one = self.found.warning(line.at(2), message);
+                    one.lead(Lead::Bare);
+                }
+            }
             "scope" => stats.scope.push(word),
             "hide-version" => stats.hides_version = true,
             "show-legends" => stats.shows_legends = true,
@@ -257,12 +263,14 @@ impl Parser<'_> {
 }
 
 impl StatsDraft {
-    /// `stats auth`: the first line of a name counts.
-    fn add_user(&mut self, word: &str) {
+    /// `stats auth`: the first line of a name counts. Gives the name if there is one already.
+    fn add_user(&mut self, word: &str) -> Option<String> {
         let (name, password) = word.split_once(':').unwrap_or((word, ""));
         let known = |user: &String| user.split(':').next() == Some(name);
-        if !self.users.iter().any(known) {
-            self.users.push(format!("{name}:{password}"));
+        if self.users.iter().any(known) {
+            return Some(name.to_owned());
         }
+        self.users.push(format!("{name}:{password}"));
+        None
     }
 }
