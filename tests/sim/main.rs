@@ -79,8 +79,10 @@ fn change(engine: &mut Simulated<'_>, excuses: &mut Excuses, rng: &mut Rng) {
         3 | 4 if is_added && view.rests(id) && view.is_free(id) => Command::DeleteServer(id),
         5 if is_added => {
             let mut server = view.roster.server(id).as_ref().clone();
-            let like = view.config.server(ServerId(rng.below(declared) as u32));
-            server.endpoint = like.endpoint.clone();
+            // Of its own backend, or another's requests would come to it.
+            let kin = view.config.servers.iter();
+            let kin: Vec<_> = kin.filter(|other| other.proxy == server.proxy).collect();
+            server.endpoint = kin[rng.below(kin.len() as u64) as usize].endpoint.clone();
             Command::Redescribe(Box::new(server))
         }
         6 => Command::Server(id, Wish::Checks(rng.permille(500))),
