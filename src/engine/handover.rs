@@ -1,5 +1,5 @@
 //! A reload forgets nothing: what a process knows goes to its successor as a
-//! [document](super::document), and what it still counts while it drains goes after it.
+//! document (`engine::document`), and what it still counts while it drains goes after it.
 //!
 //! Proxies are matched by name, once as frontends and once as backends, so that a `listen` which
 //! was cut in two keeps what it counted; servers by the names of their backend and their own. What

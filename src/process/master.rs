@@ -7,8 +7,8 @@
 //! lose a connection, and no mistake in a file can end the service.
 //!
 //! For a reload the master becomes its program anew, so that an upgraded one is used; what it must
-//! remember is in [`kept`]. It waits in one `poll` for signals, for its workers' words and for its
-//! runtime socket ([`cli`]). Counts that a leaving worker has left are passed on unread to the one
+//! remember is in `kept`. It waits in one `poll` for signals, for its workers' words and for its
+//! runtime socket (`cli`). Counts that a leaving worker has left are passed on unread to the one
 //! that serves.
 //!
 //! Invariants: at most one worker is on its way; of those that serve, at most one was not told to

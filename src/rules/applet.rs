@@ -2,7 +2,7 @@
 //! `http-request use-service` names.
 //!
 //! A rule only names one; the engine asks its `Service` for the answer. To add one: a variant, its
-//! row in [`NAMED`], and what `admin::web` renders for it. A name without a row is refused as one
+//! row in `NAMED`, and what `admin::web` renders for it. A name without a row is refused as one
 //! that HAProxy does not know either.
 
 /// A service that answers requests.

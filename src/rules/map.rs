@@ -7,7 +7,7 @@
 //!
 //! A map is immutable and is shared by the expressions that name it. Changing one at run time makes
 //! another (`maps`), which a lookup finds by its number. Its text stays as it was read, with each
-//! value's place in it, and the one place that looks up is [`Lookup::find`].
+//! value's place in it, and the one place that looks up is `Lookup::find`.
 //! Looking up must not allocate, nor copy a value. Rejected: hashing of keys (a hash of the whole
 //! text, and nothing for prefixes), and a list for `sub`, `dir`, `dom` and `end`.
 
