@@ -99,6 +99,7 @@ fn keeping(addr: SocketAddr, tally: &Tally, pause: Duration) {
                 Ok(keeps)
             });
         tally.note("a kept connection", began, &result);
+        // The pace is the load: so many clients without one would leave the reloads no processor.
         std::thread::sleep(pause);
     }
 }

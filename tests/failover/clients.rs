@@ -105,6 +105,7 @@ fn ask(service: SocketAddr, keeps: bool, stop: &AtomicBool, answered: &AtomicU64
             answered.fetch_add(1, Ordering::Relaxed);
             kept = keeps.then_some(stream);
         }
+        // The pace is the load: the requests in a gap tell how long it was.
         std::thread::sleep(PACE.saturating_sub(started.elapsed()));
     }
     requests
