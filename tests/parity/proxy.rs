@@ -4,10 +4,12 @@
 //! happens to a test. Rejected: `-D` with a pid file (waiting for the parent would spare the
 //! connection attempts below, but an aborted test run would leave daemons behind).
 
+use crate::place::reserve;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -242,14 +244,13 @@ fn fill_in(
 
 /// A port that nobody has, and that no other suite of this run was given: the proxies listen with
 /// SO_REUSEPORT, so two of them on one port would share its connections without an error.
-fn free_port(held: &mut Vec<TcpListener>) -> u16 {
+fn free_port(held: &mut Vec<OwnedFd>) -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        held.push(listener);
-        if GIVEN.lock().unwrap().insert(port) {
-            return port;
+        let (socket, endpoint) = reserve(Ipv4Addr::LOCALHOST);
+        held.push(socket);
+        if GIVEN.lock().unwrap().insert(endpoint.port()) {
+            return endpoint.port();
         }
     }
 }

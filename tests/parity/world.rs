@@ -8,6 +8,7 @@
 //! Rejected: an event loop (the script would have become a state machine), and origins that answer
 //! from tables alone (early answers and tunnels need the order of both sides in one script).
 
+use crate::place::end;
 use crate::script::{Act, Case, Step};
 use crate::wire::{self, Message};
 use std::collections::{BTreeMap, VecDeque};
@@ -250,6 +251,7 @@ impl World {
         let thread = thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if *flag.lock().unwrap() {
+                    end(&listener);
                     return;
                 }
                 accept(&shared, origin, stream);
