@@ -94,6 +94,8 @@ pub(crate) struct Proxy {
     stderr: Option<JoinHandle<Vec<u8>>>,
     /// Ports and paths by the names they have in the configuration.
     pub(crate) places: BTreeMap<String, String>,
+    /// Keeps the ports from other runs on this machine, whose proxies would share the connections.
+    _held: Vec<OwnedFd>,
 }
 
 /// How often a start is tried again because somebody else took a port in between.
@@ -126,8 +128,8 @@ impl Proxy {
         folder: &Path,
         world: &mut World,
     ) -> Result<Self, String> {
-        let (text, places, listeners) = fill_in(config, folder, world);
-        std::fs::write(folder.join("suite.cfg"), text).unwrap();
+        let filled = fill_in(config, folder, world);
+        std::fs::write(folder.join("suite.cfg"), filled.text).unwrap();
         let mut child = Command::new(binary)
             .args(["-db", "-f", "suite.cfg"])
             .current_dir(folder)
@@ -143,10 +145,11 @@ impl Proxy {
             child,
             stdout: Some(stdout),
             stderr: Some(stderr),
-            places,
+            places: filled.places,
+            _held: filled.held,
         };
-        let marker = listeners["marker"];
-        world.set_listeners(listeners);
+        let marker = filled.listeners["marker"];
+        world.set_listeners(filled.listeners);
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", marker)).is_err() {
             if let Ok(Some(status)) = proxy.child.try_wait() {
@@ -195,13 +198,17 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
+/// A configuration with real ports and paths.
+struct Filled {
+    text: String,
+    places: BTreeMap<String, String>,
+    listeners: BTreeMap<String, u16>,
+    held: Vec<OwnedFd>,
+}
+
 /// Replaces `@name@`: one letter is an origin's port, `log`, `logudp` and `dir` are the log targets
 /// and the folder, `dead*` a port that refuses, anything else a port for the proxy to listen on.
-fn fill_in(
-    config: &str,
-    folder: &Path,
-    world: &World,
-) -> (String, BTreeMap<String, String>, BTreeMap<String, u16>) {
+fn fill_in(config: &str, folder: &Path, world: &World) -> Filled {
     let log = if config.contains("@logudp@") {
         "@logudp@"
     } else {
@@ -210,7 +217,6 @@ fn fill_in(
     let text = format!("{config}{}", MARKER.replace("@log@", log));
     let mut places = BTreeMap::new();
     let mut listeners = BTreeMap::new();
-    // Kept until all names have their port, so that no port is given twice.
     let mut held = Vec::new();
     let mut out = String::new();
     let mut parts = text.split('@');
@@ -239,7 +245,12 @@ fn fill_in(
         out.push_str(&value);
         out.push_str(parts.next().unwrap_or_default());
     }
-    (out, places, listeners)
+    Filled {
+        text: out,
+        places,
+        listeners,
+        held,
+    }
 }
 
 /// A port that nobody has, and that no other suite of this run was given: the proxies listen with
