@@ -283,7 +283,9 @@ pub fn receive<N: Net>(
             }
         }
         Err(Stop::Blocked) => from.ready.clear(Readiness::READABLE),
-        Err(_) => {}
+        // The kernel will say so as well, but the session may end before that.
+        Err(Stop::Closed) => from.ready.add(Readiness::READ_CLOSED),
+        Err(Stop::Failed(_)) => {}
     }
     result
 }
