@@ -98,6 +98,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 probe.state.force(false);
             }
         }
+        self.source_ports.add(&server);
         let member = place(&record);
         if index < self.servers.len() {
             let timer = self.idle[index].timer();

@@ -28,6 +28,7 @@ mod invariants;
 pub mod journal;
 mod knowledge;
 pub mod orders;
+mod ports;
 pub mod relay;
 pub mod request;
 pub mod roster;
@@ -219,6 +220,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) server_stats: Vec<Counters>,
     pub(crate) idle: Vec<idle::IdleList>,
     pub(crate) idle_counts: Vec<u32>,
+    pub(crate) source_ports: ports::SourcePorts,
     /// Messages that could not be read.
     pub(crate) errors: errors::Errors,
     /// The constant answers; shared, so that one may be sent while the engine changes.
@@ -302,6 +304,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             server_stats: vec![Counters::default(); servers.len()],
             idle: idle::lists(config, &mut wheel),
             idle_counts: vec![0; servers.len()],
+            source_ports: ports::SourcePorts::new(&config.servers),
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
