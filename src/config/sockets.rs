@@ -65,7 +65,7 @@ pub(super) struct UnixBind {
     pub(super) gid: Option<u32>,
 }
 
-/// What is wrong with a source address, and whether it is one that HAProxy tells over several lines.
+/// Why a source address was refused.
 pub(super) enum SourceProblem {
     /// HAProxy's text.
     Bad(String),
