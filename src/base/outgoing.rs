@@ -107,7 +107,10 @@ mod tests {
         assert_eq!((both.ports(), both.no_linger), (Some((70, 80)), true));
         assert_eq!(both.user_timeout_ms, 5);
         let inherited = Outgoing::default().over(&backend).unwrap();
-        assert_eq!((inherited.source, inherited.ports()), (backend.source, None));
+        assert_eq!(
+            (inherited.source, inherited.ports()),
+            (backend.source, None)
+        );
         assert_eq!(Outgoing::default().over(&Outgoing::default()), None);
     }
 }

@@ -53,13 +53,10 @@ impl Parser<'_> {
                 return;
             }
         };
-        match &address.host {
-            units::Host::SockPair(_) => {
-                let message = format!("{before}'{}' is not implemented by oneloop.", line.word(2));
-                self.refuse_server(line, 2, message);
-                return;
-            }
-            _ => {}
+        if let units::Host::SockPair(_) = &address.host {
+            let message = format!("{before}'{}' is not implemented by oneloop.", line.word(2));
+            self.refuse_server(line, 2, message);
+            return;
         }
         let settings = self.settings().server.clone();
         let Some((settings, number)) = self.server_options(line, 3, settings, &name, &before)

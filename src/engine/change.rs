@@ -220,6 +220,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             clear(&mut stats.back);
         }
         self.server_stats.iter_mut().for_each(clear);
+        self.listener_stats.clear(clear);
         self.process.connection_rate.max = 0;
         self.process.session_rate.max = 0;
         self.process.cleared = (self.process.turns, self.process.connections_total);

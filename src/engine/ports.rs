@@ -85,10 +85,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut attempts_left = if ranged { ATTEMPTS_MAX } else { 1 };
         loop {
             let source_port = match ranged {
-                true => self
-                    .source_ports
-                    .take(server.id)
-                    .ok_or(Stop::Closed)?,
+                true => self.source_ports.take(server.id).ok_or(Stop::Closed)?,
                 false => 0,
             };
             let how = ConnectOptions {
