@@ -68,11 +68,16 @@ impl Outgoing {
     /// nothing.
     #[must_use]
     pub fn over(self, backend: &Self) -> Option<Box<Self>> {
-        let asks_source = self.source.is_some() || self.interface.is_some();
-        let from = if asks_source { &self } else { backend };
+        let from = if self.source.is_some() {
+            &self
+        } else {
+            backend
+        };
+        // `*` and 0.0.0.0 ask for nothing, whatever their port, but that the backend's is not used.
+        let source = from.source.filter(|source| !source.ip().is_unspecified());
         let all = Self {
-            source: from.source,
-            last_port: from.last_port,
+            source,
+            last_port: from.last_port.filter(|_| source.is_some()),
             interface: from.interface.clone(),
             user_timeout_ms: self.user_timeout_ms,
             keepalive: backend.keepalive,
@@ -112,5 +117,13 @@ mod tests {
             (backend.source, None)
         );
         assert_eq!(Outgoing::default().over(&Outgoing::default()), None);
+        let any = Outgoing {
+            source: Some("0.0.0.0:7".parse().unwrap()),
+            last_port: Some(9),
+            ..Outgoing::default()
+        };
+        let freed = any.clone().over(&backend).unwrap();
+        assert_eq!((freed.source, freed.ports()), (None, None));
+        assert_eq!(any.over(&Outgoing::default()), None);
     }
 }

@@ -223,7 +223,7 @@ impl Parser<'_> {
         self.settings().sockets.source = said;
     }
 
-    /// What a source address asks for; `*` and 0.0.0.0 ask for nothing, whatever their port.
+    /// What a source address asks for.
     pub(super) fn source_address(
         &self,
         word: &str,
@@ -238,7 +238,8 @@ impl Parser<'_> {
         }
         let (first, last_port) = match spec.port {
             Port::One(port) => (port, None),
-            Port::Range(low, high) => (low, Some(high)),
+            // A range of one is that one, whoever else has it.
+            Port::Range(low, high) => (low, Some(high).filter(|high| *high > low)),
             Port::None | Port::Offset(_) => (0, None),
         };
         let source = match endpoint(&spec, Some(first), self.host) {
@@ -249,10 +250,9 @@ impl Parser<'_> {
             }
             _ => return Err(SourceProblem::Missing),
         };
-        let is_any = source.ip().is_unspecified();
         Ok(Outgoing {
-            source: (!is_any).then_some(source),
-            last_port: last_port.filter(|_| !is_any),
+            source: Some(source),
+            last_port,
             ..Outgoing::default()
         })
     }

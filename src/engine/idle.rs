@@ -150,6 +150,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(record) = self.upstreams.get_mut(found) {
             record.user = Some(key);
             record.uses += 1;
+            if self.config.proxy(client.frontend).needs_destination {
+                session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
+            }
         }
         session.upstream = Some(found);
         session.on_reused = true;
