@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::diag::Lead;
-use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft};
+use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft, ServerSettings};
 use super::lines::endpoint;
 use super::model::{
     Check, Config, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget, Timeouts,
@@ -18,6 +18,7 @@ use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
+use crate::base::outgoing::{Incoming, Outgoing};
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::Format;
 use crate::rules::plan::Rules;
@@ -154,8 +155,15 @@ impl Parser<'_> {
             pool: settings.pool,
             check,
             recalled: None,
+            outgoing: self.outgoing_of(at, settings),
         };
         (server, known)
+    }
+
+    /// What a server's line and its backend say of the connections to it.
+    fn outgoing_of(&self, at: usize, settings: &ServerSettings) -> Option<Box<Outgoing>> {
+        let backend = self.proxies.get(at)?.settings.sockets.outgoing();
+        settings.outgoing.clone().over(&backend)
     }
 
     /// Where a server's check connects to.
@@ -228,7 +236,10 @@ pub(super) fn build(
     for (at, ((draft, resolved), servers)) in all.enumerate() {
         let number = free.take(draft.number);
         let start = index(config.listeners.len());
-        config.listeners.extend(build_listeners(&draft.listeners));
+        let incoming = draft.settings.sockets.incoming(draft.settings.mode);
+        config
+            .listeners
+            .extend(build_listeners(&draft.listeners, incoming));
         let listeners = start..index(config.listeners.len());
         let start = index(config.servers.len());
         config.servers.extend(servers);
@@ -247,11 +258,17 @@ fn index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn build_listeners(drafts: &[ListenerDraft]) -> Vec<Listener> {
+fn build_listeners(drafts: &[ListenerDraft], frontend: Incoming) -> Vec<Listener> {
     let taken = drafts.iter().filter_map(|one| one.number);
     let mut free = FreeNumbers::new(1, taken);
     let numbered = drafts.iter().map(|draft| Listener {
         number: free.take(draft.number),
+        incoming: Incoming {
+            max_segment: draft.listener.incoming.max_segment,
+            fast_open: draft.listener.incoming.fast_open,
+            user_timeout_ms: draft.listener.incoming.user_timeout_ms,
+            ..frontend
+        },
         ..draft.listener.clone()
     });
     numbered.collect()
@@ -349,6 +366,8 @@ fn build_proxy(
         switches: Rules::new(resolved.switches, acls),
         default_backend: resolved.default_backend,
         needs_destination: by_log || by_switch || by_rule || by_stats,
+        outgoing: settings.sockets.outgoing(),
+        socket_stats: settings.sockets.socket_stats,
     }
 }
 

@@ -18,7 +18,9 @@ use super::model::{
     AcceptInvalid, Algorithm, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode,
     Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
 };
+use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
+use crate::base::outgoing::Outgoing;
 use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{AclId, Condition};
@@ -102,6 +104,7 @@ pub(super) struct Settings {
     pub(super) default_backend: Option<(String, diag::Place)>,
     pub(super) server: ServerSettings,
     pub(super) state_source: StateSource,
+    pub(super) sockets: ProxySockets,
 }
 
 impl Settings {
@@ -134,6 +137,7 @@ impl Settings {
             default_backend: None,
             server: ServerSettings::default(),
             state_source: StateSource::default(),
+            sockets: ProxySockets::default(),
         }
     }
 }
@@ -173,6 +177,7 @@ pub(super) struct ServerSettings {
     pub(super) fall: u32,
     pub(super) check_port: Option<u16>,
     pub(super) check_address: Option<(Spec, diag::Place)>,
+    pub(super) outgoing: Outgoing,
 }
 
 impl Default for ServerSettings {
@@ -193,6 +198,7 @@ impl Default for ServerSettings {
             fall: 3,
             check_port: None,
             check_address: None,
+            outgoing: Outgoing::default(),
         }
     }
 }
@@ -362,4 +368,5 @@ pub(super) struct GlobalDraft {
     pub(super) crt_base: bool,
     /// A keyword asked for more than one thread: said once for all of them.
     pub(super) threads_warned: bool,
+    pub(super) unix_bind: UnixBind,
 }

@@ -32,6 +32,7 @@ mod resolve;
 mod rules;
 mod sections;
 mod server;
+mod sockets;
 mod state;
 mod stats;
 pub mod units;

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, Initial, Op};
-use crate::base::addr::Endpoint;
+use crate::base::addr::{Address, Endpoint};
+use crate::base::outgoing::{Incoming, Outgoing};
 use crate::check::probe::Status;
 use crate::check::state::Verdict;
 use crate::http::reply::Reply;
@@ -403,6 +404,10 @@ pub struct Proxy {
     /// Something of this proxy (rule or log format) reads the client connection's destination
     /// address, so that it is worth a system call where the listener does not tell it.
     pub needs_destination: bool,
+    /// What its lines say of the connections to its servers: `source`, `option srvtcpka`...
+    pub outgoing: Outgoing,
+    /// `option socket-stats`: each listener counts for itself.
+    pub socket_stats: bool,
 }
 
 /// The statistics page of a proxy (configuration.txt 4.2, "stats ...").
@@ -548,6 +553,10 @@ pub struct Listener {
     pub v6_only: Option<bool>,
     /// `defer-accept`: a TCP connection is taken when its first bytes are there.
     pub defer_accept: bool,
+    /// What its connections have: of the line, and of the frontend.
+    pub incoming: Incoming,
+    /// `nice`, -1024 to 1024: who comes later within a turn of the loop.
+    pub nice: i16,
     /// Its line.
     pub place: Place,
 }
@@ -592,9 +601,40 @@ pub struct Server {
     pub check: Option<Check>,
     /// What a state file said of it.
     pub recalled: Option<Recalled>,
+    /// `source`, `tcp-ut` and their like, of its line and its backend, if there are any.
+    pub outgoing: Option<Box<Outgoing>>,
 }
 
 impl Server {
+    /// Whether its address or its port is the one that the client has connected to.
+    #[must_use]
+    pub fn follows_client(&self) -> bool {
+        self.port_offset.is_some() || self.is_anywhere()
+    }
+
+    /// `*` or 0.0.0.0: the address that the client has connected to.
+    fn is_anywhere(&self) -> bool {
+        matches!(&self.endpoint, Endpoint::Inet(address) if address.ip().is_unspecified())
+    }
+
+    /// Where it is for a client that has connected to `destination`. Ports are added modulo 65536,
+    /// and a client without an address (a unix socket) leaves both as they are.
+    #[must_use]
+    pub fn endpoint_for(&self, destination: Address) -> Endpoint {
+        let Endpoint::Inet(own) = &self.endpoint else {
+            return self.endpoint.clone();
+        };
+        let mut there = *own;
+        if let (true, Some(ip)) = (self.is_anywhere(), destination.ip()) {
+            there.set_ip(ip);
+        }
+        if let Some(offset) = self.port_offset {
+            let port = i32::from(destination.port()).saturating_add(offset);
+            there.set_port(port as u16);
+        }
+        Endpoint::Inet(there)
+    }
+
     /// What its run-time record starts from.
     #[must_use]
     pub fn initial(&self) -> Initial {

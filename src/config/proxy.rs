@@ -146,6 +146,9 @@ impl Parser<'_> {
                 }
             }
             "id" => self.id_of_proxy(line),
+            "source" => self.source_line(line),
+            "clitcpka-idle" | "clitcpka-intvl" | "clitcpka-cnt" | "srvtcpka-idle"
+            | "srvtcpka-intvl" | "srvtcpka-cnt" => self.keepalive_line(line, name),
             _ => self.unhandled(admitted),
         }
     }
@@ -304,6 +307,9 @@ impl Parser<'_> {
             if name == "splice-auto" {
                 self.settings().splicing.refused = !on;
             }
+            return;
+        }
+        if self.socket_option(name, on) {
             return;
         }
         match name {

@@ -101,6 +101,7 @@ impl Parser<'_> {
         }
         self.check_server_names(at);
         if clean {
+            self.warn_of_fast_open(at);
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }

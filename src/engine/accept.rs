@@ -12,7 +12,7 @@
 use super::relay::{End, receive};
 use super::service::{Limits, Service};
 use super::session::{Phase, SessionId};
-use super::stats::Rate;
+use super::stats::{Counters, Rate};
 use super::upstream::Upstream;
 use super::{Engine, Subject};
 use crate::base::addr::Address;
@@ -325,6 +325,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         };
         self.listener_connections[listener as usize] += 1;
+        self.listener_stats.count(listener, |own| own.enter(now.ms));
         let stats = &mut self.proxy_stats[frontend.0 as usize].front;
         stats.enter(now.ms);
         stats.conn_tot += 1;
@@ -361,6 +362,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.net.close(client.socket);
         }
         self.listener_connections[client.listener as usize] -= 1;
+        self.listener_stats.count(client.listener, Counters::leave);
         self.proxy_stats[client.frontend.0 as usize].front.leave();
         self.process.connections -= 1;
         if self.accept_paused {

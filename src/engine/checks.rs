@@ -203,7 +203,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             (None, connect) => check.inter.min(connect.unwrap_or(check.inter)),
         };
         probe.due_ms = now + u64::from(limit);
-        let options = ConnectOptions { check: true };
+        let options = ConnectOptions {
+            check: true,
+            outgoing: described.outgoing.as_deref(),
+            ..ConnectOptions::default()
+        };
         let socket = match self.net.connect(&check.endpoint, options) {
             Ok(socket) => socket,
             Err(stop) => {

@@ -269,6 +269,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         let proxy = self.config.proxy(client.frontend);
         self.proxy_stats[proxy.id.0 as usize].front.ereq += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         if silent {
             self.begin_null(key);
         }

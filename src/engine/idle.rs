@@ -140,7 +140,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     let old = record.server;
                     self.idle_counts[old.0 as usize] -= 1;
                     if let Some(record) = self.upstreams.remove(found) {
-                        self.net.close(record.socket);
+                        self.source_ports.close(&mut self.net, record);
                     }
                 }
                 _ => {}
@@ -150,6 +150,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(record) = self.upstreams.get_mut(found) {
             record.user = Some(key);
             record.uses += 1;
+            if self.config.proxy(client.frontend).needs_destination {
+                session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
+            }
         }
         session.upstream = Some(found);
         session.on_reused = true;
@@ -181,7 +184,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 && !list.has_room(self.server_stats[server.0 as usize].used_max))
         {
             if let Some(record) = self.upstreams.remove(found) {
-                self.net.close(record.socket);
+                self.source_ports.close(&mut self.net, record);
             }
             return;
         }
@@ -213,7 +216,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.wheel.disarm(list.timer);
         }
         self.idle_counts[server] -= 1;
-        self.net.close(record.socket);
+        self.source_ports.close(&mut self.net, record);
     }
 
     /// Closes the connection that a client without reuse has kept for itself.
@@ -248,7 +251,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         {
             if let Some(record) = upstreams.remove(key) {
                 self.idle_counts[index] -= 1;
-                self.net.close(record.socket);
+                self.source_ports.close(&mut self.net, record);
             }
         }
         if !list.is_empty() {
@@ -276,7 +279,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         for key in list.fresh.drain(..).chain(list.proven.drain(..)) {
             if let Some(record) = self.upstreams.remove(key) {
                 self.idle_counts[server.0 as usize] -= 1;
-                self.net.close(record.socket);
+                self.source_ports.close(&mut self.net, record);
             }
         }
     }

@@ -27,7 +27,9 @@ pub mod idle;
 mod invariants;
 pub mod journal;
 mod knowledge;
+mod listeners;
 pub mod orders;
+mod ports;
 pub mod relay;
 pub mod request;
 pub mod roster;
@@ -147,6 +149,7 @@ macro_rules! view {
             proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             listener_connections: &$engine.listener_connections,
+            listener_stats: &$engine.listener_stats,
             clients: &$engine.clients,
             sessions: &$engine.sessions,
             upstreams: &$engine.upstreams,
@@ -211,6 +214,10 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) servings: Arena<applet::Serving<S::Page>>,
     pub(crate) listeners: Vec<ListenerRecord>,
     pub(crate) listener_connections: Vec<u32>,
+    /// `option socket-stats`.
+    pub(crate) listener_stats: listeners::ListenerStats,
+    /// A listener has a `nice` of its own.
+    is_nice: bool,
     pub(crate) proxies: Vec<ProxyRecord>,
     pub(crate) proxy_stats: Vec<ProxyStats>,
     /// What the servers are.
@@ -219,6 +226,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) server_stats: Vec<Counters>,
     pub(crate) idle: Vec<idle::IdleList>,
     pub(crate) idle_counts: Vec<u32>,
+    pub(crate) source_ports: ports::SourcePorts,
     /// Messages that could not be read.
     pub(crate) errors: errors::Errors,
     /// The constant answers; shared, so that one may be sent while the engine changes.
@@ -293,6 +301,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             servings: Arena::new(maxconn),
             listeners: accept::records(config, &limits),
             listener_connections: vec![0; config.listeners.len()],
+            listener_stats: listeners::ListenerStats::new(config),
+            is_nice: listeners::any_is_nice(config),
             proxies,
             proxy_stats: config
                 .proxies
@@ -302,6 +312,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             server_stats: vec![Counters::default(); servers.len()],
             idle: idle::lists(config, &mut wheel),
             idle_counts: vec![0; servers.len()],
+            source_ports: ports::SourcePorts::new(&config.servers),
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
@@ -357,6 +368,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         while let Some(order) = self.net.order() {
             self.on_order(order);
+        }
+        if self.is_nice {
+            ready.sort_unstable_by_key(|(handle, _)| self.niceness(*handle));
         }
         for (handle, readiness) in ready.drain(..) {
             self.on_ready(handle, readiness);
@@ -441,6 +455,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     fn end_of_turn(&mut self) {
         std::mem::swap(&mut self.run_list, &mut self.running);
         let mut running = std::mem::take(&mut self.running);
+        if self.is_nice {
+            running.sort_unstable_by_key(|subject| self.niceness(subject.handle()));
+        }
         for subject in running.drain(..) {
             match subject {
                 Subject::Client(key) => {

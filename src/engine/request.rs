@@ -163,6 +163,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.proxy_stats[proxy.id.0 as usize].front.ereq += 1;
         open!(self, key => client, session, else Flow::Gone);
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         session.txn.request_line.clear();
         session.txn.termination = Termination::CLIENT_IN_REQUEST;
         session.exchange.on_request_error();
@@ -205,6 +207,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         );
         open!(self, key => client, session, else Flow::Gone);
         self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         session.txn.request_line.clear();
         session.exchange.on_request_error();
         self.answer_raw(key, refusal.status, Termination::PROXY_IN_REQUEST)

@@ -503,6 +503,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let front = &mut self.proxy_stats[client.frontend.0 as usize].front;
         front.bin += session.txn.bytes_uploaded;
         front.bout += session.txn.bytes_read;
+        self.listener_stats.count(client.listener, |own| {
+            own.bin += session.txn.bytes_uploaded;
+            own.bout += session.txn.bytes_read;
+        });
         self.process.bytes_out += session.txn.bytes_read;
         let bytes = u32::try_from(session.txn.bytes_read).unwrap_or(u32::MAX);
         self.process.bytes_out_rate.add(now, bytes);
