@@ -45,6 +45,7 @@ struct Options {
     gid: Option<u32>,
     interface: Option<String>,
     v6_only: Option<bool>,
+    accept_proxy: bool,
     defer_accept: bool,
     level: Option<AccessLevel>,
     expose_listeners: bool,
@@ -205,6 +206,7 @@ impl Parser<'_> {
             gid: options.gid,
             interface: options.interface.clone(),
             v6_only: options.v6_only,
+            accept_proxy: options.accept_proxy,
             defer_accept: options.defer_accept,
             place,
         };
@@ -310,6 +312,10 @@ impl Parser<'_> {
                 return None;
             }
             at += match name {
+                "accept-proxy" => {
+                    options.accept_proxy = true;
+                    1
+                }
                 "defer-accept" => {
                     options.defer_accept = true;
                     1

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::accept::Client;
 use super::checks::place;
 use super::errors::Place;
+use super::introduction::destination;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
@@ -24,6 +25,7 @@ use crate::base::addr::Endpoint;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
+use crate::base::proxy_header::Form;
 use crate::config::model::{Config, Proxy, ProxyId, Redispatch, ServerId};
 use crate::http::head::Refusal;
 use crate::log::record::{NO_MARK, Target};
@@ -46,6 +48,8 @@ pub struct Upstream {
     /// When it fell idle, monotonic ms.
     pub(crate) idle_since_ms: u64,
     pub(crate) connected: bool,
+    /// How its server is told of the client; such a connection serves no other.
+    pub(crate) introduces: Form,
 }
 
 impl Upstream {
@@ -441,12 +445,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let endpoint = match described.port_offset {
             None => None,
             Some(offset) => {
-                let mut destination = session.txn.rare().destination;
-                if destination.is_none() {
-                    destination = self.net.local_address(&client.socket);
-                    session.txn.rare_mut().destination = destination;
+                let mut to = session.txn.rare().destination;
+                if to.is_none() {
+                    to = destination(&mut self.net, &self.introductions, client);
+                    session.txn.rare_mut().destination = to;
                 }
-                let port = i32::from(destination.port()) + offset;
+                let port = i32::from(to.port()) + offset;
                 Some(described.endpoint.with_port(port as u16))
             }
         };
@@ -466,6 +470,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             uses: 0,
             idle_since_ms: 0,
             connected: false,
+            introduces: described.proxy_header,
         };
         let upstream = match self.upstreams.insert(record) {
             Ok(upstream) => upstream,
@@ -540,8 +545,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
         }
+        let header = record.introduces;
         if !http && early {
             self.log_early(key);
+        }
+        if !header.is_none() {
+            self.introduce(key, header);
         }
         Flow::Again
     }

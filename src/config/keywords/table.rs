@@ -158,12 +158,13 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("errorfile timeout", "-XXXX", ANY),
     yes("http-reuse", "-XIXX", ANY),
     yes("id", "-NXXX", 1),
-    yes("log-format", "-XXLX", ANY),
+    yes("error-log-format log-format", "-XXLX", ANY),
     yes("mode", "-XXXX", 1),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
     yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
+    yes("tcp-request", "-XXXX", ANY),
     // What oneloop lacks.
     not(
         "X----",
@@ -228,7 +229,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "use 'http-response' for answers of servers.",
         "http-after-response",
     ),
-    not("-XXLX", "", "error-log-format log-format-sd"),
+    not("-XXLX", "", "log-format-sd"),
     not(
         "-XXXX",
         "use 'errorfile' with a file that holds the redirect.",
@@ -249,7 +250,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "",
         "clitcpka-cnt clitcpka-idle clitcpka-intvl compression declare email-alert \
          max-keep-alive-queue persist rate-limit retry-on srvtcpka-cnt srvtcpka-idle \
-         srvtcpka-intvl stick-table tcp-request tcp-response transparent unique-id-format \
+         srvtcpka-intvl stick-table tcp-response transparent unique-id-format \
          unique-id-header use-fcgi-app",
     ),
     // What HAProxy takes for nothing or refuses too.
@@ -479,7 +480,7 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str = "accept-netscaler-cip accept-proxy mss namespace nice proto severity-output tcp-ut tfo transparent";
+const OTHER_BIND: &str = "accept-netscaler-cip mss namespace nice proto severity-output tcp-ut tfo transparent";
 
 pub(super) const BIND: &[Group] = &[
     yes(
@@ -488,7 +489,7 @@ pub(super) const BIND: &[Group] = &[
         "--XXX",
         1,
     ),
-    yes("defer-accept v4v6 v6only", "--XXX", 0),
+    yes("accept-proxy defer-accept v4v6 v6only", "--XXX", 0),
     not("--XXX", NO_TLS, TLS_BIND),
     not("--XXX", "", OTHER_BIND),
 ];
@@ -502,7 +503,7 @@ pub(super) const STATS_SOCKET: &[Group] = &[
     yes("defer-accept v4v6 v6only", "X----", 0),
     not("X----", NO_TLS, TLS_BIND),
     not("X----", "", OTHER_BIND),
-    not("X----", "", "backlog interface maxconn"),
+    not("X----", "", "accept-proxy backlog interface maxconn"),
 ];
 
 pub(super) const SERVER: &[Group] = &[
@@ -517,6 +518,14 @@ pub(super) const SERVER: &[Group] = &[
         "---XX",
         0,
     ),
+    yes(
+        "check-send-proxy no-check-send-proxy no-send-proxy no-send-proxy-v2 \
+         no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn send-proxy send-proxy-v2 \
+         send-proxy-v2-ssl send-proxy-v2-ssl-cn",
+        "---XX",
+        0,
+    ),
+    yes("proxy-v2-options", "---XX", 1),
     not(
         "---XX",
         NO_TLS,
@@ -528,13 +537,11 @@ pub(super) const SERVER: &[Group] = &[
     not(
         "---XX",
         "",
-        "agent-addr agent-check agent-inter agent-port agent-send check-proto check-send-proxy \
+        "agent-addr agent-check agent-inter agent-port agent-send check-proto \
          check-via-socks4 cookie error-limit init-addr log-proto max-reuse \
-         namespace no-agent-check no-check-send-proxy no-send-proxy no-send-proxy-v2 \
-         no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo non-stick observe on-error \
-         on-marked-down on-marked-up proto proxy-v2-options redir resolve-net resolve-opts \
-         resolve-prefer resolvers send-proxy send-proxy-v2 send-proxy-v2-ssl \
-         send-proxy-v2-ssl-cn slowstart socks4 source stick tcp-ut tfo track usesrc ws",
+         namespace no-agent-check no-tfo non-stick observe on-error \
+         on-marked-down on-marked-up proto redir resolve-net resolve-opts \
+         resolve-prefer resolvers slowstart socks4 source stick tcp-ut tfo track usesrc ws",
     ),
 ];
 
