@@ -4,7 +4,7 @@
 //! [`parse`] looks at what has come so far and says what it is: more is to come, a whole header, or
 //! nothing that may be believed. It says no as soon as nothing that could follow would help, so a
 //! header may come in pieces and a stranger is not waited for. What it takes is what HAProxy 2.6
-//! takes, numbers that are too large or missing left out; the reasons are HAProxy's, with its numbers.
+//! takes, except numbers that are too large or left out; the reasons have HAProxy's numbers.
 //! [`write()`] puts a header together in the form that a `server` line asks for.
 //!
 //! Must never: read an address out of anything but a whole and valid header.
@@ -173,7 +173,7 @@ impl Line<'_> {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Stop> {
+    fn require(&mut self, byte: u8) -> Result<(), Stop> {
         if self.peek()? != byte {
             return Err(INVALID);
         }
@@ -208,7 +208,7 @@ impl Line<'_> {
         let mut octets = [0; 4];
         for (n, octet) in octets.iter_mut().enumerate() {
             if n > 0 {
-                self.expect(b'.')?;
+                self.require(b'.')?;
             }
             *octet = self.number(255)?;
         }
@@ -271,14 +271,14 @@ fn four<'a>(
 ) -> Result<(Address, Address), Stop> {
     let most = u32::from(u16::MAX);
     let source = address(line)?;
-    line.expect(b' ')?;
+    line.require(b' ')?;
     let destination = address(line)?;
-    line.expect(b' ')?;
+    line.require(b' ')?;
     let source_port = line.number(most)?;
-    line.expect(b' ')?;
+    line.require(b' ')?;
     let destination_port = line.number(most)?;
-    line.expect(b'\r')?;
-    line.expect(b'\n')?;
+    line.require(b'\r')?;
+    line.require(b'\n')?;
     Ok((
         Address::new(source, source_port),
         Address::new(destination, destination_port),
@@ -524,9 +524,7 @@ fn write_binary(out: &mut Vec<u8>, form: Form, guest: &Guest<'_>) {
 /// Overwrites bytes that are there.
 fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
     let places = out.iter_mut().skip(at);
-    places
-        .zip(bytes)
-        .for_each(|(place, byte)| *place = *byte);
+    places.zip(bytes).for_each(|(place, byte)| *place = *byte);
 }
 
 /// Appends a value with its type. What is too long for its length is cut.
@@ -542,6 +540,10 @@ fn write_value(out: &mut Vec<u8>, kind: u8, value: &[u8]) {
 }
 
 /// The checksum of RFC 3720 for each byte, its bits the other way round.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the index ends where the table does"
+)]
 const CRC32C: [u32; 256] = {
     let mut table = [0; 256];
     let mut n = 0;

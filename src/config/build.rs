@@ -12,11 +12,12 @@ use super::diag::Lead;
 use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft};
 use super::lines::endpoint;
 use super::model::{
-    Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget, Timeouts,
+    Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget,
+    Timeouts,
 };
-use super::server::of_check;
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
+use super::server::of_check;
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
 use crate::rules::condition::{Acl, Condition};

@@ -41,9 +41,7 @@ impl Parser<'_> {
                 let message = format!("failed to parse error-log-format : {}", problem.message);
                 let place = place.pointing_at(&text, problem.at);
                 let lead = Lead::ParsingCapital;
-                let one = self
-                    .found
-                    .push(Severity::Alert, lead, Some(place), message);
+                let one = self.found.push(Severity::Alert, lead, Some(place), message);
                 if let Some(name) = &problem.suggestion {
                     one.note(format!("did you mean '{name}' maybe ?"));
                 }

@@ -21,8 +21,8 @@ use crate::base::arena::Key;
 use crate::base::wheel::TimerId;
 use crate::config::model::{Config, Mode, ProxyId};
 use crate::log::termination::Termination;
-use crate::rules::connection::Admission;
 use crate::net::{ListenerState, Net, Peer, Readiness, Socket, Stop};
+use crate::rules::connection::Admission;
 
 /// Buffers of unread bytes that are read off a connection before it is closed.
 const DRAINS_MAX: usize = 4;

@@ -217,7 +217,9 @@ impl Context for Facts<'_> {
             }
             Field::IsIntroduced => {
                 let introduction = self.introductions.of_session(txn);
-                Value::Int(i64::from(introduction.is_some_and(|known| known.is_whole())))
+                Value::Int(i64::from(
+                    introduction.is_some_and(|known| known.is_whole()),
+                ))
             }
             Field::Authority => {
                 let introduction = self.introductions.of_session(txn);
@@ -244,10 +246,9 @@ impl Context for Facts<'_> {
             Field::FrontendTransport => Value::Bytes(if txn.encrypted { b"~" } else { b"" }),
             Field::Hostname => Value::Bytes(self.limits.node.as_bytes()),
             Field::RequestLine => text(&txn.request_line),
-            Field::Status => Value::Int(if txn.status == 0 {
-                -1
-            } else {
-                i64::from(txn.status)
+            Field::Status => Value::Int(match (txn.status, txn.connection_error) {
+                (0, 0) => -1,
+                (status, _) => i64::from(status),
             }),
             Field::BytesRead => flagged(txn.bytes_read as i64, txn.early),
             Field::BytesUploaded => Value::Int(txn.bytes_uploaded as i64),

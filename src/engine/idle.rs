@@ -187,8 +187,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if record.ready.has(Readiness(told))
             || self.stopping
             || !self.servers[server.0 as usize].alive()
-            || (!private
-                && !list.has_room(self.server_stats[server.0 as usize].used_max))
+            || (!private && !list.has_room(self.server_stats[server.0 as usize].used_max))
         {
             if let Some(record) = self.upstreams.remove(found) {
                 self.net.close(record.socket);

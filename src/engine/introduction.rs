@@ -1,10 +1,10 @@
 //! Clients that are introduced by a proxy before us, and how we introduce ours to servers.
 //!
-//! A listener with `accept-proxy`, or a rule that says `expect-proxy`, makes a connection begin with
-//! a header of the PROXY protocol. It is read before anything else, may come in pieces, and has
-//! `timeout client` to come in. Until it is whole the connection is no session: it has no log line of
-//! its own and is counted as a connection only. A header that cannot be believed ends the connection
-//! with a line that says why (configuration.txt 8.2.5).
+//! A listener with `accept-proxy`, or a rule that says `expect-proxy`, makes a connection begin
+//! with a header of the PROXY protocol. It is read before anything else, may come in pieces, and
+//! has `timeout client` to come in. Until it is whole the connection is no session: it has no log
+//! line of its own and is counted as a connection only. A header that cannot be believed ends the
+//! connection with a line that says why (configuration.txt 8.2.5).
 //!
 //! What a header said lasts as long as its connection, in a record beside the client's, so that
 //! clients that nobody introduces cost nothing. Records are used again with their storage.
@@ -179,7 +179,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         session.txn.reset();
         begin_record(&mut session.txn, client, &self.introductions);
         let asked = proxy.connection_rules.iter();
-        if asked.clone().any(|rule| rule.needs_destination(&config.acls)) {
+        if asked
+            .clone()
+            .any(|rule| rule.needs_destination(&config.acls))
+        {
             session.txn.rare_mut().destination = self.net.local_address(&client.socket);
         }
         self.bench.scratch.start_message();
@@ -399,8 +402,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     let scur = self.proxy_stats[client.frontend.0 as usize].front.scur;
                     session.txn.counters.feconn = scur;
                     if proxy.needs_destination {
-                        session.txn.rare_mut().destination =
-                            self.net.local_address(&client.socket);
+                        session.txn.rare_mut().destination = self.net.local_address(&client.socket);
                     }
                     let facts = facts!(self, session, client.requests);
                     let looking = Looking {
@@ -427,10 +429,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub(crate) fn introduce(&mut self, key: Key<Client>, form: Form) {
         open!(self, key => client, session);
         let to = destination(&mut self.net, &self.introductions, client);
-        let authority = self.introductions.of(client);
+        let introduction = self.introductions.of(client);
         let guest = Guest {
             addresses: Some((client.source, to)),
-            authority: authority.map_or(&[], Introduction::authority),
+            authority: introduction.map_or(&[], |known| known.authority()),
             unique_id: Some(&session.txn.rare().unique_id),
         };
         self.bench.text.clear();

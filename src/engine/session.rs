@@ -11,6 +11,7 @@
 //!    ├─ refused, denied, redirected ───────── Answer ── Finish
 //!    └─ a service's: Body (of a POST) ─┘
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
+//! Introduction: before all of these, where a header of the PROXY protocol comes first.
 //! ```
 //!
 //! A session may look left at the configuration and at the parsed head; it never calls back. The

@@ -184,7 +184,10 @@ fn headers_of_version_2() {
         (v4_with(&value(TYPE_CRC32C, b"abc")), invalid),
         (v4_with(&value(TYPE_CRC32C, b"abcde")), invalid),
         (v4_with(&value(4, &[0; 16_384 - 31])), Ok(four)),
-        (v4_with(&value(4, &[0; 16_384 - 30])), Err(Refusal::Truncated)),
+        (
+            v4_with(&value(4, &[0; 16_384 - 30])),
+            Err(Refusal::Truncated),
+        ),
     ] {
         let shown = bytes[..bytes.len().min(40)].escape_ascii();
         // One step less at a time would take long for the longest.
@@ -202,7 +205,10 @@ fn headers_of_version_2() {
         }
     }
     let cut = v4_with(&value(TYPE_AUTHORITY, b"h.example"));
-    assert_eq!(parse(&cut, cut.len() - 1), Parsed::Refused(Refusal::Truncated));
+    assert_eq!(
+        parse(&cut, cut.len() - 1),
+        Parsed::Refused(Refusal::Truncated)
+    );
 }
 
 #[test]
@@ -282,10 +288,11 @@ fn headers_are_written_as_haproxy_writes_them() {
     let sent = [b"\x21\x11\0\x0c", &addresses[..]].concat();
     assert_eq!(binary(form, four, None), sent);
     assert_eq!(binary(form, unix, None), b"\x20\0\0\0");
-    assert_eq!(binary(Form::CRC32C, None, None), b"\x20\0\0\x07\x03\0\x04\xa9\xb8\x7e\x8f");
-    let all = Form::TLS
-        .with(Form::AUTHORITY)
-        .with(Form::UNIQUE_ID);
+    assert_eq!(
+        binary(Form::CRC32C, None, None),
+        b"\x20\0\0\x07\x03\0\x04\xa9\xb8\x7e\x8f"
+    );
+    let all = Form::TLS.with(Form::AUTHORITY).with(Form::UNIQUE_ID);
     let rest = b"\x02\0\x07auth.ex\x05\0\x03fix\x20\0\x05\0\0\0\0\0";
     let sent = [b"\x21\x11\0\x24", &addresses[..], rest].concat();
     assert_eq!(binary(all, four, Some(b"fix")), sent);

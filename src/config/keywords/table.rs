@@ -480,7 +480,8 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str = "accept-netscaler-cip mss namespace nice proto severity-output tcp-ut tfo transparent";
+const OTHER_BIND: &str =
+    "accept-netscaler-cip mss namespace nice proto severity-output tcp-ut tfo transparent";
 
 pub(super) const BIND: &[Group] = &[
     yes(

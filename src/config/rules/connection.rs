@@ -19,7 +19,9 @@ impl Parser<'_> {
                 "tcp-request connection is not allowed in anonymous 'defaults' sections".to_owned()
             }
             "connection" if place == Section::Backend => {
-                format!("tcp-request connection is not allowed because {kind} {name} is not a frontend")
+                format!(
+                    "tcp-request connection is not allowed because {kind} {name} is not a frontend"
+                )
             }
             "connection" => return true,
             "" => format!("missing argument for 'tcp-request' in {at}"),

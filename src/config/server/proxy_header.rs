@@ -57,7 +57,8 @@ impl Parser<'_> {
                         "crc32c" => Form::CRC32C,
                         "unique-id" => Form::UNIQUE_ID,
                         _ => {
-                            let text = format!("{before}'{name}' : proxy v2 option not implemented.");
+                            let text =
+                                format!("{before}'{name}' : proxy v2 option not implemented.");
                             self.refuse_server(line, at + 1, text);
                             return None;
                         }
