@@ -12,6 +12,7 @@ pub mod buffer;
 pub mod clock;
 pub mod edits;
 pub mod outgoing;
+pub mod proxy_header;
 pub mod version;
 pub mod wheel;
 pub mod word;

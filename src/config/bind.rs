@@ -46,6 +46,7 @@ struct Options {
     gid: Option<u32>,
     interface: Option<String>,
     v6_only: Option<bool>,
+    accept_proxy: bool,
     defer_accept: bool,
     incoming: Incoming,
     nice: i16,
@@ -209,6 +210,7 @@ impl Parser<'_> {
             gid: options.gid,
             interface: options.interface.clone(),
             v6_only: options.v6_only,
+            accept_proxy: options.accept_proxy,
             defer_accept: options.defer_accept,
             incoming: options.incoming,
             nice: options.nice,
@@ -320,6 +322,10 @@ impl Parser<'_> {
                 return None;
             }
             at += match name {
+                "accept-proxy" => {
+                    options.accept_proxy = true;
+                    1
+                }
                 "defer-accept" => {
                     options.defer_accept = true;
                     1

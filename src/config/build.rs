@@ -12,10 +12,12 @@ use super::diag::Lead;
 use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft, ServerSettings};
 use super::lines::endpoint;
 use super::model::{
-    Check, Config, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget, Timeouts,
+    Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget,
+    Timeouts,
 };
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
+use super::server::of_check;
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
 use crate::base::outgoing::{Incoming, Outgoing};
@@ -131,6 +133,7 @@ impl Parser<'_> {
             fall: settings.fall,
             own_address: settings.check_address.is_some(),
             own_port: settings.check_port,
+            proxy_header: of_check(settings),
         });
         let server = Server {
             id,
@@ -153,6 +156,7 @@ impl Parser<'_> {
             maxconn: settings.maxconn.max(settings.minconn),
             maxqueue: settings.maxqueue,
             pool: settings.pool,
+            proxy_header: settings.proxy_header,
             check,
             recalled: None,
             outgoing: self.outgoing_of(at, settings),
@@ -297,7 +301,11 @@ fn build_proxy(
         let condition = condition.as_ref();
         condition.is_some_and(|condition| condition.needs_destination(acls))
     };
-    let by_log = log_format.as_ref().is_some_and(Format::needs_destination);
+    let by_error = match &resolved.error_line {
+        ErrorLine::Format(format) => format.needs_destination(),
+        ErrorLine::None | ErrorLine::Plain => false,
+    };
+    let by_log = by_error || log_format.as_ref().is_some_and(Format::needs_destination);
     let by_switch = resolved.switches.iter().any(|switch| {
         let by_target = match &switch.target {
             SwitchTarget::Dynamic(format) => format.needs_destination(),
@@ -347,6 +355,7 @@ fn build_proxy(
         log_tag: settings.log_tag,
         log_format,
         log_options: settings.log_options,
+        error_line: resolved.error_line,
         forward_for: settings.forward_for,
         http_connection: settings.http_connection,
         reuse: settings.reuse,
@@ -360,6 +369,7 @@ fn build_proxy(
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
         stats,
+        connection_rules: draft.connection,
         http_request: Rules::new(http_request, acls),
         redirects: Rules::new(draft.redirects, acls),
         http_response: Rules::new(draft.response, acls),

@@ -21,9 +21,11 @@ use super::model::{
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
 use crate::base::outgoing::Outgoing;
+use crate::base::proxy_header::Form;
 use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{AclId, Condition};
+use crate::rules::connection::ConnectionRule;
 
 /// One `log` line of a proxy.
 #[derive(Clone, Debug)]
@@ -87,6 +89,7 @@ pub(super) struct Settings {
     pub(super) logs: Vec<LogLine>,
     pub(super) log_tag: Option<String>,
     pub(super) log_choice: LogChoice,
+    pub(super) error_format: Option<(Vec<u8>, diag::Place)>,
     pub(super) log_options: LogOptions,
     pub(super) forward_for: Option<ForwardFor>,
     pub(super) http_connection: HttpConnection,
@@ -120,6 +123,7 @@ impl Settings {
             logs: Vec::new(),
             log_tag: None,
             log_choice: LogChoice::Default,
+            error_format: None,
             log_options: LogOptions::default(),
             forward_for: None,
             http_connection: HttpConnection::default(),
@@ -178,6 +182,8 @@ pub(super) struct ServerSettings {
     pub(super) check_port: Option<u16>,
     pub(super) check_address: Option<(Spec, diag::Place)>,
     pub(super) outgoing: Outgoing,
+    pub(super) proxy_header: Form,
+    pub(super) check_proxy_header: bool,
 }
 
 impl Default for ServerSettings {
@@ -199,6 +205,8 @@ impl Default for ServerSettings {
             check_port: None,
             check_address: None,
             outgoing: Outgoing::default(),
+            proxy_header: Form::default(),
+            check_proxy_header: false,
         }
     }
 }
@@ -250,6 +258,8 @@ pub(super) struct Defaults {
     pub(super) acls: AclNames,
     /// Its `acl`, `http-request` and `http-response` lines, compiled anew for each proxy.
     pub(super) rules: Vec<Line>,
+    /// `tcp-request connection` is among them, which no backend has.
+    pub(super) has_connection_rules: bool,
     /// The first kind of proxy that inherited them: ACLs cannot serve both kinds.
     pub(super) rules_serve: Option<Section>,
     /// Which of its rules end every message.
@@ -276,6 +286,7 @@ pub(super) struct ProxyDraft {
     pub(super) listener_ids: HashMap<u32, usize>,
     pub(super) server_ids: HashMap<u32, usize>,
     pub(super) acls: AclNames,
+    pub(super) connection: Vec<ConnectionRule>,
     pub(super) request: Vec<RequestRule>,
     /// Which of its rules end every message: what follows never runs.
     pub(super) finals: Finals,

@@ -21,6 +21,7 @@ mod build;
 pub mod diag;
 mod draft;
 pub mod dynamic;
+mod error_line;
 mod global;
 pub mod host;
 pub mod keywords;

@@ -14,6 +14,7 @@ pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, Initial, Op};
 use crate::base::addr::{Address, Endpoint};
 use crate::base::outgoing::{Incoming, Outgoing};
+use crate::base::proxy_header::Form;
 use crate::check::probe::Status;
 use crate::check::state::Verdict;
 use crate::http::reply::Reply;
@@ -21,6 +22,7 @@ use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::basic_credentials;
 use crate::rules::condition::{Acl, Condition};
+use crate::rules::connection::ConnectionRule;
 use crate::rules::format::Format;
 use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
@@ -296,6 +298,18 @@ pub struct LogOptions {
     pub separate_errors: bool,
 }
 
+/// The line of a connection that was refused (configuration.txt 8.2.5).
+#[derive(Debug, Default)]
+pub enum ErrorLine {
+    /// None: the proxy has no format for its log.
+    #[default]
+    None,
+    /// HAProxy's own.
+    Plain,
+    /// `error-log-format`.
+    Format(Format),
+}
+
 /// `use_backend TARGET [if|unless CONDITION]`.
 #[derive(Debug)]
 pub struct Switch {
@@ -365,6 +379,8 @@ pub struct Proxy {
     pub log_format: Option<Format>,
     /// The log options.
     pub log_options: LogOptions,
+    /// The line of a connection that was refused before it became a session.
+    pub error_line: ErrorLine,
     /// `option forwardfor`.
     pub forward_for: Option<ForwardFor>,
     /// `option httpclose` and its kin.
@@ -391,6 +407,8 @@ pub struct Proxy {
     pub stats: Option<Box<Statistics>>,
     /// `errorfile`s, by status.
     pub error_files: Vec<(u16, Arc<Reply>)>,
+    /// `tcp-request connection` rules in order.
+    pub connection_rules: Vec<ConnectionRule>,
     /// `http-request` rules in order.
     pub http_request: Rules<RequestRule>,
     /// `redirect` rules, which run after those and after the look for the statistics.
@@ -551,6 +569,8 @@ pub struct Listener {
     pub interface: Option<String>,
     /// `v6only` (true) or `v4v6` (false).
     pub v6_only: Option<bool>,
+    /// `accept-proxy`: each connection begins with a header of the PROXY protocol.
+    pub accept_proxy: bool,
     /// `defer-accept`: a TCP connection is taken when its first bytes are there.
     pub defer_accept: bool,
     /// What its connections have: of the line, and of the frontend.
@@ -597,6 +617,8 @@ pub struct Server {
     pub maxqueue: u32,
     /// `pool-max-conn` and its kin.
     pub pool: IdlePool,
+    /// `send-proxy` and its kin: how clients are introduced to it.
+    pub proxy_header: Form,
     /// `check` and what belongs to it.
     pub check: Option<Check>,
     /// What a state file said of it.
@@ -728,6 +750,8 @@ pub struct Check {
     pub own_address: bool,
     /// `port` was given.
     pub own_port: Option<u16>,
+    /// How it introduces itself.
+    pub proxy_header: Form,
 }
 
 impl Network {

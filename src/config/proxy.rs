@@ -82,13 +82,16 @@ impl Parser<'_> {
                     self.settings().log_tag = Some(tag);
                 }
             }
+            "error-log-format" => self.error_log_format_line(line),
             "log-format" => self.log_format_line(line),
             "option" => self.option_line(admitted),
             "timeout" => self.timeout_line(line),
             "errorfile" => self.errorfile_line(line),
             "bind" => self.bind_line(line),
             "default_backend" => self.default_backend_line(line),
-            "acl" | "http-request" | "http-response" | "redirect" => self.rule_line(line),
+            "acl" | "http-request" | "http-response" | "redirect" | "tcp-request" => {
+                self.rule_line(line);
+            }
             "use_backend" => self.use_backend_line(line),
             "stats" => self.stats_line(line),
             "balance" => self.balance_line(line),

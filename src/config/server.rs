@@ -16,6 +16,10 @@ use super::lines::bad_character;
 use super::sections::Parser;
 use super::units::{self, Allow, TimeUnit};
 
+mod proxy_header;
+
+pub(super) use proxy_header::of_check;
+
 /// What messages call the server of a `default-server` line.
 const DEFAULT_SERVER: &str = "default-server";
 
@@ -121,6 +125,9 @@ impl Parser<'_> {
                 "id" => {
                     number = Some(self.server_id(line, at, before)?);
                     length = 2;
+                }
+                other if other.contains("proxy") => {
+                    length = self.proxy_header_option(line, at, other, &mut settings, before)?;
                 }
                 other => {
                     self.server_option(line, at, other, &mut settings, name, before)?;

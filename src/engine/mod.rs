@@ -24,6 +24,7 @@ pub mod errors;
 pub mod exchange;
 pub mod handover;
 pub mod idle;
+pub mod introduction;
 mod invariants;
 pub mod journal;
 mod knowledge;
@@ -208,6 +209,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) now: Now,
     pub(crate) clients: Arena<Client>,
     pub(crate) sessions: Sessions,
+    pub(crate) introductions: introduction::Introductions,
     pub(crate) upstreams: Arena<Upstream>,
     pub(crate) clis: Arena<Cli>,
     /// Answers of services under way.
@@ -296,6 +298,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             now,
             clients: Arena::new(maxconn),
             sessions: Sessions::default(),
+            introductions: introduction::Introductions::default(),
             upstreams: Arena::new(maxconn.saturating_mul(2)),
             clis: Arena::new(config.global.stats_maxconn as usize),
             servings: Arena::new(maxconn),

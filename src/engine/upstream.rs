@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::accept::Client;
 use super::checks::place;
 use super::errors::Place;
+use super::introduction::destination;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
@@ -24,6 +25,7 @@ use crate::base::addr::Endpoint;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
+use crate::base::proxy_header::Form;
 use crate::config::model::{Config, Proxy, ProxyId, Redispatch, ServerId};
 use crate::http::head::Refusal;
 use crate::log::record::{NO_MARK, Target};
@@ -48,6 +50,8 @@ pub struct Upstream {
     pub(crate) connected: bool,
     /// The port of a range of `source` that it has; 0 for none.
     pub(crate) source_port: u16,
+    /// How its server is told of the client; such a connection serves no other.
+    pub(crate) introduces: Form,
 }
 
 impl Upstream {
@@ -441,12 +445,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         session.waiting_since_ms = self.now.ms;
         client.active_ms = self.now.ms;
         let endpoint = if described.follows_client() {
-            let mut destination = session.txn.rare().destination;
-            if destination.is_none() {
-                destination = self.net.local_address(&client.socket);
-                session.txn.rare_mut().destination = destination;
+            let mut to = session.txn.rare().destination;
+            if to.is_none() {
+                to = destination(&mut self.net, &self.introductions, client);
+                session.txn.rare_mut().destination = to;
             }
-            Some(described.endpoint_for(destination))
+            Some(described.endpoint_for(to))
         } else {
             None
         };
@@ -468,6 +472,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             idle_since_ms: 0,
             connected: false,
             source_port,
+            introduces: described.proxy_header,
         };
         let upstream = match self.upstreams.insert(record) {
             Ok(upstream) => upstream,
@@ -570,8 +575,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
         }
+        let header = record.introduces;
         if !http && early {
             self.log_early(key);
+        }
+        if !header.is_none() {
+            self.introduce(key, header);
         }
         Flow::Again
     }

@@ -165,12 +165,13 @@ pub(super) const KEYWORDS: &[Group] = &[
         "-XXXX",
         ANY,
     ),
-    yes("log-format", "-XXLX", ANY),
+    yes("error-log-format log-format", "-XXLX", ANY),
     yes("mode", "-XXXX", 1),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
     yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
+    yes("tcp-request", "-XXXX", ANY),
     // What oneloop lacks.
     not(
         "X----",
@@ -235,7 +236,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "use 'http-response' for answers of servers.",
         "http-after-response",
     ),
-    not("-XXLX", "", "error-log-format log-format-sd"),
+    not("-XXLX", "", "log-format-sd"),
     not(
         "-XXXX",
         "use 'errorfile' with a file that holds the redirect.",
@@ -255,7 +256,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "-XXXX",
         "",
         "compression declare email-alert \
-         max-keep-alive-queue persist rate-limit retry-on stick-table tcp-request tcp-response transparent unique-id-format \
+         max-keep-alive-queue persist rate-limit retry-on stick-table tcp-response transparent unique-id-format \
          unique-id-header use-fcgi-app",
     ),
     // What HAProxy takes for nothing or refuses too.
@@ -489,8 +490,7 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str =
-    "accept-netscaler-cip accept-proxy namespace proto severity-output transparent";
+const OTHER_BIND: &str = "accept-netscaler-cip namespace proto severity-output transparent";
 
 pub(super) const BIND: &[Group] = &[
     yes(
@@ -499,7 +499,7 @@ pub(super) const BIND: &[Group] = &[
         "--XXX",
         1,
     ),
-    yes("defer-accept tfo v4v6 v6only", "--XXX", 0),
+    yes("accept-proxy defer-accept tfo v4v6 v6only", "--XXX", 0),
     not("--XXX", NO_TLS, TLS_BIND),
     not("--XXX", "", OTHER_BIND),
 ];
@@ -513,7 +513,11 @@ pub(super) const STATS_SOCKET: &[Group] = &[
     yes("defer-accept v4v6 v6only", "X----", 0),
     not("X----", NO_TLS, TLS_BIND),
     not("X----", "", OTHER_BIND),
-    not("X----", "", "backlog interface maxconn mss nice tcp-ut tfo"),
+    not(
+        "X----",
+        "",
+        "accept-proxy backlog interface maxconn mss nice tcp-ut tfo",
+    ),
 ];
 
 pub(super) const SERVER: &[Group] = &[
@@ -529,6 +533,14 @@ pub(super) const SERVER: &[Group] = &[
         "---XX",
         0,
     ),
+    yes(
+        "check-send-proxy no-check-send-proxy no-send-proxy no-send-proxy-v2 \
+         no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn send-proxy send-proxy-v2 \
+         send-proxy-v2-ssl send-proxy-v2-ssl-cn",
+        "---XX",
+        0,
+    ),
+    yes("proxy-v2-options", "---XX", 1),
     not(
         "---XX",
         NO_TLS,
@@ -540,13 +552,13 @@ pub(super) const SERVER: &[Group] = &[
     not(
         "---XX",
         "",
-        "agent-addr agent-check agent-inter agent-port agent-send check-proto check-send-proxy \
+        "agent-addr agent-check agent-inter agent-port agent-send check-proto \
          check-via-socks4 cookie error-limit init-addr log-proto max-reuse \
-         namespace no-agent-check no-check-send-proxy no-send-proxy no-send-proxy-v2 \
-         no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn non-stick observe on-error \
-         on-marked-down on-marked-up proto proxy-v2-options redir resolve-net resolve-opts \
-         resolve-prefer resolvers send-proxy send-proxy-v2 send-proxy-v2-ssl \
-         send-proxy-v2-ssl-cn slowstart socks4 stick track usesrc ws",
+         namespace no-agent-check \
+         non-stick observe on-error \
+         on-marked-down on-marked-up proto redir resolve-net resolve-opts \
+         resolve-prefer resolvers \
+         slowstart socks4 stick track usesrc ws",
     ),
 ];
 
