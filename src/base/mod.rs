@@ -14,3 +14,4 @@ pub mod edits;
 pub mod version;
 pub mod wheel;
 pub mod word;
+pub mod xxhash;
