@@ -600,6 +600,9 @@ pub(super) fn server_row<'a>(
             Endpoint::Unix(_) | Endpoint::Abstract(_) => "unix".to_owned(),
         };
         row.set(Column::Addr, address);
+        if let Some(cookie) = &server.cookie {
+            row.set(Column::Cookie, cookie.clone());
+        }
     }
     let idle = view.idle.get(index).copied().unwrap_or_default();
     row.set(Column::SrvIcur, idle);
@@ -705,6 +708,9 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
             Algorithm::RoundRobin => "roundrobin",
         };
         row.set(Column::Algo, algorithm);
+        if let Some(cookie) = &proxy.persistence.cookie {
+            row.set(Column::Cookie, cookie.name.as_str());
+        }
     }
     let aggregates = [
         Column::AggServerStatus,

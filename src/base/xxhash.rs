@@ -75,7 +75,10 @@ mod tests {
             ("abcd", 0xde03_27b0_d25d_92cc),
             ("abcdefgh", 0x3ad3_5177_5b46_34b7),
             ("0123456789abcdef0123456789abcdef", 0x642a_9495_8e71_e6c5),
-            ("Nobody inspects the spammish repetition", 0xfbce_a83c_8a37_8bf1),
+            (
+                "Nobody inspects the spammish repetition",
+                0xfbce_a83c_8a37_8bf1,
+            ),
             (&long, 0xd0a6_b2fd_482e_7746),
         ] {
             assert_eq!(xxh64(text.as_bytes()), hash, "{text}");

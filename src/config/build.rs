@@ -14,6 +14,7 @@ use super::lines::endpoint;
 use super::model::{
     Check, Config, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget, Timeouts,
 };
+use super::persist::{needs_destination, persistence};
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
 use super::units::{Host, Port};
@@ -107,10 +108,8 @@ impl Parser<'_> {
             Port::None | Port::One(0) => (0, Some(0)),
             Port::One(port) | Port::Range(port, _) => (port, None),
         };
-        let disabled = self
-            .proxies
-            .get(at)
-            .is_some_and(|proxy| proxy.settings.disabled);
+        let proxy = self.proxies.get(at);
+        let disabled = proxy.is_some_and(|proxy| proxy.settings.disabled);
         // A proxy that never runs need not find its servers.
         let nowhere = || Endpoint::Inet(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
         let (endpoint, known) = match endpoint(&draft.address, Some(port), self.host) {
@@ -131,6 +130,14 @@ impl Parser<'_> {
             own_address: settings.check_address.is_some(),
             own_port: settings.check_port,
         });
+        let made = || {
+            proxy?
+                .settings
+                .persistence
+                .dynamic()
+                .of(&endpoint, port_offset)
+        };
+        let cookie = settings.cookie.clone().or_else(made);
         let server = Server {
             id,
             proxy: id_of(at),
@@ -151,6 +158,8 @@ impl Parser<'_> {
             },
             maxconn: settings.maxconn.max(settings.minconn),
             maxqueue: settings.maxqueue,
+            own_cookie: settings.cookie.is_some(),
+            cookie,
             pool: settings.pool,
             check,
             recalled: None,
@@ -260,12 +269,17 @@ fn build_listeners(drafts: &[ListenerDraft]) -> Vec<Listener> {
 fn build_proxy(
     at: usize,
     number: u32,
-    draft: ProxyDraft,
+    mut draft: ProxyDraft,
     resolved: Resolved,
     global: &Global,
     acls: &[Acl],
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
+    let persist_rules = std::mem::take(&mut draft.persist_rules);
+    let persists_by_destination = needs_destination(&persist_rules, |condition| {
+        condition.needs_destination(acls)
+    });
+    let persistence = persistence(&mut draft, Rules::new(persist_rules, acls));
     let settings = draft.settings;
     let http_request = draft.request;
     let mut logs = Vec::new();
@@ -338,6 +352,8 @@ fn build_proxy(
         splicing: settings.splicing,
         retries: settings.retries,
         redispatch: settings.redispatch,
+        persistence,
+        capture: draft.capture,
         algorithm: settings.algorithm,
         all_backups: settings.all_backups,
         monitor_uri: settings.monitor_uri,
@@ -348,7 +364,7 @@ fn build_proxy(
         http_response: Rules::new(draft.response, acls),
         switches: Rules::new(resolved.switches, acls),
         default_backend: resolved.default_backend,
-        needs_destination: by_log || by_switch || by_rule || by_stats,
+        needs_destination: by_log || by_switch || by_rule || by_stats || persists_by_destination,
     }
 }
 

@@ -14,6 +14,8 @@ use super::lines::bad_character;
 use super::sections::Parser;
 use super::units::{self, Allow, TimeUnit};
 
+mod persist;
+
 /// What messages call the server of a `default-server` line.
 const DEFAULT_SERVER: &str = "default-server";
 
@@ -206,6 +208,7 @@ impl Parser<'_> {
                 settings.check_port = u16::try_from(port).ok().filter(|port| *port > 0);
             }
             "addr" => self.check_address(line, at, settings, before)?,
+            "cookie" => self.server_cookie(line, at, settings, before)?,
             _ => {
                 let message = format!("{before}'{option}' is not implemented by oneloop.");
                 self.refuse_server(line, at, message);

@@ -51,6 +51,14 @@ pub struct Settings {
     pub tail: String,
 }
 
+impl Settings {
+    /// Whether the log tells of it: with neither a mode nor `indirect` HAProxy follows it in silence.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.mode != Mode::Passive || self.indirect
+    }
+}
+
 /// `capture cookie`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
@@ -154,7 +162,10 @@ fn pair_at(list: &[u8], from: usize, place: Place) -> Pair {
     let start = skip_blanks(list, from);
     let rest = list.get(start..).unwrap_or_default();
     let stops = |byte: &u8| matches!(byte, b'=' | b';' | b',');
-    let stop = rest.iter().position(stops).map_or(list.len(), |at| start + at);
+    let stop = rest
+        .iter()
+        .position(stops)
+        .map_or(list.len(), |at| start + at);
     let name = (start, trim_end(list, start, stop));
     if list.get(stop) != Some(&b'=') {
         let end = find_unquoted(list, stop, |byte| place.is_delimiter(byte));

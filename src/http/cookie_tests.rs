@@ -102,7 +102,11 @@ fn answers_are_edited() {
         ("S=", "S=A", "S=A~"),
         ("S = foo ; path=/", "S=A ; path=/", "S=A~foo ; path=/"),
         ("S=\"a;b\"; path=/", "S=A; path=/", "S=A~\"a;b\"; path=/"),
-        ("S=foo; path=/, S=bar", "S=A; path=/, S=bar", "S=A~foo; path=/, S=bar"),
+        (
+            "S=foo; path=/, S=bar",
+            "S=A; path=/, S=bar",
+            "S=A~foo; path=/, S=bar",
+        ),
         ("S=foo ,x=1", "S=A ,x=1", "S=A~foo ,x=1"),
         ("S=\\\";x", "S=A", "S=A~\\\";x"),
         ("x = 1; S = 2", "x=1; S = 2", "x=1; S = 2"),
@@ -112,7 +116,11 @@ fn answers_are_edited() {
         let become_of = |verdict| edited(list, Place::Answer, verdict);
         assert_eq!(become_of(Verdict::Set(b"A")), set, "{list}");
         assert_eq!(become_of(Verdict::Prefix(b"A")), prefixed, "{list}");
-        let left = if set == list || !list.starts_with('S') { set } else { "(gone)" };
+        let left = if set == list || !list.starts_with('S') {
+            set
+        } else {
+            "(gone)"
+        };
         assert_eq!(become_of(Verdict::Drop), left, "{list}");
     }
     let list = "S=foo; path=\"/,\", x=1 , S=bar";
@@ -171,7 +179,11 @@ fn dates() {
         ("", 0, 0),
         ("/////", ((1 << 30) - 1) * 4, 0),
     ] {
-        assert_eq!(Dates::read(text.as_bytes()), Dates { last, first }, "{text}");
+        assert_eq!(
+            Dates::read(text.as_bytes()),
+            Dates { last, first },
+            "{text}"
+        );
     }
 }
 
@@ -231,7 +243,9 @@ fn what_caches_may_keep() {
         assert!(cacheable(Method::Get, status, "ETag: x"), "{status}");
         assert!(!cacheable(Method::Post, status, "ETag: x"), "{status}");
     }
-    for status in [201, 202, 302, 303, 304, 307, 308, 400, 401, 403, 500, 502, 503] {
+    for status in [
+        201, 202, 302, 303, 304, 307, 308, 400, 401, 403, 500, 502, 503,
+    ] {
         assert!(!cacheable(Method::Get, status, "ETag: x"), "{status}");
     }
     let public = "ETag: x\r\nCache-Control: public";
