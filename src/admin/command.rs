@@ -8,7 +8,8 @@ use std::io::Write as _;
 
 use super::help;
 use super::{
-    added, change, errors, frontend, info, internals, maps, page, servers, sessions, stat, web,
+    added, change, cookies, errors, frontend, info, internals, maps, page, servers, sessions, stat,
+    web,
 };
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
@@ -168,10 +169,12 @@ pub const TABLE: &[Entry] = &[
     entry("del map", "<map> <key>|#<ref>", maps::LEVEL, "take pairs out of a map", maps::delete),
     entry("del server", "<bk>/<srv>", ADMIN, "delete a server in maintenance", added::del_server),
     entry("disable agent", "<bk>/<srv>", ADMIN, "stop the checks by an agent", change::disable_agent),
+    entry("disable dynamic-cookie backend", "<bk>", ADMIN, "make no cookies for a backend's servers", cookies::disable),
     entry("disable frontend", "<frontend>", ADMIN, "stop accepting connections for a while", frontend::disable_frontend),
     entry("disable health", "<bk>/<srv>", ADMIN, "stop the health checks of a server", change::disable_health),
     entry("disable server", "<bk>/<srv>", ADMIN, "put a server into maintenance", change::disable_server),
     entry("enable agent", "<bk>/<srv>", ADMIN, "start the checks by an agent again", change::enable_agent),
+    entry("enable dynamic-cookie backend", "<bk>", ADMIN, "make cookies for a backend's servers", cookies::enable),
     entry("enable frontend", "<frontend>", ADMIN, "accept connections again", frontend::enable_frontend),
     entry("enable health", "<bk>/<srv>", ADMIN, "start the health checks of a server again", change::enable_health),
     entry("enable server", "<bk>/<srv>", ADMIN, "take a server out of maintenance", change::enable_server),
@@ -180,6 +183,7 @@ pub const TABLE: &[Entry] = &[
     entry("get weight", "<bk>/<srv>", USER, "tell a server's weight now and at the start", change::get_weight),
     entry("operator", "", OPERATOR, "go down to the level operator", operator),
     entry("prepare map", "<map>", maps::LEVEL, "begin a new version of a map", maps::prepare),
+    entry("set dynamic-cookie-key backend", "<bk> <key>", ADMIN, "change what a backend's cookies are made with", cookies::set_key),
     entry("set map", "<map> <key>|#<ref> <value>", maps::LEVEL, "change the value of pairs of a map", maps::set),
     entry("set maxconn frontend", "<frontend> <value>", ADMIN, "change how many connections a frontend may have", frontend::set_maxconn_frontend),
     entry("set maxconn global", "<value>", ADMIN, "change how many connections there may be", frontend::set_maxconn_global),
@@ -241,12 +245,9 @@ const MISSING: &[&str] = &[
     "debug dev",
     "del acl",
     "del ssl",
-    "disable dynamic-cookie backend",
-    "enable dynamic-cookie backend",
     "get acl",
     "new ssl",
     "prepare acl",
-    "set dynamic-cookie-key backend",
     "set profiling",
     "set ssl",
     "set table",

@@ -16,6 +16,7 @@ mod added;
 pub mod change;
 pub mod column;
 pub mod command;
+mod cookies;
 pub mod errors;
 pub mod field;
 mod frontend;

@@ -674,6 +674,9 @@ pub(super) fn server_row<'a>(
     }
     if level > AccessLevel::User {
         row.set(Column::Addr, address(&servers::reached_at(server)));
+        if let Some(cookie) = &server.cookie {
+            row.set(Column::Cookie, cookie.clone());
+        }
     }
     let idle = view.idle.get(index).copied().unwrap_or_default();
     row.set(Column::SrvIcur, idle);
@@ -779,6 +782,9 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
             Algorithm::RoundRobin => "roundrobin",
         };
         row.set(Column::Algo, algorithm);
+        if let Some(cookie) = &proxy.persistence.cookie {
+            row.set(Column::Cookie, cookie.name.as_str());
+        }
     }
     let aggregates = [
         Column::AggServerStatus,

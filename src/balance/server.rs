@@ -323,9 +323,15 @@ impl Server {
         self.weight > 0 && self.alive() && !self.admin.any(Admin::DRAIN)
     }
 
-    /// True when sessions that must come here (cookies) may: up, drained or not.
+    /// True when it is up, drained or not.
     pub const fn alive(&self) -> bool {
         matches!(self.op, Op::Running | Op::Starting) && !self.admin.any(Admin::MAINT)
+    }
+
+    /// True when sessions that are bound to it may come: not only while it is `alive`, but also when
+    /// it wants no others.
+    pub const fn takes_bound(&self) -> bool {
+        !matches!(self.op, Op::Stopped) && !self.admin.any(Admin::MAINT)
     }
 
     /// True when it gets no new sessions because of its weight or the administrator's drain.

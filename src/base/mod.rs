@@ -16,3 +16,4 @@ pub mod proxy_header;
 pub mod version;
 pub mod wheel;
 pub mod word;
+pub mod xxhash;

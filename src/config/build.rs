@@ -15,6 +15,7 @@ use super::model::{
     Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget,
     Timeouts,
 };
+use super::persist::{needs_destination, persistence};
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
 use super::server::of_check;
@@ -110,10 +111,8 @@ impl Parser<'_> {
             Port::None | Port::One(0) => (0, Some(0)),
             Port::One(port) | Port::Range(port, _) => (port, None),
         };
-        let disabled = self
-            .proxies
-            .get(at)
-            .is_some_and(|proxy| proxy.settings.disabled);
+        let proxy = self.proxies.get(at);
+        let disabled = proxy.is_some_and(|proxy| proxy.settings.disabled);
         // A proxy that never runs need not find its servers.
         let nowhere = || Endpoint::Inet(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
         let (endpoint, known) = match endpoint(&draft.address, Some(port), self.host) {
@@ -135,6 +134,14 @@ impl Parser<'_> {
             own_port: settings.check_port,
             proxy_header: of_check(settings),
         });
+        let made = || {
+            proxy?
+                .settings
+                .persistence
+                .dynamic()
+                .of(&endpoint, port_offset)
+        };
+        let cookie = settings.cookie.clone().or_else(made);
         let server = Server {
             id,
             proxy: id_of(at),
@@ -155,6 +162,8 @@ impl Parser<'_> {
             },
             maxconn: settings.maxconn.max(settings.minconn),
             maxqueue: settings.maxqueue,
+            own_cookie: settings.cookie.is_some(),
+            cookie,
             pool: settings.pool,
             proxy_header: settings.proxy_header,
             check,
@@ -281,12 +290,17 @@ fn build_listeners(drafts: &[ListenerDraft], frontend: Incoming) -> Vec<Listener
 fn build_proxy(
     at: usize,
     number: u32,
-    draft: ProxyDraft,
+    mut draft: ProxyDraft,
     resolved: Resolved,
     global: &Global,
     acls: &[Acl],
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
+    let persist_rules = std::mem::take(&mut draft.persist_rules);
+    let persists_by_destination = needs_destination(&persist_rules, |condition| {
+        condition.needs_destination(acls)
+    });
+    let persistence = persistence(&mut draft, Rules::new(persist_rules, acls));
     let settings = draft.settings;
     let http_request = draft.request;
     let mut logs = Vec::new();
@@ -364,6 +378,8 @@ fn build_proxy(
         splicing: settings.splicing,
         retries: settings.retries,
         redispatch: settings.redispatch,
+        persistence,
+        capture: draft.capture,
         algorithm: settings.algorithm,
         all_backups: settings.all_backups,
         monitor_uri: settings.monitor_uri,
@@ -375,7 +391,7 @@ fn build_proxy(
         http_response: Rules::new(draft.response, acls),
         switches: Rules::new(resolved.switches, acls),
         default_backend: resolved.default_backend,
-        needs_destination: by_log || by_switch || by_rule || by_stats,
+        needs_destination: by_log || by_switch || by_rule || by_stats || persists_by_destination,
         outgoing: settings.sockets.outgoing(),
         socket_stats: settings.sockets.socket_stats,
     }

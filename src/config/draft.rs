@@ -15,13 +15,15 @@ use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
-    AcceptInvalid, Algorithm, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode,
-    Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
+    AcceptInvalid, Algorithm, Capture, DynamicCookies, ForwardFor, HttpConnection, IdlePool,
+    LogOptions, LogTarget, Mode, PersistRule, Place, Redispatch, Reuse, Splicing, StatisticsRule,
+    StatsSocket, Timeouts,
 };
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
 use crate::base::outgoing::Outgoing;
 use crate::base::proxy_header::Form;
+use crate::http::cookie;
 use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{AclId, Condition};
@@ -108,6 +110,7 @@ pub(super) struct Settings {
     pub(super) server: ServerSettings,
     pub(super) state_source: StateSource,
     pub(super) sockets: ProxySockets,
+    pub(super) persistence: PersistenceDraft,
 }
 
 impl Settings {
@@ -142,8 +145,44 @@ impl Settings {
             server: ServerSettings::default(),
             state_source: StateSource::default(),
             sockets: ProxySockets::default(),
+            persistence: PersistenceDraft::default(),
         }
     }
+}
+
+/// What binds clients to servers, as far as `defaults` may say it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PersistenceDraft {
+    pub(super) cookie: Option<Box<CookieDraft>>,
+    /// `dynamic-cookie-key`.
+    pub(super) key: Option<String>,
+    pub(super) tries_down: bool,
+}
+
+impl PersistenceDraft {
+    /// How servers without a cookie of their own get one.
+    pub(super) fn dynamic(&self) -> DynamicCookies {
+        DynamicCookies {
+            on: self.cookie.as_ref().is_some_and(|cookie| cookie.dynamic),
+            key: self.key.clone(),
+        }
+    }
+
+    /// The key, where it is used.
+    pub(super) fn dynamic_key(&self) -> Option<&str> {
+        self.key.as_deref().filter(|_| self.dynamic().on)
+    }
+}
+
+/// One `cookie` line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CookieDraft {
+    pub(super) settings: cookie::Settings,
+    pub(super) http_only: bool,
+    pub(super) secure: bool,
+    pub(super) dynamic: bool,
+    pub(super) domains: Vec<String>,
+    pub(super) attributes: Vec<String>,
 }
 
 /// The `stats` lines that a `defaults` section may have, too.
@@ -172,6 +211,7 @@ pub(super) struct ServerSettings {
     pub(super) minconn: u32,
     pub(super) maxconn: u32,
     pub(super) maxqueue: u32,
+    pub(super) cookie: Option<String>,
     pub(super) pool: IdlePool,
     pub(super) check: bool,
     pub(super) inter: u32,
@@ -195,6 +235,7 @@ impl Default for ServerSettings {
             minconn: 0,
             maxconn: 0,
             maxqueue: 0,
+            cookie: None,
             pool: IdlePool::default(),
             check: false,
             inter: 2000,
@@ -293,6 +334,9 @@ pub(super) struct ProxyDraft {
     /// `redirect` rules run after all `http-request` rules.
     pub(super) redirects: Vec<RequestRule>,
     pub(super) response: Vec<ResponseRule>,
+    /// `force-persist` and `ignore-persist`.
+    pub(super) persist_rules: Vec<PersistRule>,
+    pub(super) capture: Option<Capture>,
     pub(super) switches: Vec<SwitchDraft>,
     /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
     pub(super) unused_default: Option<(String, diag::Place)>,
@@ -366,6 +410,8 @@ pub(super) struct GlobalDraft {
     pub(super) pipe_size: Option<u32>,
     pub(super) no_splice: bool,
     pub(super) log_line_max: Option<u32>,
+    /// `tune.http.cookielen`.
+    pub(super) cookie_length: Option<u32>,
     pub(super) node: Option<String>,
     pub(super) description: Option<String>,
     pub(super) zero_warning: bool,

@@ -609,6 +609,14 @@ impl Parser<'_> {
                     }
                 }
             }
+            "tune.http.cookielen" => {
+                if line.bytes(1).is_empty() {
+                    self.refuse(line, 1, expects);
+                } else if self.only(line, 1) {
+                    let length = units::atol(&line.word(1)).max(0);
+                    self.global.cookie_length = Some(u32::try_from(length).unwrap_or(u32::MAX));
+                }
+            }
             "tune.http.logurilen" => {
                 // 0 means the default, as in HAProxy.
                 let size = self.number_line(line, &expects, 0..=BUFFER_MAX);

@@ -10,6 +10,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::persist::{
+    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, twins,
+};
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, Initial, Op};
 use crate::base::addr::{Address, Endpoint};
@@ -26,6 +29,8 @@ use crate::rules::connection::ConnectionRule;
 use crate::rules::format::Format;
 use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
+
+mod persist;
 
 /// Index into [`Config::proxies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -397,6 +402,10 @@ pub struct Proxy {
     pub retries: u32,
     /// `option redispatch`.
     pub redispatch: Redispatch,
+    /// What binds clients to servers.
+    pub persistence: Persistence,
+    /// `capture cookie`.
+    pub capture: Option<Capture>,
     /// `balance`.
     pub algorithm: Algorithm,
     /// `option allbackups`.
@@ -615,6 +624,10 @@ pub struct Server {
     pub maxconn: u32,
     /// `maxqueue`; 0 means no limit.
     pub maxqueue: u32,
+    /// The value that names it in its backend's cookie.
+    pub cookie: Option<String>,
+    /// It was given by the `cookie` of the line, and not made.
+    pub own_cookie: bool,
     /// `pool-max-conn` and its kin.
     pub pool: IdlePool,
     /// `send-proxy` and its kin: how clients are introduced to it.

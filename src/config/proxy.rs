@@ -64,6 +64,7 @@ fn option_field<'a>(settings: &'a mut Settings, name: &str) -> Option<&'a mut bo
         "splice-request" => &mut settings.splicing.request,
         "splice-response" => &mut settings.splicing.response,
         "allbackups" => &mut settings.all_backups,
+        "persist" => &mut settings.persistence.tries_down,
         _ => return None,
     })
 }
@@ -148,6 +149,10 @@ impl Parser<'_> {
                     proxy.state_file = (!own).then(|| name.into_owned());
                 }
             }
+            "cookie" => self.cookie_line(line),
+            "dynamic-cookie-key" => self.dynamic_key_line(line),
+            "force-persist" | "ignore-persist" => self.persist_rule_line(line),
+            "capture" => self.capture_line(line),
             "id" => self.id_of_proxy(line),
             "source" => self.source_line(line),
             "clitcpka-idle" | "clitcpka-intvl" | "clitcpka-cnt" | "srvtcpka-idle"

@@ -87,6 +87,7 @@ impl Parser<'_> {
             return resolved;
         }
         if clean {
+            self.warn_of_tcp_cookie(at);
             self.warn_of_missing_bind(at);
         }
         let default_backend = self.find_default_backend(at);
@@ -100,6 +101,8 @@ impl Parser<'_> {
             resolved.log_format = self.log_format_of(at);
             resolved.error_line = self.error_line_of(at);
             self.warn_of_timeouts(at);
+            self.limit_capture(at);
+            self.warn_of_twins(at);
         }
         self.check_server_names(at);
         if clean {
@@ -112,7 +115,7 @@ impl Parser<'_> {
     }
 
     /// A warning about a proxy as a whole, shown with its section line.
-    fn warn(&mut self, at: usize, message: String) {
+    pub(super) fn warn(&mut self, at: usize, message: String) {
         let place = self.proxies.get(at).map(|proxy| proxy.at.clone());
         self.found
             .push(Severity::Warning, Lead::Bare, place, message);
@@ -394,6 +397,7 @@ impl Parser<'_> {
                 format!("'stats' statement ignored for {kind} '{name}' as it requires HTTP mode.");
             self.warn(at, message);
         }
+        self.drop_capture(at);
         for (said, what) in [
             (request, "http-request"),
             (response, "http-response"),
@@ -412,6 +416,7 @@ impl Parser<'_> {
             );
             self.warn(at, message);
         }
+        self.drop_server_cookies(at);
     }
 
     fn warn_of_unused_log(&mut self, at: usize) {

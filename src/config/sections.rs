@@ -538,6 +538,8 @@ impl<'a> Parser<'a> {
             finals: Finals::default(),
             redirects: Vec::new(),
             response: Vec::new(),
+            persist_rules: Vec::new(),
+            capture: None,
             switches: Vec::new(),
             has_own_stats: false,
             stats_rules: Vec::new(),

@@ -20,6 +20,8 @@ mod proxy_header;
 
 pub(super) use proxy_header::of_check;
 
+mod persist;
+
 /// What messages call the server of a `default-server` line.
 const DEFAULT_SERVER: &str = "default-server";
 
@@ -208,6 +210,7 @@ impl Parser<'_> {
             }
             "addr" => self.check_address(line, at, settings, before)?,
             "tcp-ut" => self.server_user_timeout(line, at, settings, before)?,
+            "cookie" => self.server_cookie(line, at, settings, before)?,
             _ => {
                 let message = format!("{before}'{option}' is not implemented by oneloop.");
                 self.refuse_server(line, at, message);

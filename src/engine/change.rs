@@ -30,6 +30,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         match command {
             Command::Server(server, wish) => self.wish(server, wish),
             Command::Redescribe(server) => self.redescribe(*server),
+            Command::DynamicCookies(proxy, dynamic) => self.change_dynamic(proxy, dynamic),
             Command::AddServer(server, rests) => self.add_server(*server, rests),
             Command::DeleteServer(server) => self.delete_server(server),
             Command::PauseFrontend(proxy) => self.pause_frontend(proxy),
@@ -67,6 +68,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let moved = before.endpoint != server.endpoint || before.port_offset != server.port_offset;
         self.roster.change(id, |present| *present = server);
         if moved {
+            self.renew_cookie(id);
             self.close_unused_of(id);
         }
     }
@@ -121,6 +123,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         );
         ::log::info!(target: NOTICE, "CLI : {text}");
         self.roster.add(server);
+        self.index_cookies(proxy);
         self.proxies[proxy.0 as usize].group.add(member);
         if !rests {
             self.review_backend(id);
@@ -140,6 +143,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.freed.retain(|freed| freed.server != server);
         self.errors.forget_server(server);
         self.roster.remove(server);
+        self.index_cookies(proxy);
         ::log::info!(target: NOTICE, "CLI : Server deleted.");
     }
 

@@ -409,6 +409,17 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 }
             }
         }
+        if let Some(backend) = backend
+            && let proxies = (config.proxy(frontend), config.proxy(backend))
+            && self.follow_answer(key, proxies, &buffer).is_err()
+        {
+            let refusal = Refusal {
+                status: 502,
+                position: 0,
+                reason: "answer too long",
+            };
+            return self.bad_answer(key, refusal, buffer);
+        }
         self.pass_answer(key, buffer, framing)
     }
 

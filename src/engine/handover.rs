@@ -350,6 +350,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         {
             self.roster
                 .change(server.id, |present| moved.apply(present));
+            self.renew_cookie(server.id);
         }
         self.take_state(server, state);
         self.refresh_weight(server.id);

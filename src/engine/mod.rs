@@ -30,6 +30,7 @@ pub mod journal;
 mod knowledge;
 mod listeners;
 pub mod orders;
+pub mod persist;
 mod ports;
 pub mod relay;
 pub mod request;
@@ -42,6 +43,7 @@ pub mod upstream;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::balance::persist::Directory;
 use crate::balance::pick::Group;
 use crate::balance::queue::{Queue, Waiters};
 use crate::balance::server::Server;
@@ -49,7 +51,7 @@ use crate::base::arena::{Arena, Handle, Key};
 use crate::base::buffer::Pool;
 use crate::base::clock::Now;
 use crate::base::wheel::{TimerId, Wheel};
-use crate::config::model::{Config, Global, ProxyId, ServerId};
+use crate::config::model::{Config, DynamicCookies, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
 use crate::engine::checks::Probe;
 use crate::engine::cli::Cli;
@@ -198,6 +200,10 @@ pub struct ProxyRecord {
     pub maxconn: u32,
     /// Requests logged so far (`%lc`).
     pub log_count: u64,
+    /// Its servers by their cookies.
+    pub cookies: Directory,
+    /// How servers without a cookie of their own get one.
+    pub dynamic: DynamicCookies,
 }
 
 /// The engine. `N` is the door to the system, `S` the runtime socket's commands.

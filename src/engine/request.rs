@@ -26,7 +26,7 @@ use crate::log::record::{NO_ID, NO_MARK};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{RequestRule, Subject as Edited, Verdict, evaluate_request};
-use crate::rules::answer::Final;
+use crate::rules::answer::{Final, Kind};
 use crate::rules::plan::{Rules, Walk};
 
 /// Who answers a request that goes to no server.
@@ -266,6 +266,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.skip_request(key, buffer, &framing);
             return self.answer_status(key, 200, Termination::LOCAL);
         }
+        if proxy.persistence.cookie.is_some() {
+            self.expect_cookie(key, proxy);
+        }
         match self.run_own_rules(key, proxy, &buffer) {
             Ok(None) => {}
             Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, &framing),
@@ -278,6 +281,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
         };
         self.enter_backend(key, backend);
+        if !proxy.persistence.is_empty() || !backend.persistence.is_empty() {
+            self.begin_persistence(key, backend, Some(&buffer));
+        }
         if backend.id != proxy.id {
             match self.run_own_rules(key, backend, &buffer) {
                 Ok(None) => {}
@@ -298,6 +304,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
             }
         }
+        if self.follow_request(key, (proxy, backend), &buffer).is_err() {
+            return self.answer_overflow(key, buffer, &framing);
+        }
         match self.render_request(key, proxy, backend, &buffer, &framing) {
             Ok(length) => self.send_request(key, buffer, &framing, length),
             Err(Overflow) => self.answer_overflow(key, buffer, &framing),
@@ -314,7 +323,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         framing: &Framing,
     ) -> Flow {
         match own {
-            Own::Rule(last) => self.answer_final(key, last, buffer, framing),
+            Own::Rule(last) => {
+                if last.kind == Kind::Deny {
+                    self.follow_denied(key, proxy, &buffer);
+                }
+                self.answer_final(key, last, buffer, framing)
+            }
             Own::Service(applet) => {
                 self.answer_by_service(key, applet, (proxy.id, false), buffer, framing)
             }
@@ -655,6 +669,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         match self.choose_backend(key, proxy, None) {
             Some(backend) => {
                 self.enter_backend(key, backend);
+                if !backend.persistence.is_empty() {
+                    self.begin_persistence(key, backend, None);
+                }
                 true
             }
             None => false,

@@ -16,7 +16,9 @@ use std::fmt;
 use crate::balance::server::Server;
 use crate::base::arena::{Arena, Key};
 use crate::base::clock::Now;
-use crate::config::model::{AccessLevel, Config, Proxy, ProxyId, Server as Described, ServerId};
+use crate::config::model::{
+    AccessLevel, Config, DynamicCookies, Proxy, ProxyId, Server as Described, ServerId,
+};
 use crate::engine::ProxyRecord;
 use crate::engine::accept::{Client, RateLimits};
 use crate::engine::checks::{Probe, Wish};
@@ -189,6 +191,8 @@ pub enum Command {
     Server(ServerId, Wish),
     /// `set server B/S addr|check-addr|check-port`: what it is from now on.
     Redescribe(Box<Described>),
+    /// `set dynamic-cookie-key`, `enable|disable dynamic-cookie`: how a backend's are made.
+    DynamicCookies(ProxyId, DynamicCookies),
     /// `add server`: a server with the id that the roster gives next, and whether it begins in
     /// maintenance.
     AddServer(Box<Described>, bool),

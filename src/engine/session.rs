@@ -19,6 +19,7 @@
 
 use super::accept::Client;
 use super::introduction::Introductions;
+use super::persist::Bond;
 use super::relay::{Pipe, Sent, Source, flush, receive};
 use super::service::Service;
 use super::upstream::Upstream;
@@ -90,6 +91,9 @@ pub struct Session {
     pub(crate) upstream: Option<Key<Upstream>>,
     pub(crate) backend: Option<ProxyId>,
     pub(crate) server: Option<ServerId>,
+    /// The server that a cookie or a rule has chosen.
+    pub(crate) direct: Option<ServerId>,
+    pub(crate) bond: Bond,
     /// It is counted among the server's sessions.
     pub(crate) holds_slot: bool,
     pub(crate) ticket: Option<Ticket>,
@@ -121,6 +125,8 @@ impl Session {
             upstream: None,
             backend: None,
             server: None,
+            direct: None,
+            bond: Bond::default(),
             holds_slot: false,
             ticket: None,
             retries_left: 0,
@@ -142,6 +148,8 @@ impl Session {
         self.upstream = None;
         self.backend = None;
         self.server = None;
+        self.direct = None;
+        self.bond = Bond::default();
         self.ticket = None;
         self.retry_at_ms = 0;
         self.progress = Progress::default();

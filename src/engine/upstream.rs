@@ -18,6 +18,7 @@ use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
+use crate::balance::persist::Directory;
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
 use crate::balance::server::{Load, Server};
@@ -94,6 +95,7 @@ pub(crate) fn proxy_record(
         .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
+    let described = config.servers_of(proxy).iter();
     ProxyRecord {
         group: Group::new(
             proxy.algorithm,
@@ -106,6 +108,10 @@ pub(crate) fn proxy_record(
             .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
+        cookies: Directory::new(
+            described.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))),
+        ),
+        dynamic: proxy.persistence.dynamic.clone(),
     }
 }
 
@@ -226,6 +232,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(backend) = session.backend.map(|id| config.proxy(id)) else {
             return Assigned::None;
         };
+        if let Some(server) = session.direct {
+            return self.assign_direct(key, server);
+        }
         let record = &mut self.proxies[backend.id.0 as usize];
         let members = self.roster.members(backend.id);
         let avoid = avoid.map(|server| self.roster.place(server));
@@ -252,7 +261,21 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(server) = members.get(place as usize).copied() else {
             return Assigned::None;
         };
-        self.give_slot(key, server);
+        self.give_slot(key, server, true);
+        Assigned::Server
+    }
+
+    /// Takes a slot on the server that was chosen for the session already.
+    fn assign_direct(&mut self, key: Key<Client>, server: ServerId) -> Assigned {
+        let backend = self.roster.server(server).proxy;
+        let load = Load {
+            sessions: self.proxy_stats[backend.0 as usize].back.scur,
+            full_conn: self.proxies[backend.0 as usize].full_conn,
+        };
+        if self.servers[server.0 as usize].is_full(load) {
+            return self.enter_queue(key, backend);
+        }
+        self.give_slot(key, server, false);
         Assigned::Server
     }
 
@@ -274,8 +297,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// The session holds a slot on this server from now on.
-    fn give_slot(&mut self, key: Key<Client>, server: ServerId) {
+    /// The session holds a slot on this server from now on; `balanced` says that balancing has
+    /// chosen it.
+    fn give_slot(&mut self, key: Key<Client>, server: ServerId, balanced: bool) {
         let now = self.now.ms;
         open!(self, key => _client, session);
         debug_assert!(!session.holds_slot, "two slots for one session");
@@ -289,11 +313,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let stats = &mut self.server_stats[server.0 as usize];
         stats.req_tot += u64::from(session.txn.http);
         stats.enter(now);
-        stats.lbtot += 1;
+        stats.lbtot += u64::from(balanced);
         stats.lastsess = Some(now);
         if let Some(backend) = session.backend {
             let back = &mut self.proxy_stats[backend.0 as usize].back;
-            back.lbtot += 1;
+            back.lbtot += u64::from(balanced);
             back.lastsess = Some(now);
         }
     }
@@ -368,7 +392,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         session.ticket = None;
         session.txn.counters.backend_queue = position;
         client.phase = Phase::Connect;
-        self.give_slot(key, server);
+        self.give_slot(key, server, false);
         self.drive(key);
     }
 
@@ -644,14 +668,18 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn may_redispatch(&mut self, key: Key<Client>, proxy: &Proxy) -> bool {
         let several = self.usable_of(proxy) > 1;
         open!(self, key => _client, session, else false);
+        if session.bond.forced {
+            return false;
+        }
+        // A server that was chosen is not left at once.
+        let several = several && session.direct.is_none();
         match proxy.redispatch {
             Redispatch::Off => false,
             Redispatch::Every(_) if several => true,
             Redispatch::Every(0) => false,
             Redispatch::Every(n) if n > 0 => i32::from(session.txn.retries) % n == 0,
-            Redispatch::Every(n) => {
-                session.retries_left as i32 % -n == 0 || session.retries_left == 0
-            }
+            // So many before the last one.
+            Redispatch::Every(n) => i64::from(session.retries_left) == -i64::from(n) - 1,
         }
     }
 
@@ -669,6 +697,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     fn redispatch(&mut self, key: Key<Client>, old: ServerId, backend: ProxyId) -> bool {
         self.free_slot(key);
+        self.unbind(key);
         open!(self, key => _client, session, else false);
         session.server = None;
         // What was lost on the old one was waiting, not connecting.

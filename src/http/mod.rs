@@ -20,6 +20,7 @@ macro_rules! table {
 }
 
 pub mod chunked;
+pub mod cookie;
 pub mod exchange;
 pub mod framing;
 pub mod head;

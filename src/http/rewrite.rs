@@ -170,6 +170,24 @@ impl Edits {
     }
 }
 
+/// What an edit does to a field's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays as it is.
+    Stays,
+    /// It becomes what was appended.
+    Becomes,
+    /// The field goes.
+    Goes,
+}
+
+impl Fate {
+    /// Whether there is a new value.
+    fn of(changed: bool) -> Self {
+        if changed { Self::Becomes } else { Self::Stays }
+    }
+}
+
 /// A message as later rules must see it: the head through the edits made so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
@@ -554,9 +572,10 @@ impl Editor<'_> {
     pub fn replace_header(
         &mut self,
         name: &[u8],
-        change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
+        mut change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
     ) -> Result<(), Overflow> {
-        self.each_value(name, change)
+        let is_meant = |found: &[u8], _| found.eq_ignore_ascii_case(name).then_some(());
+        self.edit_fields(is_meant, |value, (), text| Fate::of(change(value, text)))
     }
 
     /// Like `replace_header` for each comma-separated element; unchanged elements keep their
@@ -569,7 +588,8 @@ impl Editor<'_> {
         name: &[u8],
         mut change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
     ) -> Result<(), Overflow> {
-        self.each_value(name, |value, text| {
+        let is_meant = |found: &[u8], _| found.eq_ignore_ascii_case(name).then_some(());
+        self.edit_fields(is_meant, |value, (), text| {
             let mut changed = false;
             let mut at = 0;
             loop {
@@ -584,21 +604,28 @@ impl Editor<'_> {
                 // The comma belongs to neither side; behind the last element there is none.
                 at = at.saturating_add(end).saturating_add(1);
                 if at > value.len() {
-                    return changed;
+                    return Fate::of(changed);
                 }
                 text.push(b',');
             }
         })
     }
 
-    fn each_value(
+    /// Calls `change` for the whole value of each field that `is_meant` names by its name: what the
+    /// change appends to the given arena may become the value, or the field may go.
+    ///
+    /// # Errors
+    /// `Overflow` when there is no room.
+    pub fn edit_fields<T: Copy>(
         &mut self,
-        name: &[u8],
-        mut change: impl FnMut(&[u8], &mut Vec<u8>) -> bool,
+        is_meant: impl Fn(&[u8], Name) -> Option<T>,
+        mut change: impl FnMut(&[u8], T, &mut Vec<u8>) -> Fate,
     ) -> Result<(), Overflow> {
         for (index, field) in self.head.fields.iter().enumerate() {
-            let is_meant = field.name.of(self.bytes).eq_ignore_ascii_case(name);
-            if !is_meant || self.edits.is_removed(index) {
+            let Some(meant) = is_meant(field.name.of(self.bytes), field.known) else {
+                continue;
+            };
+            if self.edits.is_removed(index) {
                 continue;
             }
             let replacement = self.edits.replacement(index);
@@ -613,11 +640,14 @@ impl Editor<'_> {
                     .scratch
                     .extend_from_slice(field.value.of(self.bytes)),
             }
-            if let Some(value) = self.edits.change_scratch(&mut change)? {
-                self.edits.replace(index, value);
+            match self.edits.change_scratch(meant, &mut change)? {
+                (Fate::Becomes, value) => self.edits.replace(index, value),
+                (Fate::Goes, _) => self.edits.remove(index),
+                (Fate::Stays, _) => {}
             }
         }
-        for index in 0..self.edits.added.len() {
+        let mut index = 0;
+        loop {
             let Edits {
                 text,
                 added,
@@ -625,15 +655,25 @@ impl Editor<'_> {
                 ..
             } = &mut *self.edits;
             let Some(entry) = added.get(index) else { break };
-            if !entry.name.of(text).eq_ignore_ascii_case(name) {
+            index = index.saturating_add(1);
+            let Some(meant) = is_meant(entry.name.of(text), entry.known) else {
                 continue;
-            }
+            };
             scratch.clear();
             scratch.extend_from_slice(entry.value.of(text));
-            if let Some(value) = self.edits.change_scratch(&mut change)?
-                && let Some(entry) = self.edits.added.get_mut(index)
-            {
-                entry.value = value;
+            let (fate, value) = self.edits.change_scratch(meant, &mut change)?;
+            let place = index.saturating_sub(1);
+            match fate {
+                Fate::Becomes => {
+                    if let Some(entry) = self.edits.added.get_mut(place) {
+                        entry.value = value;
+                    }
+                }
+                Fate::Goes => {
+                    self.edits.added.remove(place);
+                    index = place;
+                }
+                Fate::Stays => {}
             }
         }
         Ok(())
@@ -669,18 +709,23 @@ impl Editor<'_> {
 
 impl Edits {
     /// Lets `change` write a new value for the one in `scratch`.
-    fn change_scratch(
+    fn change_scratch<T>(
         &mut self,
-        change: &mut impl FnMut(&[u8], &mut Vec<u8>) -> bool,
-    ) -> Result<Option<Span>, Overflow> {
+        meant: T,
+        change: &mut impl FnMut(&[u8], T, &mut Vec<u8>) -> Fate,
+    ) -> Result<(Fate, Span), Overflow> {
         let start = self.text.len();
-        let changed = change(&self.scratch, &mut self.text);
-        if changed && self.has_room(0) {
-            self.disarm(start);
-            return Ok(Some(Span::new(start, self.text.len())));
+        let fate = change(&self.scratch, meant, &mut self.text);
+        if fate != Fate::Becomes {
+            self.text.truncate(start);
+            return Ok((fate, Span::default()));
         }
-        self.text.truncate(start);
-        if changed { Err(Overflow) } else { Ok(None) }
+        if !self.has_room(0) {
+            self.text.truncate(start);
+            return Err(Overflow);
+        }
+        self.disarm(start);
+        Ok((fate, Span::new(start, self.text.len())))
     }
 }
 

@@ -132,7 +132,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     toggle("numa-cpu-mapping", "X----", ANY),
     // global: sizes.
     yes(
-        "tune.bufsize tune.http.logurilen tune.http.maxhdr",
+        "tune.bufsize tune.http.cookielen tune.http.logurilen tune.http.maxhdr",
         "X----",
         1,
     ),
@@ -172,6 +172,10 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
     yes("tcp-request", "-XXXX", ANY),
+    // What binds clients to servers.
+    yes("cookie dynamic-cookie-key", "-XIXX", ANY),
+    yes("capture", "-XXIX", ANY),
+    yes("force-persist ignore-persist", "-NIXX", ANY),
     // What oneloop lacks.
     not(
         "X----",
@@ -204,7 +208,7 @@ pub(super) const KEYWORDS: &[Group] = &[
          lua-prepend-path max-spread-checks maxcompcpuusage maxcomprate maxconnrate \
          maxsessrate maxzlibmem pp2-never-send-local set-var \
          set-var-fmt tune.comp.maxlevel tune.h2.header-table-size tune.h2.initial-window-size \
-         tune.h2.max-concurrent-streams tune.h2.max-frame-size tune.http.cookielen \
+         tune.h2.max-concurrent-streams tune.h2.max-frame-size \
          tune.lua.forced-yield tune.lua.maxmem tune.lua.service-timeout tune.lua.session-timeout \
          tune.lua.task-timeout tune.pattern.cache-size tune.peers.max-updates-at-once \
          tune.rcvbuf.client tune.rcvbuf.server tune.sndbuf.client \
@@ -213,18 +217,13 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.vars.txn-max-size",
     ),
     not("XXXXX", "", "external-check"),
-    not("-XXIX", "", "capture"),
     not(
         "-XIXX",
         "",
-        "cookie hash-type http-check http-send-name-header tcp-check",
+        "hash-type http-check http-send-name-header tcp-check",
     ),
     not("-NXIX", "", "monitor"),
-    not(
-        "-NIXX",
-        "",
-        "dispatch force-persist ignore-persist stick use-server",
-    ),
+    not("-NIXX", "", "dispatch stick use-server"),
     not("-NXXX", "", "filter"),
     not(
         "-NCXX",
@@ -398,7 +397,11 @@ pub(super) const KEYWORDS: &[Group] = &[
 ];
 
 pub(super) const OPTIONS: &[Group] = &[
-    toggle("abortonclose allbackups log-health-checks", "-XIXX", 0),
+    toggle(
+        "abortonclose allbackups log-health-checks persist",
+        "-XIXX",
+        0,
+    ),
     toggle(
         "accept-invalid-http-request accept-unsafe-violations-in-http-request",
         "-XXIX",
@@ -428,7 +431,7 @@ pub(super) const OPTIONS: &[Group] = &[
         "-XIXX",
         "",
         "checkcache h1-case-adjust-bogus-server \
-         http-pretend-keepalive persist prefer-last-server transparent",
+         http-pretend-keepalive prefer-last-server transparent",
     ),
     not_toggle(
         "-XXIX",
@@ -522,7 +525,7 @@ pub(super) const STATS_SOCKET: &[Group] = &[
 
 pub(super) const SERVER: &[Group] = &[
     yes(
-        "addr downinter fall fastinter id inter maxconn maxqueue minconn pool-low-conn \
+        "addr cookie downinter fall fastinter id inter maxconn maxqueue minconn pool-low-conn \
          pool-max-conn pool-purge-delay port rise tcp-ut weight",
         "---XX",
         1,
@@ -553,7 +556,7 @@ pub(super) const SERVER: &[Group] = &[
         "---XX",
         "",
         "agent-addr agent-check agent-inter agent-port agent-send check-proto \
-         check-via-socks4 cookie error-limit init-addr log-proto max-reuse \
+         check-via-socks4 error-limit init-addr log-proto max-reuse \
          namespace no-agent-check \
          non-stick observe on-error \
          on-marked-down on-marked-up proto redir resolve-net resolve-opts \
