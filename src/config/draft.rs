@@ -11,12 +11,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::balance::BalanceDraft;
 use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
-    AcceptInvalid, Algorithm, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode,
-    Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
+    AcceptInvalid, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode, Place,
+    Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
 };
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
@@ -99,7 +100,7 @@ pub(super) struct Settings {
     pub(super) splicing: Splicing,
     pub(super) retries: u32,
     pub(super) redispatch: Redispatch,
-    pub(super) algorithm: Algorithm,
+    pub(super) balance: BalanceDraft,
     pub(super) all_backups: bool,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
@@ -133,7 +134,7 @@ impl Settings {
             splicing: Splicing::default(),
             retries: 3,
             redispatch: Redispatch::Off,
-            algorithm: Algorithm::default(),
+            balance: BalanceDraft::default(),
             all_backups: false,
             monitor_uri: None,
             stats: None,
@@ -172,6 +173,7 @@ pub(super) struct ServerSettings {
     pub(super) minconn: u32,
     pub(super) maxconn: u32,
     pub(super) maxqueue: u32,
+    pub(super) slow_start_ms: u32,
     pub(super) pool: IdlePool,
     pub(super) check: bool,
     pub(super) inter: u32,
@@ -195,6 +197,7 @@ impl Default for ServerSettings {
             minconn: 0,
             maxconn: 0,
             maxqueue: 0,
+            slow_start_ms: 0,
             pool: IdlePool::default(),
             check: false,
             inter: 2000,

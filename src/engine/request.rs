@@ -298,6 +298,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
             }
         }
+        self.find_hash(key, backend, Some(&buffer));
         match self.render_request(key, proxy, backend, &buffer, &framing) {
             Ok(length) => self.send_request(key, buffer, &framing, length),
             Err(Overflow) => self.answer_overflow(key, buffer, &framing),
@@ -655,6 +656,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         match self.choose_backend(key, proxy, None) {
             Some(backend) => {
                 self.enter_backend(key, backend);
+                self.find_hash(key, backend, None);
                 true
             }
             None => false,

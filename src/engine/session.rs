@@ -90,6 +90,8 @@ pub struct Session {
     pub(crate) upstream: Option<Key<Upstream>>,
     pub(crate) backend: Option<ProxyId>,
     pub(crate) server: Option<ServerId>,
+    /// The number that its server is chosen by, where the backend's algorithm knows one.
+    pub(crate) hash: Option<u32>,
     /// It is counted among the server's sessions.
     pub(crate) holds_slot: bool,
     pub(crate) ticket: Option<Ticket>,
@@ -121,6 +123,7 @@ impl Session {
             upstream: None,
             backend: None,
             server: None,
+            hash: None,
             holds_slot: false,
             ticket: None,
             retries_left: 0,
@@ -142,6 +145,7 @@ impl Session {
         self.upstream = None;
         self.backend = None;
         self.server = None;
+        self.hash = None;
         self.ticket = None;
         self.retry_at_ms = 0;
         self.progress = Progress::default();

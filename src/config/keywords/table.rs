@@ -146,7 +146,8 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("log-tag", "XXXXX", ANY),
     // proxies.
     yes("acl http-request http-response", "-AXXX", ANY),
-    yes("balance", "-XIXX", ANY),
+    yes("balance hash-type", "-XIXX", ANY),
+    yes("hash-balance-factor", "-XXXX", ANY),
     yes(
         "load-server-state-from-file server-state-file-name",
         "-XIXX",
@@ -217,7 +218,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     not(
         "-XIXX",
         "",
-        "cookie hash-type http-check http-send-name-header tcp-check",
+        "cookie http-check http-send-name-header tcp-check",
     ),
     not("-NXIX", "", "monitor"),
     not(
@@ -523,7 +524,7 @@ pub(super) const STATS_SOCKET: &[Group] = &[
 pub(super) const SERVER: &[Group] = &[
     yes(
         "addr downinter fall fastinter id inter maxconn maxqueue minconn pool-low-conn \
-         pool-max-conn pool-purge-delay port rise tcp-ut weight",
+         pool-max-conn pool-purge-delay port rise slowstart tcp-ut weight",
         "---XX",
         1,
     ),
@@ -558,7 +559,7 @@ pub(super) const SERVER: &[Group] = &[
          non-stick observe on-error \
          on-marked-down on-marked-up proto redir resolve-net resolve-opts \
          resolve-prefer resolvers \
-         slowstart socks4 stick track usesrc ws",
+         socks4 stick track usesrc ws",
     ),
 ];
 
