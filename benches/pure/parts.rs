@@ -4,10 +4,11 @@
 //! that the program uses; what is timed is the call that the engine makes. Results go through
 //! `black_box`, so that none can be left out.
 
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
-use oneloop::balance::pick::{Algorithm, Group, Picked, Place};
+use oneloop::balance::pick::{Algorithm, Group, PARTS, Picked, Place};
 use oneloop::base::addr::Address;
 use oneloop::base::arena::Handle;
 use oneloop::base::clock::Now;
@@ -107,6 +108,26 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("pick/2", 10_000, || pick(2)),
     workload("pick/100", 10_000, || pick(100)),
     workload("pick/5000", 10_000, || pick(5_000)),
+    workload("static-rr/5", 10_000, || balance(Algorithm::StaticRr, 5)),
+    workload("static-rr/5000", 10_000, || {
+        balance(Algorithm::StaticRr, 5_000)
+    }),
+    workload("leastconn/5", 10_000, || balance(Algorithm::LeastConn, 5)),
+    workload("leastconn/5000", 10_000, || {
+        balance(Algorithm::LeastConn, 5_000)
+    }),
+    workload("first/5", 10_000, || balance(Algorithm::First, 5)),
+    workload("first/5000", 10_000, || balance(Algorithm::First, 5_000)),
+    workload("map-based/5", 10_000, || balance(Algorithm::Map, 5)),
+    workload("map-based/5000", 10_000, || balance(Algorithm::Map, 5_000)),
+    workload("consistent/5", 10_000, || balance(Algorithm::Consistent, 5)),
+    workload("consistent/5000", 10_000, || {
+        balance(Algorithm::Consistent, 5_000)
+    }),
+    workload("random/5", 10_000, || balance(Algorithm::Random(2), 5)),
+    workload("random/5000", 10_000, || {
+        balance(Algorithm::Random(2), 5_000)
+    }),
 ];
 
 /// One entry of a table.
@@ -498,22 +519,63 @@ fn fire_and_promise() -> Body {
 fn pick(servers: u32) -> Body {
     let places: Vec<Place> = (0..servers)
         .map(|n| Place {
-            weight: 1 + (n % 4) as u16,
-            backup: false,
+            weight: (1 + (n % 4) as u16) * PARTS,
+            number: n + 1,
+            ..Place::default()
         })
         .collect();
     let mut group = Group::new(Algorithm::RoundRobin, &places, false);
     // After one round each has been chosen as often as its weight says.
     let mut chosen = vec![0; places.len()];
-    for _ in 0..group.total_weight() {
-        match group.pick(None, |_| false) {
+    for _ in 0..group.total_weight() / u32::from(PARTS) {
+        match group.pick(None, None, |_| false) {
             Picked::Server(index) => chosen[index as usize] += 1,
             other => panic!("{other:?}"),
         }
     }
-    let as_weighed = chosen.iter().zip(&places).all(|(n, at)| *n == at.weight);
+    let as_weighed = chosen
+        .iter()
+        .zip(&places)
+        .all(|(n, at)| n * PARTS == at.weight);
     assert!(as_weighed, "{chosen:?}");
     each(move || {
-        black_box(group.pick(None, |index| black_box(index) == u32::MAX));
+        black_box(group.pick(None, None, |index| black_box(index) == u32::MAX));
+    })
+}
+
+/// A session of an algorithm among servers of weights 1 to 4 that have two each: it is picked a
+/// server, and the oldest one ends.
+fn balance(algorithm: Algorithm, servers: u32) -> Body {
+    let place = |n| Place {
+        weight: (1 + (n % 4) as u16) * PARTS,
+        number: n + 1,
+        ..Place::default()
+    };
+    let places: Vec<Place> = (0..servers).map(place).collect();
+    let mut group = Group::new(algorithm, &places, false);
+    let mut served = vec![0_u32; places.len()];
+    let mut held = VecDeque::new();
+    let mut key = 0_u32;
+    let mut session = move |ends: bool| {
+        key = key.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Under `first` all but the last server are full, which is what it is used for.
+        let full = |index: u32| algorithm == Algorithm::First && served[index as usize] >= 2;
+        let Picked::Server(index) = group.pick(Some(key), None, full) else {
+            panic!("nobody has room");
+        };
+        served[index as usize] += 1;
+        group.set_load(index, served[index as usize]);
+        held.push_back(index);
+        if ends && let Some(index) = held.pop_front() {
+            served[index as usize] -= 1;
+            group.set_load(index, served[index as usize]);
+        }
+        index
+    };
+    for _ in 0..2 * servers - 1 {
+        session(false);
+    }
+    each(move || {
+        black_box(session(true));
     })
 }

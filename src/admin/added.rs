@@ -4,7 +4,7 @@ use super::command::{Call, Severity};
 use super::frontend::is_named;
 use super::servers;
 use crate::config::dynamic;
-use crate::config::model::{Algorithm, Proxy, Server};
+use crate::config::model::{Proxy, Server};
 use crate::engine::service::{Command, Outcome};
 
 /// `add server B/S ADDRESS [OPTION...]`. It begins in maintenance unless `enabled` is said.
@@ -19,9 +19,9 @@ pub(super) fn add_server(call: &mut Call<'_, '_>) -> Outcome {
     let Some(proxy) = proxies.find(|p| p.is_backend && is_named(p, backend)) else {
         return call.refuse_unended("No such backend.");
     };
-    match proxy.algorithm {
-        // Servers may come and go under it.
-        Algorithm::RoundRobin => {}
+    if !proxy.algorithm.is_dynamic() {
+        let text = "Backend must use a dynamic load balancing to support dynamic servers.";
+        return call.refuse_unended(text);
     }
     let words = call.words_from(3);
     let before = format!("'server {}/{name}' : ", proxy.name);

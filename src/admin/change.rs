@@ -366,10 +366,19 @@ fn weight(call: &mut Call<'_, '_>, server: &Server, at: usize) -> Outcome {
         return call.refuse("Require <weight> or <weight%>.");
     }
     match weight_of(word, server.weight) {
+        Ok(weight) if weight != 0 && weight != server.weight && is_static(call, server) => call
+            .refuse(
+                "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.",
+            ),
         Ok(weight) => wish(server, Wish::Weight(weight)),
         Err(Weight::Refused(text)) => call.refuse(text),
         Err(Weight::Garbled(text)) => call.refuse_unended(text),
     }
+}
+
+/// Whether the weights of a server's backend cannot change.
+fn is_static(call: &Call<'_, '_>, server: &Server) -> bool {
+    !call.view.config.proxy(server.proxy).algorithm.is_dynamic()
 }
 
 /// Why a weight is none.

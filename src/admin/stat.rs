@@ -12,7 +12,8 @@ use super::column::{COLUMNS, Column, LAST_COMMON};
 use super::field::{Field, Form, Value, write_json_tail};
 use super::servers;
 use crate::base::addr::Endpoint;
-use crate::config::model::{AccessLevel, Algorithm, Listener, Mode, Proxy, ProxyId, Server};
+use crate::config::model::{AccessLevel, Listener, Mode, Proxy, ProxyId, Server};
+use crate::engine::balance::{PARTS, warmth};
 use crate::engine::service::{Admin, Op, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
@@ -651,8 +652,13 @@ pub(super) fn server_row<'a>(
         Column::Status,
         String::from_utf8_lossy(&status).into_owned(),
     );
-    row.set(Column::Weight, u32::from(record.weight));
+    let warmth = u32::from(warmth(record, proxy.algorithm, now));
+    let share = u32::from(record.weight) * warmth;
+    row.set(Column::Weight, share.div_ceil(PARTS.into()));
     row.set(Column::Uweight, u32::from(record.weight));
+    if record.op == Op::Starting {
+        row.set(Column::Throttle, warmth * 100 / u32::from(PARTS));
+    }
     row.set(Column::Act, u32::from(!server.backup));
     row.set(Column::Bck, u32::from(server.backup));
     row.set(
@@ -751,7 +757,10 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
     let has_servers = !view.roster.members(proxy.id).is_empty();
     let up = !has_servers || active > 0 || backup > 0;
     row.set(Column::Status, if up { "UP" } else { "DOWN" });
-    row.set(Column::Weight, weight);
+    // Of a server that warms up only a part counts.
+    let group = view.proxies.get(proxy.id.0 as usize);
+    let in_use = group.map_or(0, |record| record.group.total_weight());
+    row.set(Column::Weight, in_use.div_ceil(PARTS.into()));
     row.set(Column::Uweight, weight);
     row.set(Column::Act, active);
     row.set(Column::Bck, backup);
@@ -778,10 +787,7 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
         http1(&mut row, [0; 6]);
     }
     if level > AccessLevel::User {
-        let algorithm = match proxy.algorithm {
-            Algorithm::RoundRobin => "roundrobin",
-        };
-        row.set(Column::Algo, algorithm);
+        row.set(Column::Algo, proxy.algorithm_name());
         if let Some(cookie) = &proxy.persistence.cookie {
             row.set(Column::Cookie, cookie.name.as_str());
         }

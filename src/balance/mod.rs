@@ -6,6 +6,7 @@
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
+pub mod key;
 pub mod persist;
 pub mod pick;
 pub mod queue;

@@ -12,6 +12,7 @@
 
 use std::io::Write as _;
 
+use super::pick::PARTS;
 use crate::base::addr::write_decimal;
 
 /// Reasons for maintenance and drain, with HAProxy's numbers (`srv_admin_state` of
@@ -131,6 +132,8 @@ pub struct Initial {
     pub maxconn: u32,
     /// `maxqueue`, 0 for none.
     pub maxqueue: u32,
+    /// `slowstart`, ms; 0 for none.
+    pub slow_start_ms: u32,
     /// `check`.
     pub checked: bool,
     /// `rise`.
@@ -148,6 +151,7 @@ impl Default for Initial {
             minconn: 0,
             maxconn: 0,
             maxqueue: 0,
+            slow_start_ms: 0,
             checked: false,
             rise: 2,
             fall: 3,
@@ -195,6 +199,10 @@ pub struct Server {
     pub maxconn: u32,
     /// The most sessions that may wait for this very server, 0 for any number.
     pub maxqueue: u32,
+    /// `slowstart`, ms; 0 for none.
+    pub slow_start_ms: u32,
+    /// How much of its limit of sessions it has reached while it warms up, percent.
+    pub warm_percent: u32,
     /// Sessions that hold a slot.
     pub served: u32,
     /// Sessions that wait for a slot of this server.
@@ -260,7 +268,8 @@ pub struct Change {
 }
 
 impl Change {
-    const fn notice(news: News) -> Self {
+    /// A change that nobody needs to be woken for.
+    pub const fn notice(news: News) -> Self {
         Self {
             news,
             alert: false,
@@ -301,6 +310,8 @@ impl Server {
             minconn: initial.minconn,
             maxconn: initial.maxconn,
             maxqueue: initial.maxqueue,
+            slow_start_ms: initial.slow_start_ms,
+            warm_percent: 100,
             served: 0,
             queued: 0,
             last_change_ms: now_ms,
@@ -345,8 +356,19 @@ impl Server {
     }
 
     /// The most sessions at once under this load, 0 for any number: `maxconn`, or with `minconn`
-    /// that share of it which the backend's sessions are of its `fullconn`.
+    /// that share of it which the backend's sessions are of its `fullconn`; less of it, but at
+    /// least one, while the server warms up.
     pub fn limit(&self, load: Load) -> u32 {
+        let limit = self.warm_limit(load);
+        if limit == 0 || self.op != Op::Starting {
+            return limit;
+        }
+        let share = u64::from(limit).saturating_mul(self.warm_percent.into()) / 100;
+        (share as u32).max(1)
+    }
+
+    /// The same of a server that is warm.
+    fn warm_limit(&self, load: Load) -> u32 {
         if self.minconn == 0 || load.sessions >= load.full_conn {
             return self.maxconn;
         }
@@ -382,7 +404,7 @@ impl Server {
         if self.admin.any(Admin::MAINT) || matches!(self.op, Op::Running | Op::Starting) {
             return None;
         }
-        self.change_op(Op::Running, now_ms);
+        self.begin_running(now_ms);
         let drain_kept = self.admin.any(Admin::DRAIN);
         Some(Change {
             drain_kept,
@@ -442,6 +464,9 @@ impl Server {
         }
         if !before.any(Admin::MAINT) {
             let left = before.any(Admin::DRAIN) && !self.admin.any(Admin::DRAIN);
+            if left && self.slow_start_ms > 0 && self.alive() {
+                self.begin_running(now_ms);
+            }
             return left.then_some(Change::notice(News::DrainLeft));
         }
         if self.admin.any(Admin::MAINT) {
@@ -458,7 +483,7 @@ impl Server {
             if self.checked {
                 self.health.value = self.health.rise;
             }
-            self.change_op(Op::Running, now_ms);
+            self.begin_running(now_ms);
         }
         let forced = reason.any(Admin::FORCED_MAINT);
         let drain_kept = self.admin.any(Admin::DRAIN);
@@ -501,6 +526,55 @@ impl Server {
             _ => 0,
         };
         self.down_ms.saturating_add(current) / 1000
+    }
+
+    /// It serves from now on; with `slowstart` it warms up first.
+    fn begin_running(&mut self, now_ms: u64) {
+        let op = match self.slow_start_ms {
+            0 => Op::Running,
+            _ => Op::Starting,
+        };
+        self.warm_percent = 0;
+        if self.op == op {
+            self.last_change_ms = now_ms;
+        } else {
+            self.change_op(op, now_ms);
+        }
+    }
+
+    /// Seconds of its warming: gone, and in all.
+    fn warming_s(&self, now_ms: u64) -> (u64, u64) {
+        let all = u64::from(self.slow_start_ms).div_ceil(1000).max(1);
+        (self.since_change_s(now_ms).min(all), all)
+    }
+
+    /// How many sixteenths of its weight a server has reached: all of them unless it warms up,
+    /// and at least one.
+    pub fn warmth(&self, now_ms: u64) -> u16 {
+        if self.op != Op::Starting || self.slow_start_ms == 0 {
+            return PARTS;
+        }
+        let (gone, all) = self.warming_s(now_ms);
+        let parts = gone.saturating_mul(PARTS.into()).saturating_add(all);
+        // At most one part too many.
+        (parts.checked_div(all).unwrap_or(1) as u16).min(PARTS)
+    }
+
+    /// The pause between two steps of warming, ms.
+    pub fn warming_step_ms(&self) -> u64 {
+        u64::from(self.slow_start_ms / 20).max(1000)
+    }
+
+    /// Takes one step of warming; whether it was the last one.
+    pub fn warm_up(&mut self, now_ms: u64) -> bool {
+        let (gone, all) = self.warming_s(now_ms);
+        // No more than all of it.
+        self.warm_percent = gone.saturating_mul(100).checked_div(all).unwrap_or(100) as u32;
+        let is_over = gone >= all;
+        if is_over {
+            self.change_op(Op::Running, now_ms);
+        }
+        is_over
     }
 
     fn change_op(&mut self, op: Op, now_ms: u64) {

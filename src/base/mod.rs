@@ -11,6 +11,7 @@ pub mod arena;
 pub mod buffer;
 pub mod clock;
 pub mod edits;
+pub mod hash;
 pub mod outgoing;
 pub mod proxy_header;
 pub mod version;

@@ -164,6 +164,7 @@ impl Parser<'_> {
             maxqueue: settings.maxqueue,
             own_cookie: settings.cookie.is_some(),
             cookie,
+            slow_start_ms: settings.slow_start_ms,
             pool: settings.pool,
             proxy_header: settings.proxy_header,
             check,
@@ -342,6 +343,8 @@ fn build_proxy(
                 .iter()
                 .any(|condition| condition.needs_destination(acls))
     });
+    let hashing = resolved.balance.hashing.as_ref();
+    let by_hash = hashing.is_some_and(|hashing| hashing.needs_destination());
     let mut requests = http_request.iter().chain(&draft.redirects);
     let by_rule = requests.any(|rule| rule.needs_destination(acls))
         || draft
@@ -380,7 +383,9 @@ fn build_proxy(
         redispatch: settings.redispatch,
         persistence,
         capture: draft.capture,
-        algorithm: settings.algorithm,
+        algorithm: resolved.balance.algorithm,
+        hashing: resolved.balance.hashing,
+        hash_factor: resolved.balance.factor,
         all_backups: settings.all_backups,
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
@@ -391,7 +396,12 @@ fn build_proxy(
         http_response: Rules::new(draft.response, acls),
         switches: Rules::new(resolved.switches, acls),
         default_backend: resolved.default_backend,
-        needs_destination: by_log || by_switch || by_rule || by_stats || persists_by_destination,
+        needs_destination: by_log
+            || by_switch
+            || by_rule
+            || by_stats
+            || by_hash
+            || persists_by_destination,
         outgoing: settings.sockets.outgoing(),
         socket_stats: settings.sockets.socket_stats,
     }

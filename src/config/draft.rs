@@ -11,13 +11,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::balance::BalanceDraft;
 use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
-    AcceptInvalid, Algorithm, Capture, DynamicCookies, ForwardFor, HttpConnection, IdlePool,
-    LogOptions, LogTarget, Mode, PersistRule, Place, Redispatch, Reuse, Splicing, StatisticsRule,
-    StatsSocket, Timeouts,
+    AcceptInvalid, Capture, DynamicCookies, ForwardFor, HttpConnection, IdlePool, LogOptions,
+    LogTarget, Mode, PersistRule, Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket,
+    Timeouts,
 };
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
@@ -101,7 +102,7 @@ pub(super) struct Settings {
     pub(super) splicing: Splicing,
     pub(super) retries: u32,
     pub(super) redispatch: Redispatch,
-    pub(super) algorithm: Algorithm,
+    pub(super) balance: BalanceDraft,
     pub(super) all_backups: bool,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
@@ -136,7 +137,7 @@ impl Settings {
             splicing: Splicing::default(),
             retries: 3,
             redispatch: Redispatch::Off,
-            algorithm: Algorithm::default(),
+            balance: BalanceDraft::default(),
             all_backups: false,
             monitor_uri: None,
             stats: None,
@@ -212,6 +213,7 @@ pub(super) struct ServerSettings {
     pub(super) maxconn: u32,
     pub(super) maxqueue: u32,
     pub(super) cookie: Option<String>,
+    pub(super) slow_start_ms: u32,
     pub(super) pool: IdlePool,
     pub(super) check: bool,
     pub(super) inter: u32,
@@ -236,6 +238,7 @@ impl Default for ServerSettings {
             maxconn: 0,
             maxqueue: 0,
             cookie: None,
+            slow_start_ms: 0,
             pool: IdlePool::default(),
             check: false,
             inter: 2000,

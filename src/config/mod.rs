@@ -15,6 +15,7 @@
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
+mod balance;
 mod bind;
 pub mod blocks;
 mod build;

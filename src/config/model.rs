@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, twins,
 };
+use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, Initial, Op};
 use crate::base::addr::{Address, Endpoint};
@@ -408,6 +409,10 @@ pub struct Proxy {
     pub capture: Option<Capture>,
     /// `balance`.
     pub algorithm: Algorithm,
+    /// What a server is chosen by under `balance source`, `uri`, `url_param`, `hdr` and `hash`.
+    pub hashing: Option<Box<Hashing>>,
+    /// `hash-balance-factor`, percent of the average load; 0 for no bound.
+    pub hash_factor: u32,
     /// `option allbackups`.
     pub all_backups: bool,
     /// `monitor-uri`.
@@ -628,6 +633,8 @@ pub struct Server {
     pub cookie: Option<String>,
     /// It was given by the `cookie` of the line, and not made.
     pub own_cookie: bool,
+    /// `slowstart`, ms; 0 for none.
+    pub slow_start_ms: u32,
     /// `pool-max-conn` and its kin.
     pub pool: IdlePool,
     /// `send-proxy` and its kin: how clients are introduced to it.
@@ -681,6 +688,7 @@ impl Server {
             minconn: self.minconn,
             maxconn: self.maxconn,
             maxqueue: self.maxqueue,
+            slow_start_ms: self.slow_start_ms,
             checked: check.is_some(),
             rise: check.map_or(2, |check| check.rise),
             fall: check.map_or(3, |check| check.fall),
@@ -847,6 +855,20 @@ impl Proxy {
             (true, false) => "frontend",
             (false, true) => "backend",
             _ => "proxy",
+        }
+    }
+
+    /// The algorithm, as `show stat` has it.
+    #[must_use]
+    pub fn algorithm_name(&self) -> &'static str {
+        match (self.algorithm, &self.hashing) {
+            (_, Some(hashing)) => hashing.key.name(),
+            (Algorithm::RoundRobin, _) => "roundrobin",
+            (Algorithm::StaticRr, _) => "static-rr",
+            (Algorithm::LeastConn, _) => "leastconn",
+            (Algorithm::First, _) => "first",
+            // HAProxy has no name for `random`.
+            _ => "unknown",
         }
     }
 

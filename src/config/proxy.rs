@@ -12,9 +12,7 @@ use super::draft::{LogChoice, LogLine, Settings, StateSource};
 use super::keywords::{self, Admitted, Prefix, Scope};
 use super::lexer::Line;
 use super::lines::reason;
-use super::model::{
-    Algorithm, ForwardFor, HttpConnection, Mode, Network, Redispatch, Reuse, Timeouts,
-};
+use super::model::{ForwardFor, HttpConnection, Mode, Network, Redispatch, Reuse, Timeouts};
 use super::sections::Parser;
 use super::units;
 use crate::http::head::Limits;
@@ -96,6 +94,8 @@ impl Parser<'_> {
             "use_backend" => self.use_backend_line(line),
             "stats" => self.stats_line(line),
             "balance" => self.balance_line(line),
+            "hash-type" => self.hash_type_line(line),
+            "hash-balance-factor" => self.hash_factor_line(line),
             "server" => self.server_line(line),
             "default-server" => self.default_server_line(line),
             "maxconn" | "backlog" => {
@@ -509,34 +509,6 @@ impl Parser<'_> {
         let expects = "'default_backend' expects a backend name.";
         if let Some(name) = self.word_line(line, expects) {
             self.settings().default_backend = Some((name, line.at(1)));
-        }
-    }
-
-    fn balance_line(&mut self, line: &Line) {
-        const NAMES: [&str; 10] = [
-            "roundrobin",
-            "static-rr",
-            "leastconn",
-            "first",
-            "source",
-            "uri",
-            "url_param",
-            "random",
-            "hash",
-            "rdp-cookie",
-        ];
-        let word = line.word(1).into_owned();
-        let plain = word.split('(').next().unwrap_or_default();
-        if plain == "roundrobin" || word.is_empty() {
-            if self.only_as(line, 1, "balance roundrobin") {
-                self.settings().algorithm = Algorithm::RoundRobin;
-            }
-        } else if NAMES.contains(&plain) || (plain == "hdr" && word != "hdr") {
-            let message = format!("'balance {word}' is not implemented by oneloop.");
-            self.refuse(line, 1, message);
-        } else {
-            let message = "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hdr(name)' and 'rdp-cookie(name)' options.";
-            self.found.alert(line.at(1), message).suggest(&word, NAMES);
         }
     }
 

@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 
+use super::balance::Balance;
 use super::build::build;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
@@ -30,6 +31,7 @@ pub(super) struct Resolved {
     pub(super) switches: Vec<Switch>,
     pub(super) log_format: Option<Format>,
     pub(super) error_line: ErrorLine,
+    pub(super) balance: Balance,
     /// The statistics page, without its rules.
     pub(super) stats: Option<Statistics>,
 }
@@ -89,6 +91,7 @@ impl Parser<'_> {
         if clean {
             self.warn_of_tcp_cookie(at);
             self.warn_of_missing_bind(at);
+            self.warn_of_hash(at);
         }
         let default_backend = self.find_default_backend(at);
         // That of a backend is checked and not used.
@@ -100,6 +103,7 @@ impl Parser<'_> {
             self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
             resolved.error_line = self.error_line_of(at);
+            resolved.balance = self.resolve_balance(at);
             self.warn_of_timeouts(at);
             self.limit_capture(at);
             self.warn_of_twins(at);

@@ -18,7 +18,7 @@ use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compi
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};
 use crate::rules::condition::{Acl, AclId, Condition};
 use crate::rules::connection::compile_connection_rule;
-use crate::rules::fetch::Scope;
+use crate::rules::fetch::{Expression, Scope};
 use crate::rules::file::Files;
 
 mod connection;
@@ -552,6 +552,26 @@ impl<'a> Parser<'a> {
         text: &[u8],
         purpose: crate::rules::format::Purpose,
     ) -> Result<crate::rules::format::Format, Problem> {
+        self.with_compiler(at, |compiler| {
+            crate::rules::format::Format::compile(text, purpose, compiler)
+        })
+    }
+
+    /// Compiles an expression of a proxy that is complete.
+    pub(super) fn compile_expression(
+        &mut self,
+        at: usize,
+        text: &[u8],
+        scope: Scope,
+    ) -> Result<Expression, Problem> {
+        self.with_compiler(at, |compiler| Expression::compile(text, scope, compiler))
+    }
+
+    fn with_compiler<T>(
+        &mut self,
+        at: usize,
+        compile: impl FnOnce(&Compiler<'_>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let Some(proxy) = self.proxies.get(at) else {
             return Err(Problem::new(0, "no such proxy"));
         };
@@ -574,6 +594,6 @@ impl<'a> Parser<'a> {
             line: proxy.place.line,
             buffer_size: self.global.buffer_size.unwrap_or(BUFFER_SIZE),
         };
-        crate::rules::format::Format::compile(text, purpose, &compiler)
+        compile(&compiler)
     }
 }

@@ -181,6 +181,9 @@ impl Parser<'_> {
                     _ => &mut settings.maxqueue,
                 } = number;
             }
+            "slowstart" => {
+                settings.slow_start_ms = self.server_slow_start(line, at, name, before)?;
+            }
             "pool-max-conn" => {
                 let bad = |_: &str| format!("'{option}' must be >= -1");
                 let range = -1..=i64::from(i32::MAX);
@@ -274,6 +277,36 @@ impl Parser<'_> {
                 Err(units::TimeError::Unexpected(c)) => {
                     format!("unexpected character '{c}' in '{option}' argument of server {name}.")
                 }
+            }
+        };
+        self.refuse_server(line, at + 1, format!("{before}{text}."));
+        None
+    }
+
+    /// `slowstart`, where 0 has a meaning, too.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
+    fn server_slow_start(
+        &mut self,
+        line: &Line,
+        at: usize,
+        name: &str,
+        before: &str,
+    ) -> Option<u32> {
+        let word = line.word(at + 1);
+        let name = if name.is_empty() {
+            DEFAULT_SERVER
+        } else {
+            name
+        };
+        self.warn_of_server_tail(line, at, before);
+        let text = match units::time_ms(&word, TimeUnit::Ms) {
+            Ok(time) if !word.is_empty() => return u32::try_from(time).ok(),
+            Ok(_) => "'slowstart' expects a delay as argument".to_owned(),
+            Err(units::TimeError::Overflow) => format!(
+                "overflow in argument <{word}> to <slowstart> of server {name}, maximum value is 2147483647 ms (~24.8 days)."
+            ),
+            Err(units::TimeError::Unexpected(c)) => {
+                format!("unexpected character '{c}' in 'slowstart' argument of server {name}.")
             }
         };
         self.refuse_server(line, at + 1, format!("{before}{text}."));

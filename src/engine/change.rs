@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::accept::Client;
-use super::checks::{Probe, place};
+use super::balance::{Warming, place};
+use super::checks::Probe;
 use super::idle::IdleList;
 use super::service::{Command, RateLimit, Service};
 use super::session::{Flow, Phase, open};
@@ -101,13 +102,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
         }
         self.source_ports.add(&server);
-        let member = place(&record);
+        let algorithm = self.config.proxy(proxy).algorithm;
+        let member = place(&server, &record, algorithm, self.now.ms);
+        let warming = Warming::new(&server, &mut self.wheel);
         if index < self.servers.len() {
             let timer = self.idle[index].timer();
             self.servers[index] = record;
             self.server_stats[index] = Counters::default();
             self.idle[index] = IdleList::new(&server, timer);
             self.probes[index] = probe;
+            self.warmings[index] = warming;
         } else {
             let timer = self.wheel.add(Subject::Purge(id).handle());
             self.servers.push(record);
@@ -115,6 +119,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.idle.push(IdleList::new(&server, timer));
             self.idle_counts.push(0);
             self.probes.push(probe);
+            self.warmings.push(warming);
         }
         let backend = &self.config.proxy(proxy).name;
         let text = format!(
@@ -139,6 +144,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.end_probe(server);
         if let Some(probe) = self.probes[server.0 as usize].take() {
             self.wheel.remove(probe.promise().0);
+        }
+        if let Some(warming) = self.warmings[server.0 as usize].take() {
+            self.wheel.remove(warming.promise().0);
         }
         self.freed.retain(|freed| freed.server != server);
         self.errors.forget_server(server);

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
+use super::balance::parts;
 use super::service::Service;
 use super::{Engine, Subject};
-use crate::balance::pick::Place;
 use crate::balance::server::{
     Admin, Cause, Change, Counts, Mode, News, Op, Server, Story, write_news, write_none_left,
 };
@@ -146,14 +146,6 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
             Some(probe)
         })
         .collect()
-}
-
-/// What a server is to its group.
-pub(crate) fn place(server: &Server) -> Place {
-    Place {
-        weight: server.effective_weight(),
-        backup: server.backup,
-    }
 }
 
 /// The system's words for an error number.
@@ -343,6 +335,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Wish::Checks(enabled) => return self.enable_checks(server, enabled),
             Wish::Maxconn(limit) => {
                 record.maxconn = limit;
+                self.tell_load(server);
                 return self.note_freed(server);
             }
             Wish::Disable => [record.add_admin(Admin::FORCED_MAINT, now), None],
@@ -462,7 +455,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// The order of service learns a server's weight.
     pub(crate) fn refresh_weight(&mut self, server: ServerId) {
         let proxy = self.roster.server(server).proxy;
-        let weight = self.servers[server.0 as usize].effective_weight();
+        let algorithm = self.config.proxy(proxy).algorithm;
+        let weight = parts(&self.servers[server.0 as usize], algorithm, self.now.ms);
         let index = self.roster.place(server);
         self.proxies[proxy.0 as usize]
             .group
@@ -477,6 +471,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let described = Arc::clone(self.roster.server(server));
         let proxy = config.proxy(described.proxy);
         self.refresh_weight(server);
+        self.follow_warming(server);
         let record = &self.servers[server.0 as usize];
         let usable = || self.records_of(proxy.id).filter(|s| s.usable());
         let active = usable().filter(|s| !s.backup).count() as u32;

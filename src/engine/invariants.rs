@@ -236,6 +236,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         for (index, server) in self.servers.iter().enumerate() {
             let held = slots[index] as usize;
             same("slots taken and held", server.served as usize, held)?;
+            let id = ServerId(index as u32);
+            let proxy = self.roster.server(id).proxy.0 as usize;
+            if self.roster.is_live(id)
+                && let Some(load) = self.proxies[proxy].group.load(self.roster.place(id))
+            {
+                let has = server.served + server.queued;
+                same("load told and there", load as usize, has as usize)?;
+            }
             let scur = self.server_stats[index].scur;
             same("server sessions and slots", scur as usize, held)?;
         }
@@ -301,7 +309,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         let records = self.clients.len() + self.clis.len() + self.probes.iter().flatten().count();
         // The hard stop, the listeners that accept again, the rest that is told.
-        let timers = records + self.servers.len() + 3;
+        let warmings = self.warmings.iter().flatten().count();
+        let timers = records + warmings + self.servers.len() + 3;
         same("timers and records", self.wheel.len(), timers)
     }
 

@@ -13,6 +13,7 @@
 pub mod accept;
 pub mod answer;
 pub mod applet;
+pub mod balance;
 pub mod ceiling;
 pub mod change;
 pub mod checks;
@@ -53,6 +54,7 @@ use crate::base::clock::Now;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::config::model::{Config, DynamicCookies, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
+use crate::engine::balance::Warming;
 use crate::engine::checks::Probe;
 use crate::engine::cli::Cli;
 use crate::engine::context::Bench;
@@ -90,6 +92,8 @@ pub enum Subject {
     Cli(Key<Cli>),
     /// The timer of a server's idle connections.
     Purge(ServerId),
+    /// The next step of a server's warming.
+    Warming(ServerId),
     /// The timer of `hard-stop-after`.
     HardStop,
     /// The timer that lets a listener accept again after the system refused.
@@ -113,6 +117,7 @@ impl Subject {
             Self::AcceptAgain => Handle::new(7, 0, 1),
             Self::TellRest => Handle::new(7, 0, 2),
             Self::Purge(server) => Handle::new(8, 0, server.0),
+            Self::Warming(server) => Handle::new(9, 0, server.0),
         }
     }
 
@@ -133,6 +138,7 @@ impl Subject {
                 _ => return None,
             },
             8 => Self::Purge(ServerId(handle.index())),
+            9 => Self::Warming(ServerId(handle.index())),
             _ => return None,
         })
     }
@@ -240,6 +246,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     /// The constant answers; shared, so that one may be sent while the engine changes.
     pub(crate) builtins: Arc<Builtins>,
     pub(crate) probes: Vec<Option<Probe>>,
+    /// By server id; none where a server has no `slowstart`.
+    pub(crate) warmings: Vec<Option<Warming>>,
     pub(crate) process: ProcessStats,
     pub(crate) rate_limits: accept::RateLimits,
     /// Maps that were changed.
@@ -295,7 +303,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let proxies = config
             .proxies
             .iter()
-            .map(|proxy| upstream::proxy_record(config, proxy, &servers, &limits))
+            .map(|proxy| upstream::proxy_record(config, proxy, &servers, &limits, now))
             .collect();
         Self {
             config,
@@ -325,6 +333,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
+            warmings: balance::warmings(config, &mut wheel),
             roster: Roster::new(config),
             servers,
             process: ProcessStats::default(),
@@ -433,6 +442,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Some(Subject::Cli(key)) => self.on_cli_ready(key, readiness),
             Some(Subject::ProbeTimer(_))
             | Some(Subject::Purge(_))
+            | Some(Subject::Warming(_))
             | Some(Subject::HardStop)
             | Some(Subject::AcceptAgain)
             | Some(Subject::TellRest)
@@ -446,6 +456,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Some(Subject::ProbeTimer(server)) => self.on_probe_timer(server),
             Some(Subject::Cli(key)) => self.on_cli_timer(key),
             Some(Subject::Purge(server)) => self.purge_idle(server),
+            Some(Subject::Warming(server)) => self.on_warming_timer(server),
             // A signal of the same turn says how it ends.
             Some(Subject::HardStop) => {
                 self.exit.get_or_insert(Exit::Done);

@@ -307,6 +307,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if self.follow_request(key, (proxy, backend), &buffer).is_err() {
             return self.answer_overflow(key, buffer, &framing);
         }
+        self.find_hash(key, backend, Some(&buffer));
         match self.render_request(key, proxy, backend, &buffer, &framing) {
             Ok(length) => self.send_request(key, buffer, &framing, length),
             Err(Overflow) => self.answer_overflow(key, buffer, &framing),
@@ -672,6 +673,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 if !backend.persistence.is_empty() {
                     self.begin_persistence(key, backend, None);
                 }
+                self.find_hash(key, backend, None);
                 true
             }
             None => false,

@@ -94,6 +94,8 @@ pub struct Session {
     /// The server that a cookie or a rule has chosen.
     pub(crate) direct: Option<ServerId>,
     pub(crate) bond: Bond,
+    /// The number that its server is chosen by, where the backend's algorithm knows one.
+    pub(crate) hash: Option<u32>,
     /// It is counted among the server's sessions.
     pub(crate) holds_slot: bool,
     pub(crate) ticket: Option<Ticket>,
@@ -127,6 +129,7 @@ impl Session {
             server: None,
             direct: None,
             bond: Bond::default(),
+            hash: None,
             holds_slot: false,
             ticket: None,
             retries_left: 0,
@@ -150,6 +153,7 @@ impl Session {
         self.server = None;
         self.direct = None;
         self.bond = Bond::default();
+        self.hash = None;
         self.ticket = None;
         self.retry_at_ms = 0;
         self.progress = Progress::default();

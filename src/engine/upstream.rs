@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::accept::Client;
-use super::checks::place;
+use super::balance::place;
 use super::errors::Place;
 use super::introduction::destination;
 use super::relay::{End, Sent, deliver};
@@ -87,8 +87,14 @@ pub(crate) fn proxy_record(
     proxy: &Proxy,
     servers: &[Server],
     limits: &Limits,
+    now: Now,
 ) -> ProxyRecord {
     let own = &servers[proxy.servers.start as usize..proxy.servers.end as usize];
+    let described = config.servers_of(proxy).iter().zip(own);
+    let place = |(described, server)| place(described, server, proxy.algorithm, now.ms);
+    let places: Vec<_> = described.map(place).collect();
+    // Two processes that balance by chance should not choose alike.
+    let seed = now.wall_ms ^ (u64::from(proxy.id.0) << 48);
     let fronts: u32 = config
         .proxies
         .iter()
@@ -97,11 +103,9 @@ pub(crate) fn proxy_record(
         .fold(0, u32::saturating_add);
     let described = config.servers_of(proxy).iter();
     ProxyRecord {
-        group: Group::new(
-            proxy.algorithm,
-            &own.iter().map(place).collect::<Vec<_>>(),
-            proxy.all_backups,
-        ),
+        group: Group::new(proxy.algorithm, &places, proxy.all_backups)
+            .bounded(proxy.hash_factor)
+            .seeded(seed),
         queue: Queue::new(),
         full_conn: proxy
             .full_conn
@@ -244,7 +248,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         // Whoever waits already has the older right to a slot.
         let picked = match record.queue.is_empty() || record.group.is_empty() {
-            true => record.group.pick(avoid, |place| {
+            true => record.group.pick(session.hash, avoid, |place| {
                 let server = members.get(place as usize);
                 server.is_none_or(|id| self.servers[id.0 as usize].is_full(load))
             }),
@@ -320,6 +324,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             back.lbtot += u64::from(balanced);
             back.lastsess = Some(now);
         }
+        self.tell_load(server);
     }
 
     /// Gives the session's slot back; somebody may be waiting for it.
@@ -333,6 +338,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         debug_assert!(record.served > 0, "a slot given back twice");
         record.served = record.served.saturating_sub(1);
         self.server_stats[server.0 as usize].leave();
+        self.tell_load(server);
         self.note_freed(server);
     }
 

@@ -275,12 +275,3 @@ fn json_char(code: u32, out: &mut Vec<u8>) {
         }
     }
 }
-
-/// The CRC of Ethernet and gzip.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
-        })
-    })
-}

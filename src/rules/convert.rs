@@ -11,13 +11,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::Context;
 use super::args::{Args, Kind};
 use super::codec::{
-    crc32, from_base64, hex_digits, host_end, join_hex, to_base64, to_json, url_decode, url_encode,
+    from_base64, hex_digits, host_end, join_hex, to_base64, to_json, url_decode, url_encode,
 };
 use super::compile::Compiler;
 use super::fetch::{Current, Sample, Type, leading_int};
 use super::map::{self, Lookup};
 use super::regex::{Regex, expand};
 use crate::base::clock;
+use crate::base::hash::{crc32, djb2, sdbm};
 
 /// A compiled converter.
 #[derive(Debug)]
@@ -606,21 +607,8 @@ impl Step {
             }
             Self::Json(encoding) => to_json(text, *encoding, out)?,
             Self::Crc32 => return Some(Output::Int(i64::from(crc32(text)))),
-            Self::Djb2 => {
-                let hash = text.iter().fold(5381_u32, |hash, byte| {
-                    hash.wrapping_mul(33).wrapping_add(u32::from(*byte))
-                });
-                return Some(Output::Int(i64::from(hash)));
-            }
-            Self::Sdbm => {
-                let hash = text.iter().fold(0_u32, |hash, byte| {
-                    u32::from(*byte)
-                        .wrapping_add(hash << 6)
-                        .wrapping_add(hash << 16)
-                        .wrapping_sub(hash)
-                });
-                return Some(Output::Int(i64::from(hash)));
-            }
+            Self::Djb2 => return Some(Output::Int(i64::from(djb2(text)))),
+            Self::Sdbm => return Some(Output::Int(i64::from(sdbm(text)))),
             _ => return None,
         }
         WRITTEN

@@ -401,6 +401,12 @@ impl Expression {
         self.output
     }
 
+    /// What it reads and a place does not have, in HAProxy's words.
+    #[must_use]
+    pub fn lacks(&self, scope: Scope) -> Option<&'static str> {
+        self.needs.lacking(scope)
+    }
+
     /// What it reads, for checks of place.
     pub(super) fn needs(&self) -> Needs {
         self.needs

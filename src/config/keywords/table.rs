@@ -146,7 +146,8 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("log-tag", "XXXXX", ANY),
     // proxies.
     yes("acl http-request http-response", "-AXXX", ANY),
-    yes("balance", "-XIXX", ANY),
+    yes("balance hash-type", "-XIXX", ANY),
+    yes("hash-balance-factor", "-XXXX", ANY),
     yes(
         "load-server-state-from-file server-state-file-name",
         "-XIXX",
@@ -217,11 +218,7 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.vars.txn-max-size",
     ),
     not("XXXXX", "", "external-check"),
-    not(
-        "-XIXX",
-        "",
-        "hash-type http-check http-send-name-header tcp-check",
-    ),
+    not("-XIXX", "", "http-check http-send-name-header tcp-check"),
     not("-NXIX", "", "monitor"),
     not("-NIXX", "", "dispatch stick use-server"),
     not("-NXXX", "", "filter"),
@@ -526,7 +523,7 @@ pub(super) const STATS_SOCKET: &[Group] = &[
 pub(super) const SERVER: &[Group] = &[
     yes(
         "addr cookie downinter fall fastinter id inter maxconn maxqueue minconn pool-low-conn \
-         pool-max-conn pool-purge-delay port rise tcp-ut weight",
+         pool-max-conn pool-purge-delay port rise slowstart tcp-ut weight",
         "---XX",
         1,
     ),
@@ -561,7 +558,7 @@ pub(super) const SERVER: &[Group] = &[
          non-stick observe on-error \
          on-marked-down on-marked-up proto redir resolve-net resolve-opts \
          resolve-prefer resolvers \
-         slowstart socks4 stick track usesrc ws",
+         socks4 stick track usesrc ws",
     ),
 ];
 

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 /// A stream of numbers that a seed decides, or the bytes of a fuzz target's input while they last.
+#[derive(Clone)]
 pub(crate) struct Rng {
     state: u64,
     bytes: VecDeque<u8>,

@@ -676,6 +676,29 @@ fn pool_of(backend: usize, server: usize) -> &'static str {
     }
 }
 
+/// How the servers of a backend are chosen.
+fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
+    let of_tcp = [
+        "  balance roundrobin\n",
+        "  balance static-rr\n",
+        "  balance leastconn\n",
+        "  balance first\n",
+        "  balance random\n",
+        "  balance source\n",
+        "  balance source\n  hash-type consistent\n  hash-balance-factor 150\n",
+    ];
+    let of_http = [
+        "  balance uri\n",
+        "  balance uri depth 1\n  hash-type consistent\n",
+        "  balance hdr(user-agent)\n  hash-type consistent\n  hash-balance-factor 110\n",
+        "  balance hash path,length\n  hash-type map-based wt6 avalanche\n",
+    ];
+    match rng.permille(300) && backend != 3 {
+        true => rng.pick(&of_http),
+        false => rng.pick(&of_tcp),
+    }
+}
+
 fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
     text += "  stats socket /sim.sock level admin\n";
@@ -740,7 +763,12 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (backend, servers) in BACKENDS.into_iter().enumerate() {
         let defaults = if backend == 3 { "raw" } else { "web" };
         text += &format!("backend b{backend} from {defaults}\n");
-        text += rng.pick(&["", "  balance roundrobin\n"]);
+        // What is drawn besides leaves the rest of the scenario as it was.
+        let mut fork = rng.clone();
+        text += match rng.pick(&["", "  balance roundrobin\n"]) {
+            "" => "",
+            _ => balance_of(&mut fork, backend),
+        };
         if backend == 1 {
             text += "  http-request replace-path /app1(/)?(.*) /\\2\n";
             text += "  http-request set-header x-seen yes\n";
@@ -754,6 +782,11 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
             let port = 9000 + backend * 10 + server;
             text += &format!("  server s{server} 127.0.0.1:{port}{limit}");
             text += pool_of(backend, server);
+            text += if (backend, server) == (0, 2) {
+                " slowstart 3s"
+            } else {
+                ""
+            };
             text += if sort.checks {
                 " check inter 40\n"
             } else {
