@@ -556,8 +556,8 @@ fn proxy_lines() {
         ),
         ("id 0", "A parsing [F:2]: custom id has to be > 0."),
         (
-            "cookie x",
-            "A parsing [F:2] : 'cookie' in 'listen' section is not implemented by oneloop.",
+            "stick x",
+            "A parsing [F:2] : 'stick' in 'listen' section is not implemented by oneloop.",
         ),
         (
             "bind :1 ssl",

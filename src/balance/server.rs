@@ -339,8 +339,7 @@ impl Server {
         matches!(self.op, Op::Running | Op::Starting) && !self.admin.any(Admin::MAINT)
     }
 
-    /// True when sessions that are bound to it may come: not only while it is `alive`, but also when
-    /// it wants no others.
+    /// True when sessions that are bound to it may come: also when it wants no others.
     pub const fn takes_bound(&self) -> bool {
         !matches!(self.op, Op::Stopped) && !self.admin.any(Admin::MAINT)
     }

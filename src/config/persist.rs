@@ -202,6 +202,13 @@ impl Parser<'_> {
 
     /// `capture cookie NAME len LENGTH`.
     pub(super) fn capture_line(&mut self, line: &Line) {
+        let is_known = matches!(line.bytes(1), b"cookie" | b"request" | b"response");
+        if is_known && self.defaults_id().is_some() {
+            let what = line.word(1);
+            let message = format!("'capture {what}' not allowed in 'defaults' section.");
+            self.refuse(line, 1, message);
+            return;
+        }
         match line.bytes(1) {
             b"cookie" => {}
             b"request" | b"response" if line.bytes(2) == b"header" => {
@@ -221,14 +228,6 @@ impl Parser<'_> {
                 self.refuse(line, 1, message);
                 return;
             }
-        }
-        if self.defaults_id().is_some() {
-            self.refuse(
-                line,
-                1,
-                "'capture cookie' not allowed in 'defaults' section.",
-            );
-            return;
         }
         if line.bytes(4).is_empty() {
             let message = "'capture' expects 'cookie' <cookie_name> 'len' <len>.";

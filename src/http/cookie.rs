@@ -1,7 +1,8 @@
 //! Cookies of a persistence or of a log: how Cookie and Set-Cookie fields are read and edited.
 //!
-//! A Cookie field is a list of pairs with `;` between them, and `,` as RFC 2109 had it. A Set-Cookie
-//! field has one pair, and what follows it is its own. Set-Cookie2 (RFC 2965) is a list of those.
+//! A Cookie field is a list of pairs with `;` between them, and `,` as RFC 2109 had it. A
+//! Set-Cookie field has one pair, and what follows it is its own. Set-Cookie2 (RFC 2965) is a list
+//! of those.
 //! Each pair is shown to a judge, who says what becomes of it; blanks around its `=` go, as HAProxy
 //! has it. A value ends at a delimiter outside quotes, so that an open quote takes the rest; names
 //! that begin with `$` are attributes of the pair before and go with it.
@@ -47,12 +48,12 @@ pub struct Settings {
     pub max_idle: u32,
     /// `maxlife`, seconds; 0 for none.
     pub max_life: u32,
-    /// What follows the value where the proxy sets it: path, `domain`, `httponly`, `secure`, `attr`.
+    /// What follows the value where the proxy sets it: the path, `domain` and its kin.
     pub tail: String,
 }
 
 impl Settings {
-    /// Whether the log tells of it: with neither a mode nor `indirect` HAProxy follows it in silence.
+    /// Whether the log tells of it: without a mode and `indirect` HAProxy follows it in silence.
     #[must_use]
     pub fn is_told(&self) -> bool {
         self.mode != Mode::Passive || self.indirect

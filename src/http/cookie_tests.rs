@@ -1,3 +1,5 @@
+//! Lists of cookies, edited; dates; which answers caches may keep.
+
 use proptest::prelude::*;
 
 use super::super::head::{self, Head, Limits, Parsed, Progress};

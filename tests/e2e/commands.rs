@@ -181,10 +181,6 @@ fn what_oneloop_lacks_is_refused_by_name() {
     for (command, name) in [
         ("show table", "show table"),
         ("set table x <<\nshow version\n", "set table"),
-        (
-            "set dynamic-cookie-key backend app x",
-            "set dynamic-cookie-key backend",
-        ),
         ("trace h1 sink", "trace"),
         ("experimental-mode on;set var proc.x int(1)", "set var"),
     ] {

@@ -4,7 +4,7 @@
 //! how much. The fuzz target `session` is a list of them over a scenario. An operation that makes
 //! an outcome possible which the scenario did not says so in the excuses, and no more than that.
 
-use oneloop::config::model::{ProxyId, ServerId};
+use oneloop::config::model::{DynamicCookies, ProxyId, ServerId};
 use oneloop::engine::checks::Wish;
 use oneloop::engine::service::{Command, Mode, Op};
 use oneloop::net::Signal;
@@ -237,6 +237,13 @@ fn command(arg: u8) -> Command {
         8 => Command::Server(server, Wish::Weight(u16::from(arg % 3))),
         9 => Command::PauseFrontend(frontend),
         10 => Command::ResumeFrontend(frontend),
+        _ if arg & 4 > 0 => {
+            let dynamic = DynamicCookies {
+                on: arg & 2 > 0,
+                key: Some("secret".to_owned()),
+            };
+            Command::DynamicCookies(ProxyId(3), dynamic)
+        }
         _ => Command::ClearCounters {
             all: arg.is_multiple_of(2),
         },

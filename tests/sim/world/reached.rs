@@ -97,6 +97,7 @@ pub(crate) const KINDS: &[&str] = &[
     "command: server deleted",
     "command: server moved",
     "command: rate limit",
+    "command: cookies",
     "command: show",
     // What the log says of it.
     "log: TCP",
