@@ -109,17 +109,25 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("pick/100", 10_000, || pick(100)),
     workload("pick/5000", 10_000, || pick(5_000)),
     workload("static-rr/5", 10_000, || balance(Algorithm::StaticRr, 5)),
-    workload("static-rr/5000", 10_000, || balance(Algorithm::StaticRr, 5_000)),
+    workload("static-rr/5000", 10_000, || {
+        balance(Algorithm::StaticRr, 5_000)
+    }),
     workload("leastconn/5", 10_000, || balance(Algorithm::LeastConn, 5)),
-    workload("leastconn/5000", 10_000, || balance(Algorithm::LeastConn, 5_000)),
+    workload("leastconn/5000", 10_000, || {
+        balance(Algorithm::LeastConn, 5_000)
+    }),
     workload("first/5", 10_000, || balance(Algorithm::First, 5)),
     workload("first/5000", 10_000, || balance(Algorithm::First, 5_000)),
     workload("map-based/5", 10_000, || balance(Algorithm::Map, 5)),
     workload("map-based/5000", 10_000, || balance(Algorithm::Map, 5_000)),
     workload("consistent/5", 10_000, || balance(Algorithm::Consistent, 5)),
-    workload("consistent/5000", 10_000, || balance(Algorithm::Consistent, 5_000)),
+    workload("consistent/5000", 10_000, || {
+        balance(Algorithm::Consistent, 5_000)
+    }),
     workload("random/5", 10_000, || balance(Algorithm::Random(2), 5)),
-    workload("random/5000", 10_000, || balance(Algorithm::Random(2), 5_000)),
+    workload("random/5000", 10_000, || {
+        balance(Algorithm::Random(2), 5_000)
+    }),
 ];
 
 /// One entry of a table.
@@ -525,7 +533,10 @@ fn pick(servers: u32) -> Body {
             other => panic!("{other:?}"),
         }
     }
-    let as_weighed = chosen.iter().zip(&places).all(|(n, at)| n * PARTS == at.weight);
+    let as_weighed = chosen
+        .iter()
+        .zip(&places)
+        .all(|(n, at)| n * PARTS == at.weight);
     assert!(as_weighed, "{chosen:?}");
     each(move || {
         black_box(group.pick(None, None, |index| black_box(index) == u32::MAX));

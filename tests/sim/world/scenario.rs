@@ -782,7 +782,11 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
             let port = 9000 + backend * 10 + server;
             text += &format!("  server s{server} 127.0.0.1:{port}{limit}");
             text += pool_of(backend, server);
-            text += if (backend, server) == (0, 2) { " slowstart 3s" } else { "" };
+            text += if (backend, server) == (0, 2) {
+                " slowstart 3s"
+            } else {
+                ""
+            };
             text += if sort.checks {
                 " check inter 40\n"
             } else {
