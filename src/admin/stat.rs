@@ -653,11 +653,12 @@ pub(super) fn server_row<'a>(
         String::from_utf8_lossy(&status).into_owned(),
     );
     let warmth = u32::from(warmth(record, proxy.algorithm, now));
-    let share = u32::from(record.weight) * warmth;
+    let share = u32::from(record.weight).saturating_mul(warmth);
     row.set(Column::Weight, share.div_ceil(PARTS.into()));
     row.set(Column::Uweight, u32::from(record.weight));
     if record.op == Op::Starting {
-        row.set(Column::Throttle, warmth * 100 / u32::from(PARTS));
+        let percent = warmth.saturating_mul(100).checked_div(PARTS.into());
+        row.set(Column::Throttle, percent.unwrap_or(100));
     }
     row.set(Column::Act, u32::from(!server.backup));
     row.set(Column::Bck, u32::from(server.backup));

@@ -181,8 +181,9 @@ fn of_address(ip: IpAddr) -> u32 {
     match ip {
         IpAddr::V4(ip) => ip.to_bits(),
         IpAddr::V6(ip) => {
-            let bits = ip.to_bits();
-            (0..4).fold(0, |sum, word| sum ^ (bits >> (word * 32)) as u32)
+            let (bits, shifts) = (ip.to_bits(), [0, 32, 64, 96]);
+            let words = shifts.iter().map(|shift| (bits >> *shift) as u32);
+            words.fold(0, |sum, word| sum ^ word)
         }
     }
 }

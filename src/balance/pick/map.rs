@@ -68,11 +68,13 @@ impl Map {
         let mut spare = None;
         let mut at = self.next;
         for _ in 0..self.table.len() {
-            let Some(index) = self.table.get(at).or(self.table.first()).copied() else {
+            if at >= self.table.len() {
+                at = 0;
+            }
+            let Some(index) = self.table.get(at).copied() else {
                 break;
             };
-            let behind = if at < self.table.len() { at } else { 0 };
-            at = behind.saturating_add(1);
+            at = at.saturating_add(1);
             if full(index) {
                 continue;
             }

@@ -116,9 +116,9 @@ impl Ring {
     pub(super) fn find(&mut self, key: u32) -> Option<u32> {
         self.renew();
         let after = self.spots.partition_point(|spot| spot.0 < key);
-        let next = self.spots.get(after).or(self.spots.first())?;
+        let next = self.spots.get(after).or_else(|| self.spots.first())?;
         let before = after.checked_sub(1).and_then(|at| self.spots.get(at));
-        let before = before.or(self.spots.last())?;
+        let before = before.or_else(|| self.spots.last())?;
         let back = key.wrapping_sub(before.0) < next.0.wrapping_sub(key);
         let at = if back { after.wrapping_sub(1) } else { after };
         let nearest = if back { before.1 } else { next.1 };
