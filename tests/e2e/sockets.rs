@@ -1,7 +1,7 @@
 //! Sockets: what the lines ask for is set, and shows. What needs addresses, interfaces and ports that
 //! nobody else uses has a network of its own, which takes root.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -167,13 +167,13 @@ fn options(trace: &str, call: &str, port: u16) -> Vec<String> {
 fn what_the_lines_ask_for_is_set() {
     let origin = answering(OK);
     let setup = Setup::new(&common(
-        "frontend tuned\n bind @fe@ mss 1000 tcp-ut 3s tfo defer-accept interface lo\n \
+        "frontend tuned\n bind @fe@ mss 1000 tcp-ut 3s tfo defer-accept interface lo backlog 77\n \
          option clitcpka\n clitcpka-idle 10s\n clitcpka-intvl 3s\n clitcpka-cnt 4\n \
          option nolinger\n default_backend tuned\n\
          backend tuned\n option srvtcpka\n srvtcpka-idle 11s\n srvtcpka-cnt 5\n \
          option nolinger\n option tcp-smart-connect\n source 127.0.0.5 interface lo\n \
          server s @s@ tcp-ut 5s\n\
-         frontend plain\n bind @plain@\n no option tcp-smart-accept\n default_backend plain\n\
+         frontend plain\n bind @plain@ mss -20\n backlog 78\n no option tcp-smart-accept\n default_backend plain\n\
          backend plain\n server s @other@\n",
     ))
     .with("s", origin.addr);
@@ -206,6 +206,19 @@ fn what_the_lines_ask_for_is_set() {
     }
     let has = |name: &str| listener.iter().any(|set| set.starts_with(name));
     assert!(has("TCP_FASTOPEN "), "{listener:?}");
+    for backlog in [77, 78] {
+        assert!(
+            trace.contains(&format!(", {backlog}) ")),
+            "{backlog}: {trace}"
+        );
+    }
+    // Of a connection that is there, in the order of the calls.
+    let mut sizes = trace.lines().filter(|line| line.contains("TCP_MAXSEG"));
+    assert!(
+        sizes
+            .next_back()
+            .is_some_and(|line| !line.contains("[1000]"))
+    );
     let server = options(&trace, "connect", origin.addr.port());
     for wanted in [
         "SO_KEEPALIVE 1",
@@ -395,12 +408,13 @@ fn a_source_and_its_interface_are_used() {
 fn listeners_keep_to_their_interface_and_family() {
     in_a_network_of_its_own(|| {
         let config = common(
-            "frontend f\n bind @fe@\n bind :7001 interface lo\n bind :7002 interface side0\n \
+            "frontend f\n bind :7001 interface lo\n bind :7002 interface side0\n \
              bind :::7003 v6only\n bind :::7004 v4v6\n bind :::7005\n \
-             bind 127.0.0.1:7006-7008\n http-request return status 200\n",
+             bind 127.0.0.1:7006-7008\n bind @fe@\n http-request return status 200\n",
         );
         let mut setup = Setup::new(&config);
         let _log = setup.log();
+        // The one that the start waits for is bound last.
         let _proxy = setup.start();
         let cases = [
             ("127.0.0.1:7001", true),
