@@ -73,8 +73,12 @@ struct Rig {
 
 impl Rig {
     fn new(program: Option<&Path>) -> Self {
+        Self::of(program, SHARED)
+    }
+
+    fn of(program: Option<&Path>, config: &str) -> Self {
         let origins = [Origin::nginx("one"), Origin::nginx("two")];
-        let mut setup = Setup::new(SHARED)
+        let mut setup = Setup::new(config)
             .with("one", origins[0].addr)
             .with("two", origins[1].addr);
         setup.program = program.map(Path::to_path_buf);
@@ -395,7 +399,8 @@ fn promtool(program: &Path, words: &[&str], text: &str) -> String {
 
 /// The metrics after the same requests.
 fn metrics_of(program: Option<&Path>) -> String {
-    let rig = Rig::new(program);
+    let listeners = "bind @fe@ name first maxconn 7\n    bind @quiet@\n    option socket-stats";
+    let rig = Rig::of(program, &SHARED.replace("bind @fe@", listeners));
     for path in ["/", "/a", "/secret", "/old", "/b"] {
         rig.get(path);
     }

@@ -21,7 +21,7 @@ pub struct Keepalive {
 /// What the connections that a listener accepts have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Incoming {
-    /// `mss`: the segment size to announce, or, below 0, by how much less than the usual one.
+    /// `mss`: the segment size to announce, or, below 0, by how much smaller than usual they are.
     pub max_segment: Option<i32>,
     /// `tfo`: data may come with the first packet.
     pub fast_open: bool,

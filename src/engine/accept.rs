@@ -389,6 +389,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.net.abort(client.socket);
         } else {
             self.read_off(&mut client);
+            if self.config.listeners[client.listener as usize]
+                .incoming
+                .no_linger
+            {
+                // The close is a reset: the end of what was sent comes before it.
+                self.net.shutdown_write(&client.socket);
+            }
             self.net.close(client.socket);
         }
         self.listener_connections[client.listener as usize] -= 1;

@@ -13,13 +13,14 @@
 //! never`) is in no pool, so none of this is about it.
 
 use super::accept::Client;
+use super::roster::Roster;
 use super::service::Service;
 use super::session::open;
 use super::upstream::Upstream;
 use super::{Engine, Subject};
 use crate::base::arena::Key;
 use crate::base::wheel::{TimerId, Wheel};
-use crate::config::model::{Config, Reuse, Server, ServerId};
+use crate::config::model::{Config, ProxyId, Reuse, Server, ServerId};
 use crate::net::{Net, Readiness};
 
 /// The idle connections of a server.
@@ -122,6 +123,15 @@ impl IdleList {
     }
 }
 
+/// How connections of a server are used again. One that is elsewhere for each client serves nobody
+/// else.
+fn reuse_of(config: &Config, roster: &Roster, backend: ProxyId, server: ServerId) -> Reuse {
+    if roster.server(server).follows_client() {
+        return Reuse::Never;
+    }
+    config.proxy(backend).reuse
+}
+
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Takes an idle connection of the session's server, as `http-reuse` allows.
     pub(crate) fn take_idle(&mut self, key: Key<Client>) -> bool {
@@ -130,10 +140,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let (Some(server), Some(backend)) = (session.server, session.backend) else {
             return false;
         };
+        let reuse = reuse_of(config, &self.roster, backend, server);
         let list = &mut self.idle[server.0 as usize];
         let first = client.requests <= 1;
         let found = loop {
-            let found = match config.proxy(backend).reuse {
+            let found = match reuse {
                 _ if list.private => client.kept.take(),
                 Reuse::Never => client.kept.take(),
                 Reuse::Safe | Reuse::Aggressive if first => list.proven.pop(),
@@ -184,7 +195,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let told = Readiness::READABLE.0 | Readiness::READ_CLOSED.0 | Readiness::ERROR.0;
         let server = record.server;
         let backend = session.backend.unwrap_or(client.frontend);
-        let reuse = config.proxy(backend).reuse;
+        let reuse = reuse_of(config, &self.roster, backend, server);
         let list = &mut self.idle[server.0 as usize];
         let private = reuse == Reuse::Never || list.private;
         if record.ready.has(Readiness(told))

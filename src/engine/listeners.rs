@@ -45,9 +45,9 @@ impl ListenerStats {
 /// What a listener does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerStatus {
-    /// Its frontend is paused or stopped.
+    /// Its frontend or the process has as many connections as it may have.
     Waiting,
-    /// It takes connections.
+    /// It takes connections, or is paused.
     Open,
     /// It has as many as its line allows.
     Full,
@@ -86,12 +86,14 @@ impl View<'_> {
     /// What a listener does just now.
     #[must_use]
     pub fn listener_status(&self, position: u32, listener: &Listener) -> ListenerStatus {
+        let proxy = listener.proxy.0 as usize;
         let now = self.listener_connections.get(position as usize);
-        let stats = self.proxy_stats.get(listener.proxy.0 as usize);
-        if stats.is_some_and(|stats| stats.paused || stats.stopped) {
-            ListenerStatus::Waiting
-        } else if listener.maxconn.is_some_and(|most| now >= Some(&most)) {
+        let front = self.proxy_stats.get(proxy).map_or(0, |one| one.front.scur);
+        let most = self.proxies.get(proxy).map_or(0, |one| one.maxconn);
+        if listener.maxconn.is_some_and(|most| now >= Some(&most)) {
             ListenerStatus::Full
+        } else if front >= most || self.clients.len() >= self.limits.maxconn as usize {
+            ListenerStatus::Waiting
         } else {
             ListenerStatus::Open
         }

@@ -21,6 +21,11 @@ const ATTEMPTS_MAX: usize = 10;
 const EADDRINUSE: i32 = 98;
 const EADDRNOTAVAIL: i32 = 99;
 
+/// Whether a connect failed because no port is free.
+pub(super) fn is_out_of_ports(errno: i32) -> bool {
+    matches!(errno, EADDRINUSE | EADDRNOTAVAIL)
+}
+
 /// The free ports of every server that has a range.
 #[derive(Debug, Default)]
 pub(crate) struct SourcePorts {
@@ -100,10 +105,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 Err(stop) => stop,
             };
             self.source_ports.give_back(server.id, source_port);
-            let taken = matches!(
-                stop,
-                Stop::Closed | Stop::Failed(EADDRINUSE | EADDRNOTAVAIL)
-            );
+            let taken = match stop {
+                Stop::Failed(errno) => is_out_of_ports(errno),
+                stop => stop == Stop::Closed,
+            };
             if !taken || attempts_left == 0 {
                 return Err(stop);
             }

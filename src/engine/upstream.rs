@@ -13,6 +13,7 @@ use super::accept::Client;
 use super::balance::place;
 use super::errors::Place;
 use super::introduction::destination;
+use super::ports::is_out_of_ports;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
@@ -489,9 +490,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.proxy_stats[described.proxy.0 as usize].back.connect += 1;
         let (socket, source_port) = match self.connect(&described, endpoint) {
             Ok(made) => made,
-            Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
-            Err(Stop::Closed) => return self.source_failed(key),
-            Err(_) => return self.connect_failed(key, Some(0)),
+            Err(Stop::Failed(errno)) if !is_out_of_ports(errno) => {
+                return self.connect_failed(key, Some(errno));
+            }
+            Err(stop) => return self.source_failed(key, stop),
         };
         let record = Upstream {
             socket,
@@ -550,16 +552,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// The connection cannot come from where it should (`source`): told as an emergency, and tried
     /// again at once, as HAProxy does.
-    fn source_failed(&mut self, key: Key<Client>) -> Flow {
+    fn source_failed(&mut self, key: Key<Client>, stop: Stop) -> Flow {
+        use crate::log::syslog::Level;
         open!(self, key => _client, session, else Flow::Gone);
         if let Some(backend) = session.backend {
             let backend = self.config.proxy(backend);
-            let text = format!(
-                "Cannot bind to source address before connect() for backend {}.",
-                backend.name
-            );
-            ::log::error!("{text} Aborting.");
-            let level = crate::log::syslog::Level::Emerg;
+            let name = &backend.name;
+            let (level, text, more) = if stop == Stop::Closed {
+                let text = "Cannot bind to source address before connect() for backend";
+                (Level::Emerg, format!("{text} {name}."), " Aborting.")
+            } else {
+                let text = format!("Connect() failed for backend {name}: no free ports.");
+                (Level::Err, text, "")
+            };
+            ::log::error!("{text}{more}");
             self.journal
                 .message(self.config, backend, level, &text, self.now);
         }

@@ -86,6 +86,8 @@ pub struct BoundListener {
     pub endpoint: Endpoint,
     /// Connections that may wait in the kernel, for listening again.
     pub backlog: u32,
+    /// By how much less than usual the segments of what it accepts are (`mss` below 0).
+    pub segment_less: i32,
     /// What did not work and does not hinder: the interface is missing.
     pub warning: Option<String>,
 }
@@ -245,6 +247,7 @@ fn take(spec: &ListenerSpec, offered: &mut Vec<Offer>) -> Option<BoundListener> 
         socket,
         endpoint,
         backlog: spec.backlog,
+        segment_less: segment_less(spec),
         warning: None,
     })
 }
@@ -321,6 +324,7 @@ fn bind_inet(spec: &ListenerSpec) -> Result<BoundListener, String> {
         socket,
         endpoint,
         backlog: spec.backlog,
+        segment_less: segment_less(spec),
         warning,
     })
 }
@@ -362,6 +366,7 @@ fn bind_unix(
         socket,
         endpoint: spec.endpoint.clone(),
         backlog: spec.backlog,
+        segment_less: segment_less(spec),
         warning: None,
     })
 }
@@ -397,6 +402,7 @@ fn bind_abstract(spec: &ListenerSpec) -> Result<BoundListener, String> {
         socket,
         endpoint: spec.endpoint.clone(),
         backlog: spec.backlog,
+        segment_less: segment_less(spec),
         warning: None,
     })
 }
@@ -433,8 +439,15 @@ fn inherit(descriptor: i32, spec: &ListenerSpec) -> Result<BoundListener, String
         socket,
         endpoint,
         backlog: spec.backlog,
+        segment_less: segment_less(spec),
         warning: None,
     })
+}
+
+/// How many bytes a segment of an accepted connection has less than usual.
+fn segment_less(spec: &ListenerSpec) -> i32 {
+    let asked = spec.incoming.max_segment.unwrap_or(0);
+    if asked < 0 { -asked } else { 0 }
 }
 
 /// Sets what only TCP listeners have.

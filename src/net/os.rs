@@ -129,6 +129,8 @@ struct Listener {
     socket: Option<OwnedFd>,
     handle: Handle,
     backlog: u32,
+    /// [`BoundListener::segment_less`].
+    segment_less: i32,
     watched: bool,
     /// It does not listen, though it is bound.
     refusing: bool,
@@ -152,6 +154,7 @@ impl Os {
         for (index, bound) in parts.listeners.into_iter().enumerate() {
             let handle = (parts.listener_handle)(index as u32);
             let backlog = bound.as_ref().map_or(0, |bound| bound.backlog);
+            let segment_less = bound.as_ref().map_or(0, |bound| bound.segment_less);
             let socket = bound.map(|bound| bound.socket);
             if let Some(socket) = &socket {
                 poller.add_readable(socket.as_raw_fd(), handle)?;
@@ -161,6 +164,7 @@ impl Os {
                 socket,
                 handle,
                 backlog,
+                segment_less,
                 watched,
                 refusing: false,
             });
@@ -282,11 +286,10 @@ impl Net for Os {
     }
 
     fn accept(&mut self, listener: u32) -> Result<(Socket, Peer), Stop> {
-        let known = self
-            .listeners
-            .get(listener as usize)
-            .and_then(|known| known.socket.as_ref());
-        let descriptor = known.ok_or(Stop::Failed(libc::EBADF))?.as_raw_fd();
+        let known = self.listeners.get(listener as usize);
+        let segment_less = known.map_or(0, |known| known.segment_less);
+        let socket = known.and_then(|known| known.socket.as_ref());
+        let descriptor = socket.ok_or(Stop::Failed(libc::EBADF))?.as_raw_fd();
         let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         let mut from = SockAddr::empty();
         loop {
@@ -294,6 +297,9 @@ impl Net for Os {
             let socket =
                 unsafe { libc::accept4(descriptor, from.as_mut_ptr(), from.length_mut(), flags) };
             if socket >= 0 {
+                if segment_less > 0 && from.family() != libc::AF_UNIX {
+                    tune::shrink_segments(socket, segment_less);
+                }
                 return Ok((
                     Socket::from_raw(socket),
                     Peer {

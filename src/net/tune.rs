@@ -85,11 +85,9 @@ fn set_keepalive(descriptor: i32, times: Keepalive) {
 /// process may have something of that process', so what is not asked for is taken back.
 pub(super) fn set_incoming(descriptor: i32, of: &Incoming, backlog: u32) {
     let tcp = libc::IPPROTO_TCP;
-    if let Some(size) = of.max_segment {
-        let usual = || get(descriptor, tcp, libc::TCP_MAXSEG).unwrap_or_default();
-        let size = if size < 0 { usual() + size } else { size };
-        set(descriptor, tcp, libc::TCP_MAXSEG, &size);
-    }
+    // 0 is the system's choice; what is less than usual is known once there is a connection.
+    let size = of.max_segment.map_or(0, |size| size.max(0));
+    set(descriptor, tcp, libc::TCP_MAXSEG, &size);
     set(descriptor, tcp, libc::TCP_USER_TIMEOUT, &of.user_timeout_ms);
     let waiting = i32::try_from(backlog).unwrap_or(i32::MAX);
     let waiting = if of.fast_open { waiting } else { 0 };
@@ -106,6 +104,14 @@ pub(super) fn set_incoming(descriptor: i32, of: &Incoming, backlog: u32) {
     }
     let at_once = i32::from(!of.delayed_ack);
     set(descriptor, tcp, libc::TCP_QUICKACK, &at_once);
+}
+
+/// Makes the segments of a connection so many bytes smaller.
+pub(super) fn shrink_segments(descriptor: i32, by: i32) {
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_MAXSEG);
+    if let Ok(usual) = get(descriptor, level, name) {
+        set(descriptor, level, name, &usual.saturating_sub(by));
+    }
 }
 
 /// Gives a TCP socket that will connect what a server asks for. `port` is the one of a range that

@@ -40,6 +40,7 @@ mod rules;
 mod runtime;
 mod security;
 mod signals;
+mod sockets;
 mod splice;
 mod states;
 mod stats;

@@ -807,6 +807,38 @@ fn unix_listeners_and_their_modes_follow_the_configuration() {
     UnixStream::connect(&path).unwrap();
 }
 
+#[test]
+fn abstract_and_unix_listeners_are_handed_over() {
+    if is_haproxy() {
+        return;
+    }
+    let config = format!(
+        "{}frontend u\n bind unix@@dir@/u.sock\n bind abns@@dir@/abstract\n \
+         http-request return status 200\n\
+         frontend through\n bind @through@\n default_backend through\n\
+         backend through\n balance roundrobin\n server u unix@@dir@/u.sock\n \
+         server a abns@@dir@/abstract\n",
+        config()
+    );
+    let rig = Rig::of(answering(OK), &config, &["-W"], &[]);
+    let path = rig.proxy.dir().join("u.sock");
+    for _ in 0..3 {
+        for _ in 0..4 {
+            let mut client = Client::connect(rig.proxy.addr("through"));
+            let answer = client.ask("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+            assert_eq!(answer.status(), 200);
+        }
+        // It ends with its last client, and leaves the path alone.
+        let worker = rig.worker();
+        rig.reload();
+        until("the former worker is gone", || {
+            let gone = !Path::new(&format!("/proc/{worker}")).exists();
+            gone.then_some(())
+        });
+        UnixStream::connect(&path).unwrap();
+    }
+}
+
 /// Starts a second process that follows the first, and waits until the first is gone.
 fn follow(first: &Path, second: &Path, how: &[&str]) {
     let exposing = common("frontend f\n bind @fe@\n http-request return status 200\n")

@@ -97,7 +97,7 @@ pub(crate) fn is_listening(addr: SocketAddr) -> bool {
     };
     let ip = u32::from_le_bytes(v4.ip().octets());
     let row = format!(" {ip:08X}:{:04X} 00000000:0000 0A ", v4.port());
-    std::fs::read_to_string("/proc/net/tcp")
+    std::fs::read_to_string("/proc/thread-self/net/tcp")
         .unwrap()
         .contains(&row)
 }
