@@ -58,9 +58,7 @@ fn write_again(bits: u16, header: &Header<'_>) {
     };
     assert_eq!(again.length, out.len());
     assert_eq!(again.addresses, header.addresses);
-    let told = |part: Form| {
-        form.has(Form::V2) && form.has(part) && header.addresses.is_some()
-    };
+    let told = |part: Form| form.has(Form::V2) && form.has(part) && header.addresses.is_some();
     let or_nothing = |told: bool, value| if told { value } else { &b""[..] };
     let authority = or_nothing(told(Form::AUTHORITY), header.authority);
     let unique_id = or_nothing(told(Form::UNIQUE_ID), header.unique_id);

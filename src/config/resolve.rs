@@ -13,7 +13,9 @@ use std::collections::HashMap;
 use super::build::build;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
-use super::model::{ErrorLine, LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget};
+use super::model::{
+    ErrorLine, LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget, UniqueId,
+};
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
 use super::state::{self, Wanted};
@@ -30,6 +32,7 @@ pub(super) struct Resolved {
     pub(super) switches: Vec<Switch>,
     pub(super) log_format: Option<Format>,
     pub(super) error_line: ErrorLine,
+    pub(super) unique_id: Option<Box<UniqueId>>,
     /// The statistics page, without its rules.
     pub(super) stats: Option<Statistics>,
 }
@@ -99,6 +102,7 @@ impl Parser<'_> {
             self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
             resolved.error_line = self.error_line_of(at);
+            resolved.unique_id = self.unique_id_of(at);
             self.warn_of_timeouts(at);
         }
         self.check_server_names(at);

@@ -425,7 +425,7 @@ impl Scenario {
                     _ => Introduced::InPieces(first * 7 % 35),
                 };
                 let unkind = [Quirk::Stranger, Quirk::CutHeader, Quirk::Silent];
-                let quirk = match quirks && first % 2 == 0 {
+                let quirk = match quirks && first.is_multiple_of(2) {
                     true => unkind[first / 10 % 3],
                     false => quirk,
                 };
