@@ -31,6 +31,7 @@ fn the_corpus_passes_its_targets() {
         ("forward", checks::forward),
         ("expression", checks::expression),
         ("runtime_command", checks::runtime_command),
+        ("proxy_header", checks::proxy_header),
         ("session", checks::session),
     ] {
         let inputs = corpus(target);

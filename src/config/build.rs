@@ -320,7 +320,9 @@ fn build_proxy(
         ErrorLine::Format(format) => format.needs_destination(),
         ErrorLine::None | ErrorLine::Plain => false,
     };
-    let by_log = by_error || log_format.as_ref().is_some_and(Format::needs_destination);
+    let by_id = resolved.unique_id.as_ref();
+    let by_id = by_id.is_some_and(|unique_id| unique_id.format.needs_destination());
+    let by_log = by_error || by_id || log_format.as_ref().is_some_and(Format::needs_destination);
     let by_switch = resolved.switches.iter().any(|switch| {
         let by_target = match &switch.target {
             SwitchTarget::Dynamic(format) => format.needs_destination(),
@@ -373,6 +375,7 @@ fn build_proxy(
         log_format,
         log_options: settings.log_options,
         error_line: resolved.error_line,
+        unique_id: resolved.unique_id,
         forward_for: settings.forward_for,
         http_connection: settings.http_connection,
         reuse: settings.reuse,

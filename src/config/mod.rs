@@ -38,6 +38,7 @@ mod server;
 mod sockets;
 mod state;
 mod stats;
+mod unique_id;
 pub mod units;
 
 pub use sections::{LoadOptions, Loaded, Source, load};

@@ -304,6 +304,15 @@ pub struct LogOptions {
     pub separate_errors: bool,
 }
 
+/// The names of requests (configuration.txt 4.2 "unique-id-format").
+#[derive(Debug)]
+pub struct UniqueId {
+    /// What the name is made of.
+    pub format: Format,
+    /// `unique-id-header`: the field that tells the server of it.
+    pub header: Option<Box<[u8]>>,
+}
+
 /// The line of a connection that was refused (configuration.txt 8.2.5).
 #[derive(Debug, Default)]
 pub enum ErrorLine {
@@ -385,6 +394,8 @@ pub struct Proxy {
     pub log_format: Option<Format>,
     /// The log options.
     pub log_options: LogOptions,
+    /// `unique-id-format`: how each request, or TCP session, is named.
+    pub unique_id: Option<Box<UniqueId>>,
     /// The line of a connection that was refused before it became a session.
     pub error_line: ErrorLine,
     /// `option forwardfor`.

@@ -81,6 +81,8 @@ impl Parser<'_> {
                     self.settings().log_tag = Some(tag);
                 }
             }
+            "unique-id-format" => self.unique_id_format_line(line),
+            "unique-id-header" => self.unique_id_header_line(line),
             "error-log-format" => self.error_log_format_line(line),
             "log-format" => self.log_format_line(line),
             "option" => self.option_line(admitted),
@@ -575,7 +577,7 @@ impl Parser<'_> {
 }
 
 /// A header name's byte (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

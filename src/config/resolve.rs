@@ -14,7 +14,9 @@ use super::balance::Balance;
 use super::build::build;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
-use super::model::{ErrorLine, LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget};
+use super::model::{
+    ErrorLine, LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget, UniqueId,
+};
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
 use super::state::{self, Wanted};
@@ -32,6 +34,7 @@ pub(super) struct Resolved {
     pub(super) log_format: Option<Format>,
     pub(super) error_line: ErrorLine,
     pub(super) balance: Balance,
+    pub(super) unique_id: Option<Box<UniqueId>>,
     /// The statistics page, without its rules.
     pub(super) stats: Option<Statistics>,
 }
@@ -104,6 +107,7 @@ impl Parser<'_> {
             resolved.log_format = self.log_format_of(at);
             resolved.error_line = self.error_line_of(at);
             resolved.balance = self.resolve_balance(at);
+            resolved.unique_id = self.unique_id_of(at);
             self.warn_of_timeouts(at);
             self.limit_capture(at);
             self.warn_of_twins(at);

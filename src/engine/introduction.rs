@@ -22,7 +22,8 @@ use crate::base::addr::{Address, write_decimal};
 use crate::base::arena::Key;
 use crate::base::buffer::{Buffer, Pool};
 use crate::base::proxy_header::{self, Form, Guest, Parsed, Refusal};
-use crate::config::model::ErrorLine;
+use crate::config::model::{ErrorLine, UniqueId};
+use crate::http::rewrite::Message;
 use crate::log::record::Txn;
 use crate::log::syslog::Level;
 use crate::log::termination::Termination;
@@ -421,6 +422,32 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 self.sessions.release(id);
             }
         }
+    }
+
+    /// Names a request, or a TCP session, as `unique-id-format` says.
+    #[cold]
+    pub(crate) fn name_session(
+        &mut self,
+        key: Key<Client>,
+        unique_id: &UniqueId,
+        buffer: Option<&Buffer>,
+    ) {
+        open!(self, key => client, session);
+        let facts = facts!(self, session, client.requests);
+        let bench = &mut self.bench;
+        let request =
+            buffer.map(|buffer| Message::new(buffer.readable(), &bench.head, &bench.edits));
+        let looking = Looking {
+            facts: &facts,
+            request,
+            response: None,
+        };
+        bench.text.clear();
+        let buffers = &mut bench.scratch.buffers;
+        unique_id.format.render(&looking, buffers, &mut bench.text);
+        let name = &mut session.txn.rare_mut().unique_id;
+        name.clear();
+        name.extend_from_slice(&bench.text);
     }
 
     /// Puts the header that introduces a session's client before all that is to be sent to its

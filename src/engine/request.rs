@@ -257,6 +257,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.count_request(key);
         self.bench.edits.clear();
         self.bench.scratch.start_message();
+        if let Some(unique_id) = &proxy.unique_id {
+            self.name_session(key, unique_id, Some(&buffer));
+        }
 
         if let Some(uri) = &proxy.monitor_uri
             && self.bench.head.target.of(buffer.readable()) == uri.as_bytes()
@@ -522,6 +525,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             head: &bench.head,
             edits: &mut bench.edits,
         };
+        if let Some(unique_id) = &frontend.unique_id
+            && let Some(name) = &unique_id.header
+        {
+            editor.add_header(name, &session.txn.rare().unique_id)?;
+        }
         if let Some(forward) = backend
             .forward_for
             .as_ref()
@@ -667,6 +675,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 destination(&mut self.net, &self.introductions, client);
         }
         self.bench.scratch.start_message();
+        if let Some(unique_id) = &proxy.unique_id {
+            self.name_session(key, unique_id, None);
+        }
         match self.choose_backend(key, proxy, None) {
             Some(backend) => {
                 self.enter_backend(key, backend);

@@ -29,6 +29,8 @@ pub enum Purpose {
     Response,
     /// The backend's name in `use_backend`.
     Switch,
+    /// `unique-id-format`: as texts of `http-request` rules, and blanks are merged.
+    UniqueId,
 }
 
 impl Purpose {
@@ -36,7 +38,7 @@ impl Purpose {
     fn scope(self) -> Scope {
         match self {
             Self::Log => Scope::Log,
-            Self::Request => Scope::Request,
+            Self::Request | Self::UniqueId => Scope::Request,
             Self::Response => Scope::Response,
             Self::Switch => Scope::Switch,
         }
@@ -234,7 +236,7 @@ impl Format {
                     at: problem.at.or(Some(parser.at)),
                     ..problem
                 })?,
-                b' ' if purpose == Purpose::Log => {
+                b' ' if matches!(purpose, Purpose::Log | Purpose::UniqueId) => {
                     parser.flush();
                     if !matches!(parser.nodes.last(), Some(Node::Blank)) {
                         parser.nodes.push(Node::Blank);
@@ -335,7 +337,7 @@ impl Format {
                 }
                 end(flags, out);
             }
-            Purpose::Request | Purpose::Response => match sample {
+            Purpose::Request | Purpose::Response | Purpose::UniqueId => match sample {
                 Some(Sample::Str(text) | Sample::Bin(text) | Sample::Method(_, text)) => {
                     header_text(text, out);
                 }

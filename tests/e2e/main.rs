@@ -33,6 +33,7 @@ mod memory;
 mod messages;
 mod metrics;
 mod pool;
+mod proxy_protocol;
 mod refusals;
 mod reload;
 mod reload_load;

@@ -172,7 +172,11 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("fullconn retries", "-XIXX", 1),
     yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
-    yes("tcp-request", "-XXXX", ANY),
+    yes(
+        "tcp-request unique-id-format unique-id-header",
+        "-XXXX",
+        ANY,
+    ),
     // What binds clients to servers.
     yes("cookie dynamic-cookie-key", "-XIXX", ANY),
     yes("capture", "-XXIX", ANY),
@@ -252,8 +256,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "-XXXX",
         "",
         "compression declare email-alert \
-         max-keep-alive-queue persist rate-limit retry-on stick-table tcp-response transparent unique-id-format \
-         unique-id-header use-fcgi-app",
+         max-keep-alive-queue persist rate-limit retry-on stick-table tcp-response transparent use-fcgi-app",
     ),
     // What HAProxy takes for nothing or refuses too.
     Group {

@@ -117,6 +117,7 @@ fn allowed(
     // A connection that broke before it was used looks like one that could not be made.
     let broken = faults.server_reset > 0 || faults.no_memory > 0 || excuses.servers_odd;
     match outcome {
+        Outcome::Answered | Outcome::Own(_) if client.script.quirk.is_unintroduced() => false,
         Outcome::Answered if client.script.runtime => true,
         Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
         Outcome::Answered => {

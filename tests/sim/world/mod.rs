@@ -5,7 +5,8 @@
 //! end, that every request came to what it may come to, that every request has its log line, and that
 //! nothing is left. The fuzz target `session` includes this folder too.
 
-pub(crate) mod judge;
+pub(crate) mod introduction;
+mod judge;
 pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod ops;

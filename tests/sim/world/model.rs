@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::introduction::{self, Introduced};
 use super::scenario::{BACKENDS, Framing, Mishap, Plan, Quirk, Scenario, Script};
 use super::state::{Core, Event, Far, Faults};
 use super::wire::{Head, Reader, Stage, body};
@@ -44,6 +45,10 @@ pub(crate) struct Client {
     tunnel: Option<Reader>,
     /// The body of a request whose 100 is waited for.
     held: Vec<u8>,
+    /// The rest of its header; nothing else is sent before.
+    header: Vec<u8>,
+    /// It will never say more than it has.
+    mute: bool,
 }
 
 impl Client {
@@ -61,6 +66,8 @@ impl Client {
             current: None,
             tunnel: None,
             held: Vec::new(),
+            header: Vec::new(),
+            mute: false,
         }
     }
 
@@ -83,6 +90,8 @@ pub(crate) struct Conn {
     /// How many requests it has answered, and whether the last answer was whole.
     served: u32,
     whole: bool,
+    /// Whom the header of the connection named.
+    told: Option<oneloop::base::addr::Address>,
 }
 
 pub(crate) struct Model {
@@ -225,7 +234,65 @@ impl Model {
 
     pub(crate) fn on_open(&mut self, core: &mut Core, client: usize, sock: usize) {
         self.clients[client].sock = Some(sock);
+        self.begins(core, client, sock);
         self.client_acts(core, client);
+    }
+
+    /// A client says who it is, if it is at the door for that.
+    fn begins(&mut self, core: &mut Core, index: usize, sock: usize) {
+        let client = &mut self.clients[index];
+        let (first, rest) = introduction::pieces(&client.script, index);
+        match client.script.quirk {
+            Quirk::Stranger => return core.reach("introduction: a stranger"),
+            Quirk::Silent => {
+                client.mute = true;
+                return core.reach("introduction: none");
+            }
+            Quirk::CutHeader => {
+                client.mute = true;
+                core.transmit(sock, &first[..first.len() / 2]);
+                core.far_fin(sock, 0, false);
+                return core.reach("introduction: cut short");
+            }
+            _ => {}
+        }
+        if client.script.introduced != Introduced::No {
+            core.transmit(sock, &first);
+            core.reach("introduction: a header");
+        }
+        if !rest.is_empty() {
+            client.header = rest;
+            core.at(3, Event::Introduce(index));
+        }
+    }
+
+    /// The rest of a client's header follows.
+    pub(crate) fn client_introduces(&mut self, core: &mut Core, index: usize) {
+        let client = &mut self.clients[index];
+        let rest = std::mem::take(&mut client.header);
+        let Some(sock) = client.sock.filter(|_| !client.over) else {
+            return;
+        };
+        core.transmit(sock, &rest);
+        core.reach("introduction: in pieces");
+        self.client_acts(core, index);
+    }
+
+    /// The client whose request this is, as servers are to be told of it.
+    fn source_of(&self, id: u64) -> Option<(usize, oneloop::base::addr::Address)> {
+        let mut clients = self.clients.iter().enumerate();
+        let (index, client) = clients.find(|(_, client)| client.script.ids.contains(&id))?;
+        let sock = client.sock?;
+        Some((index, introduction::source_of(&client.script, index, sock)))
+    }
+
+    /// A server holds the client of a request against what it was told.
+    fn hold_source(&self, sock: usize, id: u64) -> Result<(), String> {
+        let told = self.conns.get(&sock).and_then(|conn| conn.told);
+        match (told, self.source_of(id)) {
+            (Some(said), Some((_, is))) => introduction::hold(said, is, &self.plans[id as usize]),
+            _ => Ok(()),
+        }
     }
 
     /// A client sends what it may send.
@@ -233,6 +300,8 @@ impl Model {
         let client = &mut self.clients[index];
         let Some(sock) = client.sock else { return };
         while !client.over
+            && !client.mute
+            && client.header.is_empty()
             && !client.no_more
             && client.held.is_empty()
             && client.sent < client.script.ids.len()
@@ -474,6 +543,14 @@ impl Model {
             if conn.buffer.is_empty() {
                 return Ok(());
             }
+            if introduction::is_told(conn.server) && conn.told.is_none() {
+                conn.told = introduction::take(&mut conn.buffer)?;
+                if conn.told.is_none() {
+                    return Ok(());
+                }
+                core.reach("introduction: at a server");
+                continue;
+            }
             if let Some(tunnel) = &mut conn.tunnel {
                 let bytes = std::mem::take(&mut conn.buffer);
                 tunnel.feed(&bytes)?;
@@ -518,6 +595,15 @@ impl Model {
             .ok_or_else(|| format!("no number: {}", head.line))?;
         let Some(plan) = self.plans.get(id as usize) else {
             return Err(format!("unknown request: {}", head.line));
+        };
+        self.hold_source(sock, id)?;
+        let seen = self.source_of(id).map(|(_, source)| source.ip());
+        let forwarded = head.get("x-forwarded-for").and_then(|ip| ip.parse().ok());
+        if seen.flatten() != forwarded {
+            return Err(format!("{seen:?} is forwarded as {forwarded:?}"));
+        }
+        let Some(conn) = self.conns.get_mut(&sock) else {
+            return Ok(());
         };
         let kept = if plan.prefix == "/app1" {
             ""
@@ -592,6 +678,10 @@ impl Model {
             .and_then(|word| word.parse::<u64>().ok());
         let id = id.filter(|id| (*id as usize) < self.plans.len());
         let id = id.ok_or_else(|| format!("hello {text:?}"))?;
+        self.hold_source(sock, id)?;
+        let Some(conn) = self.conns.get_mut(&sock) else {
+            return Ok(false);
+        };
         conn.id = Some(id);
         core.reach("tunnel: TCP");
         self.seen[id as usize] += 1;
@@ -677,6 +767,7 @@ impl Model {
                 ended: false,
                 served: 0,
                 whole: true,
+                told: None,
             };
             self.conns.insert(sock, conn);
         }
@@ -874,7 +965,9 @@ fn send_request(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize, 
             };
             return core.at(250, Event::Body(index));
         }
-        Quirk::None => core.transmit(sock, &bytes),
+        Quirk::None | Quirk::Stranger | Quirk::CutHeader | Quirk::Silent => {
+            core.transmit(sock, &bytes);
+        }
         Quirk::StallsInHead | Quirk::EndsInHead => {
             let cut = core.rng.between(1, head as u64) as usize;
             core.transmit(sock, &bytes[..cut]);

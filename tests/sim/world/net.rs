@@ -205,6 +205,7 @@ impl Fake {
             }
             Event::ClientAct(client) => model.client_acts(core, client),
             Event::Body(client) => model.client_sends_body(core, client),
+            Event::Introduce(client) => model.client_introduces(core, client),
             Event::ServerAct(sock) => model.server_acts(core, sock),
             Event::Signal(signal) => {
                 core.say(|| format!("signal {signal:?}"));

@@ -2,6 +2,7 @@
 
 use oneloop::net::Signal;
 
+use super::introduction::Introduced;
 use super::rng::Rng;
 use super::state::Faults;
 use super::wire::{body, chunked};
@@ -185,6 +186,19 @@ pub(crate) enum Quirk {
     Leaves,
     /// It stops reading.
     StopsReading,
+    /// It comes without the header that it should begin with.
+    Stranger,
+    /// Its header breaks off with its side of the connection.
+    CutHeader,
+    /// It never says a word, where it should introduce itself.
+    Silent,
+}
+
+impl Quirk {
+    /// It is never let in.
+    pub(crate) fn is_unintroduced(self) -> bool {
+        matches!(self, Self::Stranger | Self::CutHeader | Self::Silent)
+    }
 }
 
 /// What one client will do.
@@ -196,6 +210,7 @@ pub(crate) struct Script {
     pub(crate) depth: usize,
     pub(crate) half_close: bool,
     pub(crate) quirk: Quirk,
+    pub(crate) introduced: Introduced,
     pub(crate) tcp: bool,
     /// It talks to the runtime socket.
     pub(crate) runtime: bool,
@@ -214,6 +229,7 @@ impl Default for Script {
             depth: 1,
             half_close: false,
             quirk: Quirk::None,
+            introduced: Introduced::No,
             tcp: false,
             runtime: false,
             commands: String::new(),
@@ -400,8 +416,26 @@ impl Scenario {
             (_, true) => TCP_DOOR,
             _ => rng.below(2) as usize,
         };
+        // The seed has no say, so that those who found something still do.
+        let first = ids[0] as usize;
+        let (door, introduced, quirk) = match first % 5 {
+            3 if !runtime && !tcp => {
+                let introduced = match first / 5 % 3 {
+                    0 => Introduced::AtOnce,
+                    _ => Introduced::InPieces(first * 7 % 35),
+                };
+                let unkind = [Quirk::Stranger, Quirk::CutHeader, Quirk::Silent];
+                let quirk = match quirks && first.is_multiple_of(2) {
+                    true => unkind[first / 10 % 3],
+                    false => quirk,
+                };
+                (INTRODUCED_DOOR, introduced, quirk)
+            }
+            _ => (door, Introduced::No, quirk),
+        };
         self.scripts.push(Script {
             door,
+            introduced,
             starts_at: rng.below(if runtime { 200 } else { 60 }),
             ids,
             depth: rng.pick(&[1, 1, 2, 8]),
@@ -465,7 +499,8 @@ pub(crate) fn operator(commands: String) -> (Plan, Script) {
 
 /// The doors behind those of the two HTTP frontends.
 pub(crate) const TCP_DOOR: usize = 2;
-pub(crate) const RUNTIME_DOOR: usize = 3;
+pub(crate) const INTRODUCED_DOOR: usize = 3;
+pub(crate) const RUNTIME_DOOR: usize = 4;
 
 /// The servers of each backend, as the configuration numbers them.
 pub(crate) const BACKENDS: [std::ops::Range<usize>; 4] = [0..2, 2..3, 3..6, 6..8];
@@ -665,11 +700,13 @@ fn faults(rng: &mut Rng, clean: bool) -> Faults {
     faults
 }
 
-/// What a server keeps of the connections that nobody uses. The seed has no say, so that those who
+/// What a server keeps of the connections that nobody uses, and whether it is told of clients. The seed has no say, so that those who
 /// found something still do.
 fn pool_of(backend: usize, server: usize) -> &'static str {
     match (backend, server) {
         (0, 1) => " pool-max-conn 1 pool-purge-delay 30ms",
+        (2, 0) => " send-proxy-v2 proxy-v2-options crc32c",
+        (3, 1) => " send-proxy",
         (2, 1) => " pool-max-conn 0",
         (2, 2) => " pool-low-conn 2 pool-purge-delay 300ms",
         _ => "",
@@ -697,6 +734,17 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
         true => rng.pick(&of_http),
         false => rng.pick(&of_tcp),
     }
+}
+
+/// What each HTTP frontend does with requests.
+fn rules() -> String {
+    let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
+    text += "  http-request deny if { path_beg /deny }\n";
+    text += "  http-request redirect location /new if { path_beg /redirect }\n";
+    text += "  http-request return status 200 content-type text/plain string \"all well\"";
+    text += " if { path_beg /return }\n  use_backend b1 if app1\n";
+    text += "  use_backend b2 if { path_beg /app2 }\n  default_backend b0\n";
+    text
 }
 
 fn configuration(rng: &mut Rng, sort: &Sort) -> String {
@@ -750,16 +798,13 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
-        text += &format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
-        text += "  http-request deny if { path_beg /deny }\n";
-        text += "  http-request redirect location /new if { path_beg /redirect }\n";
-        text += "  http-request return status 200 content-type text/plain string \"all well\"";
-        text += " if { path_beg /return }\n  use_backend b1 if app1\n";
-        text += "  use_backend b2 if { path_beg /app2 }\n  default_backend b0\n";
+        text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
     text += rng.pick(&["", "", "  maxconn 3\n"]);
     text += "  default_backend b3\n";
+    text += "frontend f3 from web\n  bind 127.0.0.1:8004 accept-proxy\n";
+    text += &rules();
     for (backend, servers) in BACKENDS.into_iter().enumerate() {
         let defaults = if backend == 3 { "raw" } else { "web" };
         text += &format!("backend b{backend} from {defaults}\n");

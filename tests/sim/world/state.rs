@@ -103,6 +103,8 @@ pub(crate) enum Event {
     ServerUp(usize, bool),
     /// The client has waited long enough for a 100.
     Body(usize),
+    /// The rest of a client's header comes.
+    Introduce(usize),
     /// The machine was suspended for so long, ms.
     Jump(u64),
 }
