@@ -6,7 +6,7 @@
 //! nothing is left. The fuzz target `session` includes this folder too.
 
 pub(crate) mod introduction;
-mod judge;
+pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod ops;
