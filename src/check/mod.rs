@@ -6,5 +6,7 @@
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
+pub mod conversation;
 pub mod probe;
+pub mod protocol;
 pub mod state;
