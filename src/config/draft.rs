@@ -19,6 +19,8 @@ use super::model::{
     Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
 };
 use super::units::Spec;
+use crate::check::conversation::Script;
+use crate::check::protocol::Protocol;
 use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{AclId, Condition};
@@ -42,6 +44,26 @@ pub(super) enum StateSource {
     Global,
     /// A file of the backend's own.
     Local,
+}
+
+/// What checks are to say: the last `option` of that kind decides.
+#[derive(Clone, Debug, Default)]
+pub(super) enum ScriptDraft {
+    /// Nothing was said: they connect.
+    #[default]
+    Connection,
+    /// `option redis-check` and its kin.
+    Protocol(Protocol),
+}
+
+impl ScriptDraft {
+    /// What the checks of a proxy say and expect.
+    pub(super) fn build(self) -> Script {
+        match self {
+            Self::Connection => Script::Connection,
+            Self::Protocol(protocol) => Script::Protocol(protocol),
+        }
+    }
 }
 
 /// Which line a finished session writes.
@@ -96,6 +118,7 @@ pub(super) struct Settings {
     pub(super) redispatch: Redispatch,
     pub(super) algorithm: Algorithm,
     pub(super) all_backups: bool,
+    pub(super) script: ScriptDraft,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
@@ -128,6 +151,7 @@ impl Settings {
             redispatch: Redispatch::Off,
             algorithm: Algorithm::default(),
             all_backups: false,
+            script: ScriptDraft::default(),
             monitor_uri: None,
             stats: None,
             error_files: Vec::new(),

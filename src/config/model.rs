@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, Initial, Op};
 use crate::base::addr::Endpoint;
+use crate::check::conversation::Script;
 use crate::check::probe::Status;
 use crate::check::state::Verdict;
 use crate::http::reply::Reply;
@@ -384,6 +385,8 @@ pub struct Proxy {
     pub algorithm: Algorithm,
     /// `option allbackups`.
     pub all_backups: bool,
+    /// What the checks of its servers say and expect.
+    pub script: Script,
     /// `monitor-uri`.
     pub monitor_uri: Option<String>,
     /// `stats ...`: requests for the statistics are answered here.

@@ -28,6 +28,7 @@ mod invariants;
 pub mod journal;
 mod knowledge;
 pub mod orders;
+pub mod probing;
 pub mod relay;
 pub mod request;
 pub mod roster;
@@ -46,6 +47,7 @@ use crate::base::arena::{Arena, Handle, Key};
 use crate::base::buffer::Pool;
 use crate::base::clock::Now;
 use crate::base::wheel::{TimerId, Wheel};
+use crate::check::conversation::Desk;
 use crate::config::model::{Config, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
 use crate::engine::checks::Probe;
@@ -224,6 +226,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     /// The constant answers; shared, so that one may be sent while the engine changes.
     pub(crate) builtins: Arc<Builtins>,
     pub(crate) probes: Vec<Option<Probe>>,
+    /// Storage of checks that no check uses just now.
+    pub(crate) desks: Vec<Desk>,
     pub(crate) process: ProcessStats,
     pub(crate) rate_limits: accept::RateLimits,
     /// Maps that were changed.
@@ -305,6 +309,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
+            desks: Vec::new(),
             roster: Roster::new(config),
             servers,
             process: ProcessStats::default(),

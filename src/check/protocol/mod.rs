@@ -3,7 +3,7 @@
 use super::conversation::{Action, Desk, Event};
 
 /// A protocol with what its line says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Protocol {}
 
 /// How far a check in one of these protocols is: what the next answer is to.
