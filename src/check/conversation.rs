@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 use super::probe::Status;
 use super::protocol::{self, Protocol};
+use super::sequence::{self, Sequence, Surroundings, Tools};
 
 /// What the engine tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Connect {
     pub send_proxy: bool,
     /// Close in good order at the end instead of by a reset.
     pub linger: bool,
+    /// The server may be the first to speak.
+    pub server_speaks: bool,
 }
 
 /// How a check ended.
@@ -110,6 +113,8 @@ pub enum Script {
     /// A connection is all: layer 4.
     #[default]
     Connection,
+    /// The steps of `tcp-check` or `http-check` rules.
+    Sequence(Box<Sequence>),
     /// One of the protocols that HAProxy has an option for.
     Protocol(Protocol),
 }
@@ -117,15 +122,29 @@ pub enum Script {
 /// How far one run of a [`Script`] is.
 #[derive(Debug, Default)]
 pub struct Conversation {
+    sequence: sequence::State,
     protocol: protocol::State,
 }
 
 impl Conversation {
     /// What to do after an event.
-    pub fn on(&mut self, event: Event<'_>, script: &Script, desk: &mut Desk) -> Action {
+    pub fn on<C: Surroundings>(
+        &mut self,
+        event: Event<'_>,
+        script: &Script,
+        desk: &mut Desk,
+        tools: &mut Tools<'_, C>,
+    ) -> Action {
         match script {
             Script::Connection => plain(event),
-            Script::Protocol(protocol) => protocol.on(event, &mut self.protocol, desk),
+            Script::Sequence(sequence) => sequence.on(event, &mut self.sequence, desk, tools),
+            Script::Protocol(protocol) => match protocol.on(event, &mut self.protocol, desk) {
+                Action::Connect(how) => Action::Connect(Connect {
+                    server_speaks: true,
+                    ..how
+                }),
+                action => action,
+            },
         }
     }
 }
@@ -159,8 +178,7 @@ mod tests {
                 done(Status::L4Timeout, ""),
             ),
         ] {
-            let (mut talk, mut desk) = (Conversation::default(), Desk::default());
-            assert_eq!(talk.on(event, &Script::Connection, &mut desk), action);
+            assert_eq!(plain(event), action);
         }
     }
 }

@@ -340,7 +340,7 @@ fn build_proxy(
         redispatch: settings.redispatch,
         algorithm: settings.algorithm,
         all_backups: settings.all_backups,
-        script: settings.script.build(),
+        script: settings.checks.build(settings.script),
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
         stats,

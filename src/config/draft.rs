@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::checks::ChecksDraft;
 use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
@@ -19,7 +20,6 @@ use super::model::{
     Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
 };
 use super::units::Spec;
-use crate::check::conversation::Script;
 use crate::check::protocol::Protocol;
 use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
@@ -52,18 +52,12 @@ pub(super) enum ScriptDraft {
     /// Nothing was said: they connect.
     #[default]
     Connection,
+    /// `option tcp-check`.
+    Tcp,
+    /// `option httpchk`.
+    Http,
     /// `option redis-check` and its kin.
     Protocol(Protocol),
-}
-
-impl ScriptDraft {
-    /// What the checks of a proxy say and expect.
-    pub(super) fn build(self) -> Script {
-        match self {
-            Self::Connection => Script::Connection,
-            Self::Protocol(protocol) => Script::Protocol(protocol),
-        }
-    }
 }
 
 /// Which line a finished session writes.
@@ -119,6 +113,7 @@ pub(super) struct Settings {
     pub(super) algorithm: Algorithm,
     pub(super) all_backups: bool,
     pub(super) script: ScriptDraft,
+    pub(super) checks: ChecksDraft,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
@@ -152,6 +147,7 @@ impl Settings {
             algorithm: Algorithm::default(),
             all_backups: false,
             script: ScriptDraft::default(),
+            checks: ChecksDraft::default(),
             monitor_uri: None,
             stats: None,
             error_files: Vec::new(),

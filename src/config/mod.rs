@@ -18,6 +18,7 @@
 mod bind;
 pub mod blocks;
 mod build;
+mod checks;
 pub mod diag;
 mod draft;
 pub mod dynamic;

@@ -93,6 +93,7 @@ impl Parser<'_> {
             "stats" => self.stats_line(line),
             "balance" => self.balance_line(line),
             "server" => self.server_line(line),
+            "http-check" | "tcp-check" => self.check_line(line),
             "default-server" => self.default_server_line(line),
             "maxconn" | "backlog" => {
                 let expects = format!("'{name}' expects an integer argument.");
@@ -311,6 +312,8 @@ impl Parser<'_> {
                 self.http_connection_option(name, on);
             }
             "redispatch" => self.redispatch_option(line, on),
+            "httpchk" => self.httpchk_option(line),
+            "tcp-check" => self.tcp_check_option(),
             "httplog" | "tcplog" => self.log_option(line, name),
             "forwardfor" => {
                 if let Some(forward_for) = self.forwardfor_option(line) {

@@ -16,7 +16,7 @@ use crate::balance::server::{
 };
 use crate::base::wheel::{TimerId, Wheel};
 use crate::check::conversation::{Ending, Event};
-use crate::check::probe::{Report, write_reason};
+use crate::check::probe::{Report, Status, write_reason};
 use crate::check::state::{Check, Settings, Spread, Transition, Verdict, write_health_line};
 use crate::config::model::{self, Config, Server as Described, ServerId};
 use crate::log::syslog::Level;
@@ -196,7 +196,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             now.saturating_sub(probe.started_ms),
             &ending.info,
         );
-        let verdict = if status.passed() {
+        let verdict = if status == Status::L7OkConditional {
+            Verdict::PassedStopping
+        } else if status.passed() {
             Verdict::Passed
         } else {
             Verdict::Failed

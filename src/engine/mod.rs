@@ -63,6 +63,7 @@ use crate::http::reply::Builtins;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::{ListenerState, Net, Readiness, Signal};
 use crate::rules::maps::Maps;
+use crate::rules::variables::Variables;
 
 /// Steps of one session before others have their turn.
 pub const STEPS_PER_TURN_MAX: usize = 16;
@@ -230,6 +231,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) desks: Vec<Desk>,
     pub(crate) process: ProcessStats,
     pub(crate) rate_limits: accept::RateLimits,
+    /// Variables of the process, which checks set.
+    pub(crate) variables: Variables,
     /// Maps that were changed.
     pub(crate) maps: Maps,
     pub(crate) journal: Journal,
@@ -314,6 +317,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             servers,
             process: ProcessStats::default(),
             rate_limits: accept::RateLimits::default(),
+            variables: Variables::default(),
             maps: Maps::new(config.maps.clone()),
             journal: Journal::new(config, &limits),
             bench: Bench::new(config),

@@ -6,14 +6,23 @@
 
 use std::sync::Arc;
 
+use super::context::Facts;
 use super::service::Service;
 use super::{Engine, Subject};
-use crate::base::addr::Endpoint;
+use crate::balance::server::{Op, write_status};
+use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::GENERATION_MAX;
+use crate::base::clock::Now;
 use crate::check::conversation::{Action, Connect, Conversation, Desk, Ending, Event};
 use crate::check::probe::Status;
+use crate::check::sequence::{Surroundings, Tools};
 use crate::config::model::{self, ServerId};
+use crate::http::rewrite::Message;
+use crate::log::record::{Target, Txn};
 use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
+use crate::rules::Context;
+use crate::rules::format::{Field, Value};
+use crate::rules::map::Map;
 
 /// What is received at once, in bytes.
 const RECEIVE: usize = 4096;
@@ -81,6 +90,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut desk = self.desks.pop().unwrap_or_default();
         desk.clear();
         probe.started_ms = now;
+        // What the last one found is told while this one runs, but not at length.
+        probe.report.info.clear();
         probe.talk = Some(Box::new(Talk {
             conversation: Conversation::default(),
             desk,
@@ -143,9 +154,35 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// One event and the first attempt at what follows from it; nothing when the check is over.
     fn tell_probe(&mut self, server: ServerId, event: Event<'_>) -> Option<Step> {
         let config = self.config;
-        let script = &config.proxy(self.roster.server(server).proxy).script;
-        let talk = self.talk(server)?;
-        match talk.conversation.on(event, script, &mut talk.desk) {
+        let proxy = self.roster.server(server).proxy;
+        let script = &config.proxy(proxy).script;
+        let probe = self.probes.get_mut(server.0 as usize)?.as_mut()?;
+        let talk = probe.talk.as_deref_mut()?;
+        let mut txn = Txn::default();
+        (txn.frontend, txn.backend) = (proxy.0, proxy.0);
+        txn.target = Target::Server(server.0);
+        let facts = Facts {
+            config,
+            roster: &self.roster,
+            txn: &txn,
+            requests: 0,
+            now: self.now,
+            limits: &self.limits,
+            proxy_stats: &self.proxy_stats,
+            servers: &self.servers,
+            server_stats: &self.server_stats,
+            letters: ([0; 4], 0),
+            maps: &self.maps,
+        };
+        let mut tools = Tools {
+            around: &Checked { facts, server },
+            buffers: &mut self.bench.scratch.buffers,
+            process: &mut self.variables,
+        };
+        match talk
+            .conversation
+            .on(event, script, &mut talk.desk, &mut tools)
+        {
             Action::Connect(how) => Some(self.connect_probe(server, how)),
             Action::Send => {
                 talk.stage = Stage::Send(0);
@@ -227,7 +264,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             address.set_port(how.port.unwrap_or(address.port()));
             address.set_ip(how.address.unwrap_or(address.ip()));
         }
-        let options = ConnectOptions { check: !how.linger };
+        let options = ConnectOptions {
+            check: !how.linger,
+            server_speaks: how.server_speaks,
+        };
         let socket = match self.net.connect(&to, options) {
             Ok(socket) => socket,
             Err(stop) => return Step::Broke(words_of(stop)),
@@ -287,5 +327,102 @@ fn connect_limit(check: &model::Check, timeouts: &model::Timeouts) -> u32 {
         (Some(_), Some(connect)) => connect,
         (Some(limit), None) => limit,
         (None, connect) => check.inter.min(connect.unwrap_or(check.inter)),
+    }
+}
+
+/// A server as the expressions of its check see it.
+struct Checked<'a> {
+    facts: Facts<'a>,
+    server: ServerId,
+}
+
+impl Context for Checked<'_> {
+    fn request(&self) -> Option<Message<'_>> {
+        None
+    }
+
+    fn response(&self) -> Option<Message<'_>> {
+        None
+    }
+
+    fn source(&self) -> Address {
+        Address::None
+    }
+
+    fn destination(&self) -> Address {
+        Address::None
+    }
+
+    fn field(&self, field: Field) -> Value<'_> {
+        match field {
+            Field::FrontendName => Value::Bytes(b"CHECKS-FE"),
+            Field::Status => Value::Int(0),
+            Field::TimeTotal => Value::Partial(0),
+            Field::AcceptDate | Field::RequestDate => Value::Date {
+                wall_ms: self.facts.now.wall_ms,
+                utc_offset_s: self.facts.now.utc_offset_s,
+            },
+            _ => self.facts.field(field),
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.facts.now
+    }
+
+    fn map(&self, lookup: u32) -> Option<&Map> {
+        self.facts.map(lookup)
+    }
+}
+
+impl Surroundings for Checked<'_> {
+    fn is_running(&self) -> bool {
+        let record = self.facts.servers.get(self.server.0 as usize);
+        record.is_some_and(|record| record.op != Op::Stopped)
+    }
+
+    fn write_state(&self, out: &mut Vec<u8>) {
+        let facts = &self.facts;
+        let index = self.server.0 as usize;
+        let described = facts.roster.server(self.server);
+        let backend = facts.config.proxy(described.proxy);
+        let (Some(record), Some(counters)) =
+            (facts.servers.get(index), facts.server_stats.get(index))
+        else {
+            return;
+        };
+        write_status(out, record, None);
+        let (address, port) = match &described.endpoint {
+            Endpoint::Inet(at) => (at.ip().to_string(), at.port().to_string()),
+            Endpoint::Unix(_) | Endpoint::Abstract(_) => ("unix".to_owned(), "unix".to_owned()),
+        };
+        let members = facts.roster.members(described.proxy);
+        let usable = |backup: bool| {
+            let records = members
+                .iter()
+                .filter_map(|id| facts.servers.get(id.0 as usize));
+            let usable = records.filter(move |server| server.usable() && server.backup == backup);
+            usable
+                .map(|server| u32::from(server.effective_weight()))
+                .sum::<u32>()
+        };
+        let weights = match usable(false) {
+            0 => usable(true),
+            weights => weights,
+        };
+        let of_all = members
+            .iter()
+            .filter_map(|id| facts.server_stats.get(id.0 as usize));
+        let sessions: u32 = of_all.map(|counters| counters.scur).sum();
+        let text = format!(
+            "; address={address}; port={port}; name={}/{}; node={}; weight={}/{weights}; scur={}/{sessions}; qcur={}",
+            backend.name,
+            described.name,
+            facts.limits.node,
+            record.effective_weight(),
+            counters.scur,
+            record.queued
+        );
+        out.extend_from_slice(text.as_bytes());
     }
 }

@@ -143,6 +143,9 @@ pub struct Peer {
 pub struct ConnectOptions {
     /// The connection is a health check's: linger is off, so that its close is a reset.
     pub check: bool,
+    /// The server of a check speaks first: it must not be kept waiting for the end of the
+    /// handshake.
+    pub server_speaks: bool,
 }
 
 /// The state that a listener shall have.

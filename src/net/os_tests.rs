@@ -194,7 +194,13 @@ fn connects_and_tells_how_it_ended() {
     let origin = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = Endpoint::Inet(origin.local_addr().unwrap());
     for check in [false, true] {
-        let socket = os.connect(&to, ConnectOptions { check }).unwrap();
+        let socket = {
+            let how = ConnectOptions {
+                check,
+                ..ConnectOptions::default()
+            };
+            os.connect(&to, how).unwrap()
+        };
         let key = handle(9);
         os.watch(&socket, key).unwrap();
         edge(&mut os, key, Readiness::WRITABLE);
@@ -265,7 +271,13 @@ fn unix_and_abstract_sockets() {
     let name = Endpoint::Abstract(name.as_bytes().into());
     let (mut os, at) = os(&[path, name]);
     for (listener, at) in at.iter().enumerate() {
-        let near = os.connect(at, ConnectOptions { check: true }).unwrap();
+        let near = {
+            let how = ConnectOptions {
+                check: true,
+                ..ConnectOptions::default()
+            };
+            os.connect(at, how).unwrap()
+        };
         assert_eq!(os.connect_result(&near), Ok(()));
         edge(&mut os, handle(listener as u32), Readiness::READABLE);
         let (far, peer) = os.accept(listener as u32).unwrap();

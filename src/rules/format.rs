@@ -29,6 +29,8 @@ pub enum Purpose {
     Response,
     /// The backend's name in `use_backend`.
     Switch,
+    /// What a health check sends, expects or says.
+    Check,
 }
 
 impl Purpose {
@@ -39,6 +41,7 @@ impl Purpose {
             Self::Request => Scope::Request,
             Self::Response => Scope::Response,
             Self::Switch => Scope::Switch,
+            Self::Check => Scope::Check,
         }
     }
 }
@@ -251,7 +254,8 @@ impl Format {
     }
 
     /// A format that is one text.
-    pub(super) fn text(text: &[u8], purpose: Purpose) -> Self {
+    #[must_use]
+    pub fn text(text: &[u8], purpose: Purpose) -> Self {
         Self {
             nodes: vec![Node::Text(text.into())],
             purpose,
@@ -339,7 +343,7 @@ impl Format {
                 Some(sample) => sample.write(out),
                 None => {}
             },
-            Purpose::Switch => {
+            Purpose::Switch | Purpose::Check => {
                 if let Some(sample) = sample {
                     sample.write(out);
                 }

@@ -146,6 +146,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     // proxies.
     yes("acl http-request http-response", "-AXXX", ANY),
     yes("balance", "-XIXX", ANY),
+    yes("http-check tcp-check", "-XIXX", ANY),
     yes(
         "load-server-state-from-file server-state-file-name",
         "-XIXX",
@@ -206,11 +207,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     ),
     not("XXXXX", "", "external-check"),
     not("-XXIX", "", "capture"),
-    not(
-        "-XIXX",
-        "",
-        "cookie hash-type http-check http-send-name-header source tcp-check",
-    ),
+    not("-XIXX", "", "cookie hash-type http-send-name-header source"),
     not("-NXIX", "", "monitor"),
     not(
         "-NIXX",
@@ -413,6 +410,8 @@ pub(super) const OPTIONS: &[Group] = &[
     yes("forwardfor", "-XXXX", ANY),
     yes("httplog", "-XXLX", 1),
     yes("tcplog", "-XXLX", 0),
+    yes("httpchk", "-XIXX", 3),
+    yes("tcp-check", "-XIXX", 0),
     not_toggle(
         "-XIXX",
         "",
@@ -434,8 +433,8 @@ pub(super) const OPTIONS: &[Group] = &[
     not(
         "-XIXX",
         "a plain 'check' on the server tests the connection.",
-        "httpchk ssl-hello-chk ldap-check mysql-check pgsql-check redis-check smtpchk spop-check \
-         tcp-check external-check",
+        "ssl-hello-chk ldap-check mysql-check pgsql-check redis-check smtpchk spop-check \
+         external-check",
     ),
     not("-XXLX", NO_TLS, "httpslog"),
     not("-XXXX", "", "originalto tcpka http-restrict-req-hdr-names"),
