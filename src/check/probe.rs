@@ -161,14 +161,14 @@ impl Report {
 }
 
 /// The longest `info` that is kept, in bytes.
-const INFO_MAX: usize = 256;
+const INFO_MAX: usize = 127;
 
 /// Appends `reason: Layer4 connection problem, info: "Connection refused", check duration: 0ms`,
 /// with `code: 503` after the reason where there is one.
 pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
     out.extend_from_slice(b"reason: ");
     out.extend_from_slice(report.status.description().as_bytes());
-    if report.status.has_code() && report.code > 0 {
+    if report.status.has_code() {
         out.extend_from_slice(b", code: ");
         write_decimal(out, u64::from(report.code));
     }
@@ -178,7 +178,7 @@ pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
             // Whatever a server sends, it must not end the line or the quotes.
             match byte {
                 b' '..=b'~' if byte != b'"' => out.push(byte),
-                _ => out.push(b'?'),
+                _ => out.extend_from_slice(format!("<{byte:02X}>").as_bytes()),
             }
         }
         out.push(b'"');

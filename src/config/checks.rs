@@ -73,7 +73,8 @@ impl ChecksDraft {
             ScriptDraft::Connection => Script::Connection,
             ScriptDraft::Protocol(protocol) => Script::Protocol(protocol),
             ScriptDraft::Tcp => {
-                let has_rules = !self.tcp.steps.is_empty();
+                let says = |step: &Arc<Step>| !matches!(**step, Step::Comment(_));
+                let has_rules = self.tcp.steps.iter().any(says);
                 let (steps, unwritten) = connected(self.tcp.steps);
                 Script::Sequence(Box::new(Sequence {
                     http: None,

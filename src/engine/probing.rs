@@ -324,9 +324,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 /// How long a check's connect may take, ms.
 fn connect_limit(check: &model::Check, timeouts: &model::Timeouts) -> u32 {
     match (timeouts.check, timeouts.connect) {
-        (Some(_), Some(connect)) => connect,
-        (Some(limit), None) => limit,
-        (None, connect) => check.inter.min(connect.unwrap_or(check.inter)),
+        (Some(_), Some(connect)) => check.inter.min(connect),
+        _ => check.inter,
     }
 }
 
