@@ -164,7 +164,7 @@ impl Report {
 const INFO_MAX: usize = 127;
 
 /// Appends `reason: Layer4 connection problem, info: "Connection refused", check duration: 0ms`,
-/// with `code: 503` after the reason where there is one.
+/// with `code: 503` after the reason of what has a code.
 pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
     out.extend_from_slice(b"reason: ");
     out.extend_from_slice(report.status.description().as_bytes());
@@ -177,7 +177,7 @@ pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
         for &byte in &report.info {
             // Whatever a server sends, it must not end the line or the quotes.
             match byte {
-                b' '..=b'~' if byte != b'"' => out.push(byte),
+                b' '..=b'~' if !matches!(byte, b'"' | b'<' | b'>') => out.push(byte),
                 _ => out.extend_from_slice(format!("<{byte:02X}>").as_bytes()),
             }
         }

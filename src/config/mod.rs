@@ -28,6 +28,7 @@ pub mod keywords;
 pub mod lexer;
 mod lines;
 pub mod model;
+mod protocol;
 mod proxy;
 mod resolve;
 mod rules;

@@ -315,6 +315,9 @@ impl Parser<'_> {
             "httpchk" => self.httpchk_option(line),
             "tcp-check" => self.tcp_check_option(),
             "httplog" | "tcplog" => self.log_option(line, name),
+            "smtpchk" | "redis-check" | "mysql-check" | "pgsql-check" | "ldap-check" => {
+                self.protocol_option(line, name);
+            }
             "forwardfor" => {
                 if let Some(forward_for) = self.forwardfor_option(line) {
                     self.settings().forward_for = Some(forward_for);

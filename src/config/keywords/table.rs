@@ -412,6 +412,9 @@ pub(super) const OPTIONS: &[Group] = &[
     yes("tcplog", "-XXLX", 0),
     yes("httpchk", "-XIXX", 3),
     yes("tcp-check", "-XIXX", 0),
+    yes("ldap-check redis-check", "-XIXX", 0),
+    yes("pgsql-check smtpchk", "-XIXX", 2),
+    yes("mysql-check", "-XIXX", 3),
     not_toggle(
         "-XIXX",
         "",
@@ -433,8 +436,7 @@ pub(super) const OPTIONS: &[Group] = &[
     not(
         "-XIXX",
         "a plain 'check' on the server tests the connection.",
-        "ssl-hello-chk ldap-check mysql-check pgsql-check redis-check smtpchk spop-check \
-         external-check",
+        "ssl-hello-chk spop-check external-check",
     ),
     not("-XXLX", NO_TLS, "httpslog"),
     not("-XXXX", "", "originalto tcpka http-restrict-req-hdr-names"),
