@@ -1,7 +1,7 @@
 //! Checks that speak the protocol of a kind of server: one file each, one variant each.
 //!
 //! A file knows what its protocol says first and what an answer means; the way of a check (connect,
-//! speak, listen, judge) is the same for all and stands here. An answer may come in any pieces: what
+//! speak, listen, judge) is the same for all and is here. An answer may come in any pieces: what
 //! is not whole is waited for, and only the end of the connection settles it. Statuses, codes and
 //! texts are those of HAProxy's checks of the same names, so that what reads its log and its
 //! statistics reads ours.

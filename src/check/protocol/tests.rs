@@ -276,7 +276,7 @@ fn mysql_answers() {
 const MYSQL: &[Row] = &[
     (&[HANDSHAKE], false, Some((L7Ok, 0, "10.11.6-MariaDB"))),
     (
-        &[b"\x0e\0\0\0\x0a5.0\0123456789"],
+        &[b"\x0e\0\0\0\x0a5.0\x00123456789"],
         false,
         Some((L7Ok, 0, "5.0")),
     ),
@@ -572,7 +572,7 @@ proptest! {
     fn hostile_answers(
         (protocol, rows) in protocols(),
         row in any::<prop::sample::Index>(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..6),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 0..6),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
         let mut bytes = rows[row.index(rows.len())].0.concat();
