@@ -1,8 +1,8 @@
 //! A health check as a conversation: what happened in, what to do next out.
 //!
 //! The engine connects, sends, receives and measures, and tells each of it as an [`Event`]; the
-//! conversation answers with one [`Action`]. Bytes pass through the [`Desk`], which the engine lends
-//! for the length of one check. So every kind of check is driven by the same code, and can be
+//! conversation answers with one [`Action`]. Bytes pass through the [`Desk`], which the engine
+//! lends for the length of one check. So every kind of check is driven by the same code, and can be
 //! tested as a table of events and actions.
 //!
 //! The order of events is fixed: `Start` first; `Connected` or `Failed` after `Connect`; `Sent`

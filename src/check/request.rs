@@ -86,7 +86,8 @@ impl Request {
             put(&mut fields, b"x-haproxy-server-state", state);
         }
         let length = body.as_ref().map_or(0, |body| body.len());
-        if length > 0 || matches!(method, b"POST" | b"PUT" | b"PATCH") {
+        let bodiless = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"DELETE");
+        if length > 0 || !bodiless {
             put(
                 &mut fields,
                 b"content-length",
@@ -94,7 +95,9 @@ impl Request {
             );
         }
         match connection {
-            Some(connection) => put(&mut fields, b"connection", &connection),
+            // Of HTTP/1.1 that goes without saying.
+            Some(value) if modern && value.eq_ignore_ascii_case(b"keep-alive") => {}
+            Some(value) => put(&mut fields, b"connection", &value),
             None if modern => put(&mut fields, b"connection", b"close"),
             None => {}
         }

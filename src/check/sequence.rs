@@ -348,7 +348,8 @@ impl Sequence {
         }
     }
 
-    /// The end of a check whose expectation was not met; `(status, code)` unless its rule says more.
+    /// The end of a check whose expectation was not met; with that status and code unless its rule
+    /// says more.
     fn failed<C: Surroundings>(
         &self,
         expect: &Expect,
@@ -665,3 +666,6 @@ impl<C: Context> Context for Seen<'_, C> {
         self.input
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! When health checks run, and what they change.
 //!
 //! When a check is due and what its result means is here; `probing` has what it says and hears
-//! meanwhile, and `check::state` when to look again. Whatever changes a server's state (a check, the
-//! runtime socket) comes through `tell_change`, so that the order of service, the log,
+//! meanwhile, and `check::state` when to look again. Whatever changes a server's state (a check,
+//! the runtime socket) comes through `tell_change`, so that the order of service, the log,
 //! stderr and the counters cannot disagree.
 
 use std::sync::Arc;

@@ -37,8 +37,7 @@ mod straight;
 mod trie;
 pub mod variables;
 
-pub use codec::basic_credentials;
-pub use samples::unhex;
+pub use codec::{basic_credentials, unhex};
 
 use crate::base::addr::Address;
 use crate::base::clock::Now;

@@ -11,14 +11,16 @@ use std::net::IpAddr;
 
 use super::Context;
 use super::args::{self, Args, Kind};
+use super::codec::unhex;
 use super::compile::{Compiler, SplitOnce as _};
 use super::fetch::{ExpressionError, Sample, Scope, Type, leading_int};
 use super::format::{Field, Value, line_parts};
 use super::missing;
-use super::variables::check_name;
 use crate::base::addr::Address;
 use crate::http::head::Method;
 use crate::http::rewrite::Message;
+
+mod checks;
 
 /// What must be there for a fetch to yield anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,15 +143,8 @@ pub(super) enum Fetch {
     Flag(Field),
     /// The captured method, target or version (`HTTP/1.1`) of the request line.
     Captured(usize),
-    Variable {
-        name: Box<[u8]>,
-        /// What is there in its place when it is not set.
-        default: Option<Box<[u8]>>,
-    },
-    /// So many bytes from there on of what a check received; all that follow when there is no
-    /// length.
-    Payload(usize, Option<usize>),
-    PayloadLength,
+    /// What only health checks have.
+    OfCheck(checks::Fetch),
 }
 
 /// One fetch of the table.
@@ -171,7 +166,6 @@ const FRONTEND: &[Kind] = &[Kind::Frontend];
 const SERVER: &[Kind] = &[Kind::Server];
 const DATE: &[Kind] = &[Kind::Int, Kind::Str];
 const PARAM: &[Kind] = &[Kind::Str, Kind::Str];
-const RANGE: &[Kind] = &[Kind::Int, Kind::Int];
 
 const ANY: Needs = Needs::Nothing;
 const REQUEST: Needs = Needs::Request;
@@ -318,14 +312,6 @@ const TABLE: &[Row] = &[
     row("wait_end", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Bool(true))),
 ];
 
-/// What only rules of health checks may read.
-#[rustfmt::skip]
-const CHECK_TABLE: &[Row] = &[
-    row("res.len", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::PayloadLength)),
-    row("res.payload", RANGE, 2, ANY, BIN, |a, _, _| payload(a)),
-    row("var", PARAM, 1, ANY, STR, |a, _, _| stored(a)),
-];
-
 /// The names of the table.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.name)
@@ -342,12 +328,7 @@ pub(super) fn compile<'t>(
     if name.is_empty() {
         return Err(ExpressionError::Missing);
     }
-    let of_checks: &[Row] = if scope == Scope::Check {
-        CHECK_TABLE
-    } else {
-        &[]
-    };
-    let mut rows = TABLE.iter().chain(of_checks);
+    let mut rows = TABLE.iter().chain(checks::table(scope));
     let Some(row) = rows.find(|row| row.name.as_bytes() == name) else {
         let lacking = missing::FETCHES
             .iter()
@@ -384,28 +365,6 @@ fn side(scope: Scope) -> Side {
 
 fn bin(args: &Args) -> Result<Fetch, String> {
     unhex(args.text(0)).map(|bytes| Fetch::Bytes(bytes.into()))
-}
-
-/// Hex digits to bytes.
-///
-/// # Errors
-/// HAProxy's words.
-pub fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
-    if !text.len().is_multiple_of(2) {
-        return Err("an even number of hex digit is expected".to_owned());
-    }
-    let digit = |byte: &u8| {
-        char::from(*byte)
-            .to_digit(16)
-            .map(|digit| digit as u8)
-            .ok_or_else(|| format!("an hex digit is expected (found '{}')", char::from(*byte)))
-    };
-    text.chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Ok(digit(high)? << 4 | digit(low)?),
-            _ => Ok(0),
-        })
-        .collect()
 }
 
 fn boolean(args: &Args) -> Result<Fetch, String> {
@@ -493,24 +452,6 @@ fn date(args: &Args) -> Result<Fetch, String> {
         offset: args.int(0).unwrap_or_default(),
         per_second,
     })
-}
-
-fn stored(args: &Args) -> Result<Fetch, String> {
-    let name = args.text(0);
-    check_name(name)?;
-    Ok(Fetch::Variable {
-        name: name.into(),
-        default: (args.len() > 1).then(|| args.text(1).into()),
-    })
-}
-
-fn payload(args: &Args) -> Result<Fetch, String> {
-    let part = |index| usize::try_from(args.int(index).unwrap_or_default());
-    match (part(0), part(1)) {
-        (Ok(offset), Ok(length)) => Ok(Fetch::Payload(offset, (length > 0).then_some(length))),
-        (Err(_), _) => Err("payload offset can't be negative".to_owned()),
-        (_, Err(_)) => Err("payload length must be > 0".to_owned()),
-    }
 }
 
 /// The method of that name; case counts.
@@ -633,18 +574,7 @@ impl Fetch {
                 }
             },
             Self::Captured(part) => Sample::Str(captured(context, *part)?),
-            Self::Variable { name, default } => match (context.variable(name), default) {
-                (Some(sample), _) => sample,
-                (None, default) => Sample::Str(default.as_deref()?),
-            },
-            Self::Payload(offset, length) => {
-                let rest = context.payload().get(*offset..)?;
-                Sample::Bin(match length {
-                    Some(length) => rest.get(..*length)?,
-                    None => rest,
-                })
-            }
-            Self::PayloadLength => Sample::Int(context.payload().len() as i64),
+            Self::OfCheck(fetch) => return fetch.value(context),
             _ => return self.of_message(context, source),
         })
     }
