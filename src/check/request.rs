@@ -45,21 +45,15 @@ impl Request {
         buffers: &mut Buffers,
         out: &mut Vec<u8>,
     ) {
-        let method = self
-            .method
-            .as_ref()
-            .or(first.and_then(|f| f.method.as_ref()));
+        let method = self.method.as_ref().or_else(|| first?.method.as_ref());
         let method: &[u8] = method.map_or(b"OPTIONS", |method| method);
-        let version = self
-            .version
-            .as_ref()
-            .or(first.and_then(|f| f.version.as_ref()));
+        let version = self.version.as_ref().or_else(|| first?.version.as_ref());
         let version: &[u8] = version.map_or(b"HTTP/1.0", |version| version);
         let modern = is_modern(version);
-        let uri = self.uri.as_ref().or(first.and_then(|f| f.uri.as_ref()));
+        let uri = self.uri.as_ref().or_else(|| first?.uri.as_ref());
         let uri = uri.map(|uri| uri.render(context, buffers));
         let uri = uri.as_deref().filter(|uri| !uri.is_empty()).unwrap_or(b"/");
-        let body = self.body.as_ref().or(first.and_then(|f| f.body.as_ref()));
+        let body = self.body.as_ref().or_else(|| first?.body.as_ref());
         let body = body.map(|body| body.render(context, buffers));
         let headers = match (self.headers.as_slice(), first) {
             ([], Some(first)) => &first.headers,

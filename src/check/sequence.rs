@@ -5,7 +5,7 @@
 //! last one that sent or connected. Where a check ended, and why, is told in HAProxy's words, which
 //! count the steps as they are written: a connection that nobody wrote is step 0.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::answer::{self, Answer, Reading};
 use super::conversation::{Action, Connect, Desk, Ending, Event};
@@ -47,7 +47,7 @@ pub struct Sequence {
     /// Of HTTP, with what `option httpchk` says.
     pub http: Option<Http>,
     /// The steps. The first that is not about variables connects.
-    pub steps: Vec<Arc<Step>>,
+    pub steps: Vec<Rc<Step>>,
     /// The first connection was not written: it does not count.
     pub unwritten: usize,
     /// There is at least one rule.
@@ -58,7 +58,7 @@ pub struct Sequence {
 #[derive(Debug, Default)]
 pub struct Http {
     /// `option httpchk`'s request.
-    pub request: Arc<Request>,
+    pub request: Rc<Request>,
     /// The step that says what `request` does not.
     pub first: usize,
     /// `http-check disable-on-404`

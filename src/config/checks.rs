@@ -4,7 +4,7 @@
 //! `defaults` handed on. Whether the rules fit together is judged when the section is known. The
 //! messages are HAProxy's, down to the full stops that it says twice.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::diag::Lead;
 use super::draft::ScriptDraft;
@@ -24,7 +24,7 @@ use steps::{Kind, compile_step};
 /// What the checks of a section do.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChecksDraft {
-    request: Arc<Request>,
+    request: Rc<Request>,
     pub(super) tcp: RulesDraft,
     pub(super) http: RulesDraft,
     disable_on_404: bool,
@@ -34,7 +34,7 @@ pub(super) struct ChecksDraft {
 /// The rules of one kind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RulesDraft {
-    steps: Vec<Arc<Step>>,
+    steps: Vec<Rc<Step>>,
     /// They are the section's own, and not its `defaults`'.
     own: bool,
     /// An option has asked for them.
@@ -69,7 +69,7 @@ impl ChecksDraft {
             ScriptDraft::Connection => Script::Connection,
             ScriptDraft::Protocol(protocol) => Script::Protocol(protocol),
             ScriptDraft::Tcp => {
-                let says = |step: &Arc<Step>| !matches!(**step, Step::Comment(_));
+                let says = |step: &Rc<Step>| !matches!(**step, Step::Comment(_));
                 let has_rules = self.tcp.steps.iter().any(says);
                 let (steps, unwritten) = connected(self.tcp.steps);
                 Script::Sequence(Box::new(Sequence {
@@ -82,8 +82,8 @@ impl ChecksDraft {
             ScriptDraft::Http => {
                 let has_rules = !self.http.steps.is_empty();
                 let (mut steps, unwritten) = connected(self.http.steps);
-                let connects = |step: &Arc<Step>| matches!(**step, Step::Connect(_));
-                let asks = |step: &Arc<Step>| matches!(**step, Step::Request(_));
+                let connects = |step: &Rc<Step>| matches!(**step, Step::Connect(_));
+                let asks = |step: &Rc<Step>| matches!(**step, Step::Request(_));
                 let connect = steps.iter().position(connects).unwrap_or_default();
                 let rest = steps.iter().skip(connect.saturating_add(1));
                 let until = rest
@@ -94,15 +94,15 @@ impl ChecksDraft {
                     Some(step) if asks(step) => next,
                     _ => {
                         let at = connect.saturating_add(1);
-                        steps.insert(at, Arc::new(Step::Request(Box::default())));
+                        steps.insert(at, Rc::new(Step::Request(Box::default())));
                         at
                     }
                 };
                 let last = steps.iter().rposition(asks).unwrap_or_default();
-                let expects = |step: &Arc<Step>| matches!(**step, Step::Expect(_));
+                let expects = |step: &Rc<Step>| matches!(**step, Step::Expect(_));
                 if !steps.iter().skip(last).any(expects) {
                     let pattern = Pattern::Codes(vec![(200, 399)]);
-                    steps.push(Arc::new(Step::Expect(Box::new(Expect::new(pattern)))));
+                    steps.push(Rc::new(Step::Expect(Box::new(Expect::new(pattern)))));
                 }
                 let http = Http {
                     request: self.request,
@@ -122,11 +122,11 @@ impl ChecksDraft {
 }
 
 /// The steps, behind a connection if they do not begin with one; and how many were put there.
-fn connected(mut steps: Vec<Arc<Step>>) -> (Vec<Arc<Step>>, usize) {
+fn connected(mut steps: Vec<Rc<Step>>) -> (Vec<Rc<Step>>, usize) {
     if steps.iter().any(|step| matches!(**step, Step::Connect(_))) {
         return (steps, 0);
     }
-    steps.insert(0, Arc::new(Step::Connect(Box::default())));
+    steps.insert(0, Rc::new(Step::Connect(Box::default())));
     (steps, 1)
 }
 
@@ -178,7 +178,7 @@ impl Parser<'_> {
         self.settings().script = ScriptDraft::Http;
         let checks = &mut self.settings().checks;
         checks.http.asked = true;
-        checks.request = Arc::new(request);
+        checks.request = Rc::new(request);
         // What was said before of the first request gives way where this says something.
         let first = checks
             .http
@@ -186,7 +186,7 @@ impl Parser<'_> {
             .iter_mut()
             .find_map(|step| matches!(**step, Step::Request(_)).then_some(step));
         if let Some(step) = first
-            && let Some(Step::Request(old)) = Arc::get_mut(step)
+            && let Some(Step::Request(old)) = Rc::get_mut(step)
         {
             old.uri = None;
             if method.is_some() {
@@ -249,7 +249,7 @@ impl Parser<'_> {
         if let Some(Step::Comment(text)) = rules.steps.last().map(|step| &**step) {
             take_comment(&mut step, text);
         }
-        rules.steps.push(Arc::new(step));
+        rules.steps.push(Rc::new(step));
         if let Some(message) = complaint {
             self.refuse(line, 1, message);
         }
@@ -353,9 +353,9 @@ fn read_hidden(hidden: &[u8], request: &mut Request) -> bool {
 
 /// What does not fit behind the rules before it: each request has its connection, each expectation
 /// its request.
-fn out_of_order(steps: &[Arc<Step>], step: &Step) -> Option<String> {
+fn out_of_order(steps: &[Rc<Step>], step: &Step) -> Option<String> {
     let acts = |step: &&Step| matches!(step, Step::Connect(_) | Step::Request(_) | Step::Expect(_));
-    let before = steps.iter().map(|step| &**step).filter(acts);
+    let mut before = steps.iter().map(|step| &**step).filter(acts);
     // HAProxy counts neither what is sent nor that the first connection may be unwritten.
     let sends = before
         .clone()
@@ -367,7 +367,7 @@ fn out_of_order(steps: &[Arc<Step>], step: &Step) -> Option<String> {
         .count()
         .saturating_sub(sends)
         .saturating_add(if written { 1 } else { 2 });
-    let (name, missing) = match (before.last(), step) {
+    let (name, missing) = match (before.next_back(), step) {
         (Some(Step::Connect(_) | Step::Request(_)), Step::Connect(_)) => ("connect", "expect"),
         (Some(Step::Expect(_)), Step::Request(_)) => ("send", "connect"),
         (Some(Step::Request(_)), Step::Request(_)) => ("send", "connect"),
@@ -380,7 +380,7 @@ fn out_of_order(steps: &[Arc<Step>], step: &Step) -> Option<String> {
 }
 
 /// A sequence that connects begins with that.
-fn late_connect(kind: Kind, steps: &[Arc<Step>], step: &Step) -> Option<String> {
+fn late_connect(kind: Kind, steps: &[Rc<Step>], step: &Step) -> Option<String> {
     let Step::Connect(_) = step else { return None };
     let first = steps.iter().find(|step| {
         matches!(

@@ -261,8 +261,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         (talk.stage, talk.linger) = (Stage::Connect, how.linger);
         let mut to = check.endpoint.clone();
         if let Endpoint::Inet(address) = &mut to {
-            address.set_port(how.port.unwrap_or(address.port()));
-            address.set_ip(how.address.unwrap_or(address.ip()));
+            address.set_port(how.port.unwrap_or_else(|| address.port()));
+            address.set_ip(how.address.unwrap_or_else(|| address.ip()));
         }
         let options = ConnectOptions {
             check: !how.linger,

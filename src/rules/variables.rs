@@ -66,7 +66,7 @@ const SCOPES: [&[u8]; 6] = [b"proc.", b"sess.", b"txn.", b"req.", b"res.", b"che
 pub fn check_name(name: &[u8]) -> Result<(), String> {
     let shown = String::from_utf8_lossy(name);
     let begins = |scope: &&[u8]| name.starts_with(scope);
-    if !SCOPES.iter().any(|scope| begins(scope)) {
+    if !SCOPES.iter().any(begins) {
         return Err(format!(
             "invalid variable name '{shown}'. A variable name must be start by its scope. The scope can be 'proc', 'sess', 'txn', 'req', 'res' or 'check'"
         ));

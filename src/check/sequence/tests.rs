@@ -61,7 +61,7 @@ struct Run {
 
 impl Run {
     fn of(http: Option<Http>, steps: Vec<Step>, unwritten: usize) -> Self {
-        let steps = steps.into_iter().map(Arc::new).collect();
+        let steps = steps.into_iter().map(Rc::new).collect();
         Self {
             sequence: Sequence {
                 http,

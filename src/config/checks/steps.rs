@@ -38,7 +38,7 @@ impl Kind {
 pub(super) fn compile_step(
     kind: Kind,
     words: &[&[u8]],
-    compiler: &mut Compiler<'_>,
+    compiler: &Compiler<'_>,
 ) -> Result<Step, Problem> {
     let name = kind.name();
     let verb = words.first().copied().unwrap_or_default();
