@@ -312,12 +312,15 @@ fn the_rule_language_is_described() {
     let page = entries(&text);
     let rules = |file: &str| read(&format!("src/rules/{file}.rs"));
     let (samples, converters, maps) = (rules("samples"), rules("convert"), rules("map"));
+    let of_connection = rules("samples/connection");
+    let mut samples = table(&samples, "const TABLE", 90);
+    samples.extend(table(&of_connection, "const OF_CONNECTION", 9));
     let mut converters = table(&converters, "const TABLE", 40);
     converters.extend(table(&maps, "const TABLE", 25));
     let (conditions, formats) = (rules("condition"), rules("format"));
     let blocks = read("src/config/blocks.rs");
     for (heading, before, rows) in [
-        ("SAMPLE FETCHES", "", table(&samples, "const TABLE", 90)),
+        ("SAMPLE FETCHES", "", samples),
         ("CONVERTERS", "", converters),
         (
             "PREDEFINED ACLS",

@@ -166,7 +166,7 @@ impl Net for Loopback {
         Ok((Socket::from_raw(CLIENT), Peer { source }))
     }
 
-    fn connect(&mut self, _to: &Endpoint, _how: ConnectOptions) -> Result<Socket, Stop> {
+    fn connect(&mut self, _to: &Endpoint, _how: ConnectOptions<'_>) -> Result<Socket, Stop> {
         assert!(
             !std::mem::replace(&mut self.connected, true),
             "one connection serves all"

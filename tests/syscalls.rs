@@ -13,6 +13,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use place::free_endpoint;
+
+#[path = "support/place.rs"]
+#[allow(dead_code, reason = "the rest is for other programs")]
+mod place;
+
 const REQUESTS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 5\r\n\r\nhello";
@@ -77,9 +83,7 @@ fn connect(to: SocketAddr, traced: &mut Child) -> Option<TcpStream> {
 
 /// Runs the requests under `strace`; the trace, or why there is none.
 fn trace(dir: &Path) -> Result<String, String> {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let front = free.local_addr().unwrap();
-    drop(free);
+    let front = free_endpoint();
     let config = dir.join("proxy.cfg");
     let text = format!(
         "defaults\n  mode http\n  timeout connect 5s\n  timeout client 50s\n  timeout server 50s\n\

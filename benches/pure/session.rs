@@ -135,7 +135,7 @@ impl Net for Wire {
         Ok((Socket::from_raw(0), Peer { source }))
     }
 
-    fn connect(&mut self, _: &Endpoint, _: ConnectOptions) -> Result<Socket, Stop> {
+    fn connect(&mut self, _: &Endpoint, _: ConnectOptions<'_>) -> Result<Socket, Stop> {
         self.ends.push(Far::default());
         Ok(Socket::from_raw(self.ends.len() as i32 - 1))
     }

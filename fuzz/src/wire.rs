@@ -339,7 +339,7 @@ impl Net for Wire {
         Ok((Socket::from_raw(at as i32), Peer { source }))
     }
 
-    fn connect(&mut self, _to: &Endpoint, _how: ConnectOptions) -> Result<Socket, Stop> {
+    fn connect(&mut self, _to: &Endpoint, _how: ConnectOptions<'_>) -> Result<Socket, Stop> {
         let at = self.open(None, Script::default());
         Ok(Socket::from_raw(at as i32))
     }

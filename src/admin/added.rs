@@ -56,6 +56,8 @@ fn number(proxy: &Proxy, mut server: Server, call: &Call<'_, '_>) -> Result<Serv
     }
     server.id = roster.next_id();
     server.proxy = proxy.id;
+    let own = server.outgoing.take().map(|own| *own).unwrap_or_default();
+    server.outgoing = own.over(&proxy.outgoing);
     Ok(server)
 }
 

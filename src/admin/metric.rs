@@ -112,6 +112,8 @@ pub(super) enum Scope {
     Global,
     /// Each frontend.
     Frontend,
+    /// Each listener that counts for itself.
+    Listener,
     /// Each backend.
     Backend,
     /// Each server.
@@ -120,13 +122,20 @@ pub(super) enum Scope {
 
 impl Scope {
     /// All of them, in the order in which they are told.
-    pub(super) const ALL: [Self; 4] = [Self::Global, Self::Frontend, Self::Backend, Self::Server];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Global,
+        Self::Frontend,
+        Self::Listener,
+        Self::Backend,
+        Self::Server,
+    ];
 
     /// Its word in the names of metrics.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Global => "process",
             Self::Frontend => "frontend",
+            Self::Listener => "listener",
             Self::Backend => "backend",
             Self::Server => "server",
         }
@@ -141,6 +150,10 @@ const P: u8 = Scope::Global.bit();
 const F: u8 = Scope::Frontend.bit();
 const B: u8 = Scope::Backend.bit();
 const S: u8 = Scope::Server.bit();
+const L: u8 = Scope::Listener.bit();
+const FL: u8 = F | L;
+const FLB: u8 = F | L | B;
+const FLBS: u8 = F | L | B | S;
 const FB: u8 = F | B;
 const BS: u8 = B | S;
 const FBS: u8 = F | B | S;
@@ -231,20 +244,20 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(P, "start_time_seconds", Fact(I::StartTimeSec)),
     gauge(BS, "current_queue", Number(C::Qcur)),
     gauge(BS, "max_queue", Number(C::Qmax)),
-    gauge(FBS, "current_sessions", Number(C::Scur)),
-    gauge(FBS, "max_sessions", Number(C::Smax)),
-    gauge(FBS, "limit_sessions", Number(C::Slim)),
-    counter(FBS, "sessions_total", Number(C::Stot)),
-    counter(FBS, "bytes_in_total", Number(C::Bin)),
-    counter(FBS, "bytes_out_total", Number(C::Bout)),
-    counter(FB, "requests_denied_total", Number(C::Dreq)),
-    counter(FBS, "responses_denied_total", Number(C::Dresp)),
-    counter(F, "request_errors_total", Number(C::Ereq)),
+    gauge(FLBS, "current_sessions", Number(C::Scur)),
+    gauge(FLBS, "max_sessions", Number(C::Smax)),
+    gauge(FLBS, "limit_sessions", Number(C::Slim)),
+    counter(FLBS, "sessions_total", Number(C::Stot)),
+    counter(FLBS, "bytes_in_total", Number(C::Bin)),
+    counter(FLBS, "bytes_out_total", Number(C::Bout)),
+    counter(FLB, "requests_denied_total", Number(C::Dreq)),
+    counter(FLBS, "responses_denied_total", Number(C::Dresp)),
+    counter(FL, "request_errors_total", Number(C::Ereq)),
     counter(BS, "connection_errors_total", Number(C::Econ)),
     counter(BS, "response_errors_total", Number(C::Eresp)),
     counter(BS, "retry_warnings_total", Number(C::Wretr)),
     counter(BS, "redispatch_warnings_total", Number(C::Wredis)),
-    gauge(FBS, "status", State),
+    gauge(FLBS, "status", State),
     gauge(F, "limit_session_rate", Number(C::RateLim)),
     gauge(BS, "weight", Number(C::Weight)),
     gauge(B, "active_servers", Number(C::Act)),
@@ -277,14 +290,14 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(F, "connections_rate_max", Number(C::ConnRateMax)),
     counter(F, "connections_total", Number(C::ConnTot)),
     counter(F, "intercepted_requests_total", Http(C::Intercepted)),
-    counter(F, "denied_connections_total", Number(C::Dcon)),
-    counter(F, "denied_sessions_total", Number(C::Dses)),
+    counter(FL, "denied_connections_total", Number(C::Dcon)),
+    counter(FL, "denied_sessions_total", Number(C::Dses)),
     gauge(BS, "last_session_seconds", Number(C::Lastsess)),
     gauge(BS, "queue_time_average_seconds", Seconds(C::Qtime)),
     gauge(BS, "connect_time_average_seconds", Seconds(C::Ctime)),
     gauge(BS, "response_time_average_seconds", Seconds(C::Rtime)),
     gauge(BS, "total_time_average_seconds", Seconds(C::Ttime)),
-    counter(FBS, "failed_header_rewriting_total", Number(C::Wrew)),
+    counter(FLBS, "failed_header_rewriting_total", Number(C::Wrew)),
     counter(BS, "connection_attempts_total", Number(C::Connect)),
     counter(BS, "connection_reuses_total", Number(C::Reuse)),
     counter(FB, "http_cache_lookups_total", Http(C::CacheLookups)),
@@ -295,7 +308,7 @@ pub(super) const METRICS: &[Metric] = &[
     gauge(BS, "max_connect_time_seconds", Seconds(C::CtimeMax)),
     gauge(BS, "max_response_time_seconds", Seconds(C::RtimeMax)),
     gauge(BS, "max_total_time_seconds", Seconds(C::TtimeMax)),
-    counter(FBS, "internal_errors_total", Number(C::Eint)),
+    counter(FLBS, "internal_errors_total", Number(C::Eint)),
     gauge(S, "unsafe_idle_connections_current", Number(C::IdleConnCur)),
     gauge(S, "safe_idle_connections_current", Number(C::SafeConnCur)),
     gauge(S, "used_connections_current", Number(C::UsedConnCur)),

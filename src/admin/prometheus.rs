@@ -17,10 +17,16 @@ use super::stat;
 use crate::base::version::VERSION_AS_HAPROXY;
 use crate::config::model::{AccessLevel, Mode, Proxy, Server};
 use crate::engine::checks::Probe;
-use crate::engine::service::{Admin, Inquiry, Op, Opened, View};
+use crate::engine::service::{Admin, Inquiry, ListenerStatus, Op, Opened, View};
 
 /// The states of a server, in the order of their series.
 const SERVER_STATES: [&str; 5] = ["DOWN", "UP", "MAINT", "DRAIN", "NOLB"];
+
+/// The states of a listener, in the order of their series.
+const LISTENER_STATES: [&str; 3] = {
+    let [first, second, third] = ListenerStatus::ALL;
+    [first.word(), second.word(), third.word()]
+};
 
 /// The results of a check, in the order of their series. `HANA` is of servers whose traffic is
 /// watched (`observe`).
@@ -94,7 +100,7 @@ impl Request {
     }
 
     fn choose(&mut self, scope: &[u8]) -> Option<()> {
-        let [global, frontend, backend, server] = &mut self.scopes;
+        let [global, frontend, listener, backend, server] = &mut self.scopes;
         match scope {
             b"" => self.scopes = [false; Scope::ALL.len()],
             b"*" => self.scopes = [true; Scope::ALL.len()],
@@ -102,9 +108,9 @@ impl Request {
             b"frontend" => *frontend = true,
             b"backend" => *backend = true,
             b"server" => *server = true,
-            // There is nothing to tell of them: `option socket-stats` and `stick-table` are not
-            // implemented.
-            b"listener" | b"sticktable" => {}
+            b"listener" => *listener = true,
+            // There is nothing to tell of them: `stick-table` is not implemented.
+            b"sticktable" => {}
             _ => return None,
         }
         Some(())
@@ -146,7 +152,7 @@ pub struct Exporter {
     metric: usize,
     /// Position of the next proxy.
     proxy: usize,
-    /// Position of the next server in its proxy.
+    /// Position of the next server or listener in its proxy.
     server: usize,
     /// The lines that name and describe the metric are written.
     named: bool,
@@ -157,6 +163,8 @@ pub struct Exporter {
 enum Subject<'a> {
     Process,
     Frontend(&'a Proxy),
+    /// A listener, by its position.
+    Listener(&'a Proxy, u32),
     Backend(&'a Proxy),
     Server(&'a Proxy, &'a Server),
 }
@@ -223,6 +231,13 @@ impl Exporter {
                     return Some(Subject::Server(proxy, server));
                 }
             }
+            if scope == Scope::Listener && !proxy.disabled {
+                let next = view.counting_listeners(proxy).nth(self.server);
+                if let Some(position) = next {
+                    self.server = self.server.saturating_add(1);
+                    return Some(Subject::Listener(proxy, position));
+                }
+            }
             self.proxy = self.proxy.saturating_add(1);
             self.server = 0;
             match scope {
@@ -256,7 +271,7 @@ impl Exporter {
                 ));
             }
             drop(write!(out, "haproxy_{scope}_{name}"));
-            subject.write_labels(label, out);
+            subject.write_labels(label, view, out);
             out.push(b' ');
             match value {
                 Value::Empty => out.extend_from_slice(b"NaN"),
@@ -297,6 +312,7 @@ impl Exporter {
                 let state = subject.state(view);
                 let states = match subject {
                     Subject::Server(..) => &SERVER_STATES[..],
+                    Subject::Listener(..) => &LISTENER_STATES[..],
                     _ => SERVER_STATES.get(..2).unwrap_or_default(),
                 };
                 for one in states {
@@ -352,6 +368,7 @@ impl<'a> Subject<'a> {
         match self {
             Self::Process => Scope::Global,
             Self::Frontend(_) => Scope::Frontend,
+            Self::Listener(..) => Scope::Listener,
             Self::Backend(_) => Scope::Backend,
             Self::Server(..) => Scope::Server,
         }
@@ -362,6 +379,9 @@ impl<'a> Subject<'a> {
         match self {
             Self::Process => None,
             Self::Frontend(proxy) => Some(stat::frontend(proxy, view)),
+            Self::Listener(proxy, position) => {
+                Some(stat::listener_row(proxy, position, view, AccessLevel::User))
+            }
             Self::Backend(proxy) => Some(stat::backend(proxy, view, AccessLevel::User)),
             Self::Server(proxy, server) => {
                 Some(stat::server_row(proxy, server, view, AccessLevel::User))
@@ -372,18 +392,25 @@ impl<'a> Subject<'a> {
     fn is_http(self) -> bool {
         match self {
             Self::Process => false,
-            Self::Frontend(proxy) | Self::Backend(proxy) | Self::Server(proxy, _) => {
-                proxy.mode == Mode::Http
-            }
+            Self::Frontend(proxy)
+            | Self::Listener(proxy, _)
+            | Self::Backend(proxy)
+            | Self::Server(proxy, _) => proxy.mode == Mode::Http,
         }
     }
 
     /// Names of proxies and servers have no character that would have to be escaped.
-    fn write_labels(self, label: Label<'_>, out: &mut Vec<u8>) {
+    fn write_labels(self, label: Label<'_>, view: &View<'_>, out: &mut Vec<u8>) {
         let own = match self {
             Self::Process => Ok(()),
             Self::Frontend(proxy) | Self::Backend(proxy) => {
                 write!(out, "{{proxy=\"{}\"", proxy.name)
+            }
+            Self::Listener(proxy, position) => {
+                let listener = view.config.listeners.get(position as usize);
+                let name = listener.map(stat::listener_name).unwrap_or_default();
+                let name = name.replace('\\', r"\\").replace('"', "\\\"");
+                write!(out, "{{proxy=\"{}\",listener=\"{name}\"", proxy.name)
             }
             Self::Server(proxy, server) => {
                 write!(out, "{{proxy=\"{}\",server=\"{}\"", proxy.name, server.name)
@@ -406,6 +433,11 @@ impl<'a> Subject<'a> {
     fn state(self, view: &View<'a>) -> &'static str {
         let up = match self {
             Self::Process => true,
+            Self::Listener(_, position) => {
+                let listener = view.config.listeners.get(position as usize);
+                let status = listener.map(|listener| view.listener_status(position, listener));
+                return status.map_or("WAITING", ListenerStatus::word);
+            }
             Self::Frontend(proxy) => {
                 let stats = view.proxy_stats.get(proxy.id.0 as usize);
                 stats.is_some_and(|stats| !stats.stopped)
@@ -479,14 +511,15 @@ fn seconds(ms: u64) -> Value<'static> {
 mod tests {
     use super::*;
 
-    const ALL: [bool; 4] = [true; 4];
-    const NONE: [bool; 4] = [false; 4];
-    const GLOBAL: [bool; 4] = [true, false, false, false];
-    const SERVER: [bool; 4] = [false, false, false, true];
+    const ALL: [bool; 5] = [true; 5];
+    const NONE: [bool; 5] = [false; 5];
+    const GLOBAL: [bool; 5] = [true, false, false, false, false];
+    const LISTENER: [bool; 5] = [false, false, true, false, false];
+    const SERVER: [bool; 5] = [false, false, false, false, true];
 
     #[test]
     fn what_a_query_asks_for() {
-        type Read = Option<([bool; 4], bool)>;
+        type Read = Option<([bool; 5], bool)>;
         let cases: &[(&str, Read)] = &[
             ("", Some((ALL, false))),
             ("a=b&&c", Some((ALL, false))),
@@ -498,9 +531,9 @@ mod tests {
             ("scope=global%00x", Some((GLOBAL, false))),
             (
                 "scope=frontend&scope=backend",
-                Some(([false, true, true, false], false)),
+                Some(([false, true, false, true, false], false)),
             ),
-            ("scope=listener", Some((NONE, false))),
+            ("scope=listener", Some((LISTENER, false))),
             ("scope=sticktable", Some((NONE, false))),
             ("scope=global&scope=", Some((NONE, false))),
             ("scope=&scope=global", Some((GLOBAL, false))),

@@ -5,13 +5,14 @@
 //! counters; what oneloop does not have (TLS, HTTP/2, cache, compression) is 0 where HAProxy built
 //! without use of it says 0, and empty where HAProxy leaves it empty.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use super::column::{COLUMNS, Column, LAST_COMMON};
 use super::field::{Field, Form, Value, write_json_tail};
 use super::servers;
 use crate::base::addr::Endpoint;
-use crate::config::model::{AccessLevel, Algorithm, Mode, Proxy, ProxyId, Server};
+use crate::config::model::{AccessLevel, Algorithm, Listener, Mode, Proxy, ProxyId, Server};
 use crate::engine::service::{Admin, Op, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
@@ -21,6 +22,7 @@ pub(super) enum Kind {
     Frontend,
     Backend,
     Server,
+    Listener,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Frontend => 0,
             Self::Backend => 1,
             Self::Server => 2,
+            Self::Listener => 3,
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             Self::Frontend => 'F',
             Self::Backend => 'B',
             Self::Server => 'S',
+            Self::Listener => 'L',
         }
     }
 
@@ -51,6 +55,7 @@ impl Kind {
             Self::Frontend => "Frontend",
             Self::Backend => "Backend",
             Self::Server => "Server",
+            Self::Listener => "Listener",
         }
     }
 
@@ -143,9 +148,9 @@ pub struct Request {
     pub scope: Option<Vec<ProxyId>>,
     /// Only proxies with this in their names, in lower case.
     pub names: Option<String>,
-    /// Only these kinds of rows: 1 frontends, 2 backends, 4 servers; -1 for all.
+    /// Only these kinds of rows: 1 frontends, 2 backends, 4 servers, 8 listeners; -1 for all.
     pub kinds: i64,
-    /// Only this server, by its number; -1 for all.
+    /// Only this server or listener, by its number; -1 for all.
     pub server: i64,
     /// `up`: no server that is down.
     pub up: bool,
@@ -235,7 +240,7 @@ fn leading_number(word: &str) -> i64 {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cursor {
     proxy: usize,
-    /// Within the proxy: the frontend, each server, the backend.
+    /// Within the proxy: the frontend, each listener that counts, each server, the backend.
     place: usize,
     begun: bool,
     any: bool,
@@ -283,7 +288,9 @@ impl Cursor {
         loop {
             let proxy = view.config.proxies.get(self.proxy)?;
             let place = self.place;
-            let over = place > view.roster.members(proxy.id).len().saturating_add(1);
+            let listeners = view.counting_listeners(proxy).len();
+            let members = view.roster.members(proxy.id).len();
+            let over = place > listeners.saturating_add(members).saturating_add(1);
             if over || !request.wants_proxy(proxy) {
                 self.proxy = self.proxy.saturating_add(1);
                 self.place = 0;
@@ -307,6 +314,15 @@ fn row_at<'a>(
     let Some(place) = place.checked_sub(1) else {
         let wanted = proxy.is_frontend && request.wants(Kind::Frontend);
         return wanted.then(|| frontend(proxy, view));
+    };
+    let mut listeners = view.counting_listeners(proxy);
+    let count = listeners.len();
+    let Some(place) = place.checked_sub(count) else {
+        let position = listeners.nth(place)?;
+        let listener = view.config.listeners.get(position as usize)?;
+        let hidden = request.server != -1 && request.server != i64::from(listener.number);
+        let wanted = !hidden && request.wants(Kind::Listener);
+        return wanted.then(|| listener_row(proxy, position, view, request.level));
     };
     if !proxy.is_backend {
         return None;
@@ -419,6 +435,68 @@ fn common<'a>(row: &mut Row<'a>, counters: &Counters, http: bool, now_ms: u64) {
         Column::SslFailedHandshake,
     ];
     row.set_all(&tls, &Value::U64(0));
+}
+
+/// An address as rows have it.
+fn address(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Inet(address) => address.to_string(),
+        Endpoint::Unix(_) | Endpoint::Abstract(_) => "unix".to_owned(),
+    }
+}
+
+/// What the statistics call a listener.
+pub(super) fn listener_name(listener: &Listener) -> Cow<'_, str> {
+    match &listener.name {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(format!("sock-{}", listener.number)),
+    }
+}
+
+/// The row of a listener of a frontend, by its position.
+pub(super) fn listener_row<'a>(
+    proxy: &'a Proxy,
+    position: u32,
+    view: &View<'a>,
+    level: AccessLevel,
+) -> Row<'a> {
+    let known = view.config.listeners.get(position as usize);
+    let mut row = Row::new(
+        Kind::Listener,
+        proxy,
+        known.map_or(0, |listener| listener.number),
+    );
+    let (Some(listener), Some(counters)) = (known, view.listener_stats.of(position)) else {
+        return row;
+    };
+    row.set(Column::Svname, listener_name(listener).into_owned());
+    row.set(Column::Scur, counters.scur);
+    row.set(Column::Smax, counters.smax);
+    row.set(Column::Slim, listener.maxconn.unwrap_or(0));
+    row.set(Column::Stot, counters.stot);
+    row.set(Column::Bin, counters.bin);
+    row.set(Column::Bout, counters.bout);
+    row.set(Column::Dreq, counters.dreq);
+    row.set(Column::Dresp, counters.dresp);
+    row.set(Column::Ereq, counters.ereq);
+    row.set(
+        Column::Status,
+        view.listener_status(position, listener).word(),
+    );
+    if level >= AccessLevel::Operator {
+        row.set(Column::Addr, address(&listener.endpoint));
+    }
+    row.set(Column::Dcon, counters.dcon);
+    row.set(Column::Dses, counters.dses);
+    row.set(Column::Wrew, counters.wrew);
+    row.set(Column::Eint, counters.eint);
+    let tls = [
+        Column::SslSess,
+        Column::SslReusedSess,
+        Column::SslFailedHandshake,
+    ];
+    row.set_all(&tls, &Value::U64(0));
+    row
 }
 
 /// What a frontend and a backend have and a server has not.
@@ -595,11 +673,7 @@ pub(super) fn server_row<'a>(
         }
     }
     if level > AccessLevel::User {
-        let address = match &servers::reached_at(server) {
-            Endpoint::Inet(address) => address.to_string(),
-            Endpoint::Unix(_) | Endpoint::Abstract(_) => "unix".to_owned(),
-        };
-        row.set(Column::Addr, address);
+        row.set(Column::Addr, address(&servers::reached_at(server)));
     }
     let idle = view.idle.get(index).copied().unwrap_or_default();
     row.set(Column::SrvIcur, idle);

@@ -11,6 +11,8 @@ pub mod arena;
 pub mod buffer;
 pub mod clock;
 pub mod edits;
+pub mod outgoing;
+pub mod proxy_header;
 pub mod version;
 pub mod wheel;
 pub mod word;

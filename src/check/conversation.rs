@@ -60,7 +60,9 @@ pub struct Connect {
     pub port: Option<u16>,
     /// Another address.
     pub address: Option<IpAddr>,
-    /// The PROXY protocol's header goes first.
+    /// What the server's line says of its connections holds.
+    pub as_server: bool,
+    /// A header of the PROXY protocol goes first, whatever that line says.
     pub send_proxy: bool,
     /// Close in good order at the end instead of by a reset.
     pub linger: bool,
@@ -140,6 +142,7 @@ impl Conversation {
             Script::Sequence(sequence) => sequence.on(event, &mut self.sequence, desk, tools),
             Script::Protocol(protocol) => match protocol.on(event, &mut self.protocol, desk) {
                 Action::Connect(how) => Action::Connect(Connect {
+                    as_server: true,
                     server_speaks: true,
                     ..how
                 }),
@@ -149,10 +152,20 @@ impl Conversation {
     }
 }
 
+/// A connection as the server's line has it.
+const AS_SERVER: Connect = Connect {
+    port: None,
+    address: None,
+    as_server: true,
+    send_proxy: false,
+    linger: false,
+    server_speaks: false,
+};
+
 /// A check that connects and no more.
 fn plain(event: Event<'_>) -> Action {
     Action::Done(match event {
-        Event::Start => return Action::Connect(Connect::default()),
+        Event::Start => return Action::Connect(AS_SERVER),
         Event::Connected | Event::Sent | Event::Received { .. } => Ending::new(Status::L4Ok, ""),
         Event::Failed(words) => Ending::new(Status::L4Failed, words),
         Event::TimedOut { .. } => Ending::new(Status::L4Timeout, ""),
@@ -167,7 +180,7 @@ mod tests {
     fn a_connection_is_all() {
         let done = |status, info: &str| Action::Done(Ending::new(status, info));
         for (event, action) in [
-            (Event::Start, Action::Connect(Connect::default())),
+            (Event::Start, Action::Connect(AS_SERVER)),
             (Event::Connected, done(Status::L4Ok, "")),
             (
                 Event::Failed("Connection refused"),

@@ -11,8 +11,9 @@ use super::lexer::Line;
 use super::lines::{AddressProblem, endpoint, reason};
 use super::model::{AccessLevel, Listener, ProxyId, StatsSocket};
 use super::sections::Parser;
-use super::units::{self, Allow, Port, Spec};
+use super::units::{self, Allow, Port, Spec, TimeUnit};
 use crate::base::addr::Endpoint;
+use crate::base::outgoing::Incoming;
 
 /// Whose options are read, which decides how messages begin.
 enum Owner {
@@ -45,7 +46,10 @@ struct Options {
     gid: Option<u32>,
     interface: Option<String>,
     v6_only: Option<bool>,
+    accept_proxy: bool,
     defer_accept: bool,
+    incoming: Incoming,
+    nice: i16,
     level: Option<AccessLevel>,
     expose_listeners: bool,
 }
@@ -99,7 +103,8 @@ impl Parser<'_> {
             return;
         }
         let spelled = line.word(1).into_owned();
-        let Some(specs) = self.addresses(line, 1, "'bind' : ") else {
+        let specs = self.addresses(line, 1, "'bind' : ");
+        let Some(specs) = specs.and_then(|specs| self.with_prefix(line, specs)) else {
             return;
         };
         let owner = Owner::Bind(spelled.clone(), section);
@@ -205,7 +210,10 @@ impl Parser<'_> {
             gid: options.gid,
             interface: options.interface.clone(),
             v6_only: options.v6_only,
+            accept_proxy: options.accept_proxy,
             defer_accept: options.defer_accept,
+            incoming: options.incoming,
+            nice: options.nice,
             place,
         };
         if let Some(proxy) = self.proxies.get_mut(at) {
@@ -289,6 +297,10 @@ impl Parser<'_> {
     #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn bind_options(&mut self, line: &Line, from: usize, owner: &Owner) -> Option<Options> {
         let mut options = Options::default();
+        if matches!(owner, Owner::Bind(..)) {
+            let all = &self.global.unix_bind;
+            (options.mode, options.uid, options.gid) = (all.mode, all.uid, all.gid);
+        }
         let mut at = from;
         while at < line.words.len() {
             let (class, context) = match owner {
@@ -310,8 +322,16 @@ impl Parser<'_> {
                 return None;
             }
             at += match name {
+                "accept-proxy" => {
+                    options.accept_proxy = true;
+                    1
+                }
                 "defer-accept" => {
                     options.defer_accept = true;
+                    1
+                }
+                "tfo" => {
+                    options.incoming.fast_open = true;
                     1
                 }
                 "v4v6" | "v6only" => {
@@ -424,6 +444,7 @@ impl Parser<'_> {
                 };
                 self.warn_of_threads(line, at, name, more);
             }
+            "mss" | "nice" | "tcp-ut" => self.bind_tuning(line, at, name, owner, options)?,
             "level" => options.level = Some(self.access_level(line, at, owner)?),
             "expose-fd" => {
                 self.bind_text(line, at, owner, "missing fd type")?;
@@ -438,6 +459,51 @@ impl Parser<'_> {
                 let text = format!("'{name}' is not implemented by oneloop.");
                 self.refuse(line, at, owner.message(&text));
                 return None;
+            }
+        }
+        Some(())
+    }
+
+    /// The options that say how connections of a listener are treated.
+    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
+    fn bind_tuning(
+        &mut self,
+        line: &Line,
+        at: usize,
+        name: &str,
+        owner: &Owner,
+        options: &mut Options,
+    ) -> Option<()> {
+        let word = line.word(at + 1).into_owned();
+        match name {
+            "mss" => {
+                self.bind_text(line, at, owner, "missing MSS value")?;
+                let size = units::integer(&word).and_then(|size| i32::try_from(size).ok());
+                let size = size.filter(|size| (1..=65_535).contains(&size.unsigned_abs()));
+                let bad = "expects an MSS with and absolute value between 1 and 65535";
+                options.incoming.max_segment = Some(self.bind_found(line, at, owner, size, bad)?);
+            }
+            "nice" => {
+                self.bind_text(line, at, owner, "missing value")?;
+                let nice = units::integer(&word).and_then(|nice| i16::try_from(nice).ok());
+                let nice = nice.filter(|nice| (-1024..=1024).contains(nice));
+                let bad = format!("invalid value {word}, allowed range is -1024..1024");
+                options.nice = self.bind_found(line, at, owner, nice, &bad)?;
+            }
+            _ => {
+                self.bind_text(line, at, owner, "missing TCP User Timeout value")?;
+                self.warn_of_tail(line, at + 1);
+                let time = match units::time_ms(&word, TimeUnit::Ms) {
+                    Ok(time) => u32::try_from(time).ok(),
+                    Err(error @ units::TimeError::Overflow) => {
+                        let text = error.message(&word, name);
+                        self.refuse(line, at + 1, owner.message(&text));
+                        return None;
+                    }
+                    Err(_) => None,
+                };
+                let bad = "expects a positive delay in milliseconds";
+                options.incoming.user_timeout_ms = self.bind_found(line, at, owner, time, bad)?;
             }
         }
         Some(())
@@ -572,7 +638,7 @@ fn asks_for_threads(word: &str) -> Option<bool> {
 }
 
 /// A file mode in octal; 0 and anything beyond the permission bits are refused.
-fn octal_mode(word: &str) -> Option<u32> {
+pub(super) fn octal_mode(word: &str) -> Option<u32> {
     let mode = u32::from_str_radix(word, 8).ok()?;
     (word.bytes().all(|byte| byte.is_ascii_digit()) && (1..=0o7777).contains(&mode)).then_some(mode)
 }

@@ -9,15 +9,18 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::diag::Lead;
-use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft};
+use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft, ServerSettings};
 use super::lines::endpoint;
 use super::model::{
-    Check, Config, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget, Timeouts,
+    Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget,
+    Timeouts,
 };
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
+use super::server::of_check;
 use super::units::{Host, Port};
 use crate::base::addr::Endpoint;
+use crate::base::outgoing::{Incoming, Outgoing};
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::format::Format;
 use crate::rules::plan::Rules;
@@ -130,6 +133,7 @@ impl Parser<'_> {
             fall: settings.fall,
             own_address: settings.check_address.is_some(),
             own_port: settings.check_port,
+            proxy_header: of_check(settings),
         });
         let server = Server {
             id,
@@ -152,10 +156,18 @@ impl Parser<'_> {
             maxconn: settings.maxconn.max(settings.minconn),
             maxqueue: settings.maxqueue,
             pool: settings.pool,
+            proxy_header: settings.proxy_header,
             check,
             recalled: None,
+            outgoing: self.outgoing_of(at, settings),
         };
         (server, known)
+    }
+
+    /// What a server's line and its backend say of the connections to it.
+    fn outgoing_of(&self, at: usize, settings: &ServerSettings) -> Option<Box<Outgoing>> {
+        let backend = self.proxies.get(at)?.settings.sockets.outgoing();
+        settings.outgoing.clone().over(&backend)
     }
 
     /// Where a server's check connects to.
@@ -228,7 +240,10 @@ pub(super) fn build(
     for (at, ((draft, resolved), servers)) in all.enumerate() {
         let number = free.take(draft.number);
         let start = index(config.listeners.len());
-        config.listeners.extend(build_listeners(&draft.listeners));
+        let incoming = draft.settings.sockets.incoming(draft.settings.mode);
+        config
+            .listeners
+            .extend(build_listeners(&draft.listeners, incoming));
         let listeners = start..index(config.listeners.len());
         let start = index(config.servers.len());
         config.servers.extend(servers);
@@ -247,11 +262,17 @@ fn index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn build_listeners(drafts: &[ListenerDraft]) -> Vec<Listener> {
+fn build_listeners(drafts: &[ListenerDraft], frontend: Incoming) -> Vec<Listener> {
     let taken = drafts.iter().filter_map(|one| one.number);
     let mut free = FreeNumbers::new(1, taken);
     let numbered = drafts.iter().map(|draft| Listener {
         number: free.take(draft.number),
+        incoming: Incoming {
+            max_segment: draft.listener.incoming.max_segment,
+            fast_open: draft.listener.incoming.fast_open,
+            user_timeout_ms: draft.listener.incoming.user_timeout_ms,
+            ..frontend
+        },
         ..draft.listener.clone()
     });
     numbered.collect()
@@ -280,7 +301,11 @@ fn build_proxy(
         let condition = condition.as_ref();
         condition.is_some_and(|condition| condition.needs_destination(acls))
     };
-    let by_log = log_format.as_ref().is_some_and(Format::needs_destination);
+    let by_error = match &resolved.error_line {
+        ErrorLine::Format(format) => format.needs_destination(),
+        ErrorLine::None | ErrorLine::Plain => false,
+    };
+    let by_log = by_error || log_format.as_ref().is_some_and(Format::needs_destination);
     let by_switch = resolved.switches.iter().any(|switch| {
         let by_target = match &switch.target {
             SwitchTarget::Dynamic(format) => format.needs_destination(),
@@ -330,6 +355,7 @@ fn build_proxy(
         log_tag: settings.log_tag,
         log_format,
         log_options: settings.log_options,
+        error_line: resolved.error_line,
         forward_for: settings.forward_for,
         http_connection: settings.http_connection,
         reuse: settings.reuse,
@@ -344,12 +370,15 @@ fn build_proxy(
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
         stats,
+        connection_rules: draft.connection,
         http_request: Rules::new(http_request, acls),
         redirects: Rules::new(draft.redirects, acls),
         http_response: Rules::new(draft.response, acls),
         switches: Rules::new(resolved.switches, acls),
         default_backend: resolved.default_backend,
         needs_destination: by_log || by_switch || by_rule || by_stats,
+        outgoing: settings.sockets.outgoing(),
+        socket_stats: settings.sockets.socket_stats,
     }
 }
 

@@ -14,7 +14,7 @@ use super::units::{self, Allow};
 use crate::check::conversation::Script;
 use crate::check::expect::{Expect, Pattern, Text};
 use crate::check::request::Request;
-use crate::check::sequence::{Http, Sequence, Step};
+use crate::check::sequence::{ConnectStep, Http, Sequence, Step};
 use crate::rules::format::{Format, Purpose};
 
 mod steps;
@@ -126,7 +126,9 @@ fn connected(mut steps: Vec<Rc<Step>>) -> (Vec<Rc<Step>>, usize) {
     if steps.iter().any(|step| matches!(**step, Step::Connect(_))) {
         return (steps, 0);
     }
-    steps.insert(0, Rc::new(Step::Connect(Box::default())));
+    let mut connect = ConnectStep::default();
+    connect.how.as_server = true;
+    steps.insert(0, Rc::new(Step::Connect(Box::new(connect))));
     (steps, 1)
 }
 

@@ -19,11 +19,15 @@ use super::model::{
     AcceptInvalid, Algorithm, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode,
     Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
 };
+use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
+use crate::base::outgoing::Outgoing;
+use crate::base::proxy_header::Form;
 use crate::check::protocol::Protocol;
 use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{AclId, Condition};
+use crate::rules::connection::ConnectionRule;
 
 /// One `log` line of a proxy.
 #[derive(Clone, Debug)]
@@ -101,6 +105,7 @@ pub(super) struct Settings {
     pub(super) logs: Vec<LogLine>,
     pub(super) log_tag: Option<String>,
     pub(super) log_choice: LogChoice,
+    pub(super) error_format: Option<(Vec<u8>, diag::Place)>,
     pub(super) log_options: LogOptions,
     pub(super) forward_for: Option<ForwardFor>,
     pub(super) http_connection: HttpConnection,
@@ -120,6 +125,7 @@ pub(super) struct Settings {
     pub(super) default_backend: Option<(String, diag::Place)>,
     pub(super) server: ServerSettings,
     pub(super) state_source: StateSource,
+    pub(super) sockets: ProxySockets,
 }
 
 impl Settings {
@@ -135,6 +141,7 @@ impl Settings {
             logs: Vec::new(),
             log_tag: None,
             log_choice: LogChoice::Default,
+            error_format: None,
             log_options: LogOptions::default(),
             forward_for: None,
             http_connection: HttpConnection::default(),
@@ -154,6 +161,7 @@ impl Settings {
             default_backend: None,
             server: ServerSettings::default(),
             state_source: StateSource::default(),
+            sockets: ProxySockets::default(),
         }
     }
 }
@@ -193,6 +201,9 @@ pub(super) struct ServerSettings {
     pub(super) fall: u32,
     pub(super) check_port: Option<u16>,
     pub(super) check_address: Option<(Spec, diag::Place)>,
+    pub(super) outgoing: Outgoing,
+    pub(super) proxy_header: Form,
+    pub(super) check_proxy_header: bool,
 }
 
 impl Default for ServerSettings {
@@ -213,6 +224,9 @@ impl Default for ServerSettings {
             fall: 3,
             check_port: None,
             check_address: None,
+            outgoing: Outgoing::default(),
+            proxy_header: Form::default(),
+            check_proxy_header: false,
         }
     }
 }
@@ -264,6 +278,8 @@ pub(super) struct Defaults {
     pub(super) acls: AclNames,
     /// Its `acl`, `http-request` and `http-response` lines, compiled anew for each proxy.
     pub(super) rules: Vec<Line>,
+    /// `tcp-request connection` is among them, which no backend has.
+    pub(super) has_connection_rules: bool,
     /// The first kind of proxy that inherited them: ACLs cannot serve both kinds.
     pub(super) rules_serve: Option<Section>,
     /// Which of its rules end every message.
@@ -290,6 +306,7 @@ pub(super) struct ProxyDraft {
     pub(super) listener_ids: HashMap<u32, usize>,
     pub(super) server_ids: HashMap<u32, usize>,
     pub(super) acls: AclNames,
+    pub(super) connection: Vec<ConnectionRule>,
     pub(super) request: Vec<RequestRule>,
     /// Which of its rules end every message: what follows never runs.
     pub(super) finals: Finals,
@@ -382,4 +399,5 @@ pub(super) struct GlobalDraft {
     pub(super) crt_base: bool,
     /// A keyword asked for more than one thread: said once for all of them.
     pub(super) threads_warned: bool,
+    pub(super) unix_bind: UnixBind,
 }

@@ -121,6 +121,7 @@ impl Parser<'_> {
                 }
             }
             "chroot" => self.chroot_line(line),
+            "unix-bind" => self.unix_bind_line(line),
             "user" | "uid" | "group" | "gid" => self.identity_line(admitted.keyword.name, line),
             "daemon" => self.global.daemon |= self.only(line, 0),
             "quiet" => self.global.quiet |= self.only(line, 0),

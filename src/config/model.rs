@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, Initial, Op};
-use crate::base::addr::Endpoint;
+use crate::base::addr::{Address, Endpoint};
+use crate::base::outgoing::{Incoming, Outgoing};
+use crate::base::proxy_header::Form;
 use crate::check::conversation::Script;
 use crate::check::probe::Status;
 use crate::check::state::Verdict;
@@ -21,6 +23,7 @@ use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::basic_credentials;
 use crate::rules::condition::{Acl, Condition};
+use crate::rules::connection::ConnectionRule;
 use crate::rules::format::Format;
 use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
@@ -296,6 +299,18 @@ pub struct LogOptions {
     pub separate_errors: bool,
 }
 
+/// The line of a connection that was refused (configuration.txt 8.2.5).
+#[derive(Debug, Default)]
+pub enum ErrorLine {
+    /// None: the proxy has no format for its log.
+    #[default]
+    None,
+    /// HAProxy's own.
+    Plain,
+    /// `error-log-format`.
+    Format(Format),
+}
+
 /// `use_backend TARGET [if|unless CONDITION]`.
 #[derive(Debug)]
 pub struct Switch {
@@ -365,6 +380,8 @@ pub struct Proxy {
     pub log_format: Option<Format>,
     /// The log options.
     pub log_options: LogOptions,
+    /// The line of a connection that was refused before it became a session.
+    pub error_line: ErrorLine,
     /// `option forwardfor`.
     pub forward_for: Option<ForwardFor>,
     /// `option httpclose` and its kin.
@@ -393,6 +410,8 @@ pub struct Proxy {
     pub stats: Option<Box<Statistics>>,
     /// `errorfile`s, by status.
     pub error_files: Vec<(u16, Arc<Reply>)>,
+    /// `tcp-request connection` rules in order.
+    pub connection_rules: Vec<ConnectionRule>,
     /// `http-request` rules in order.
     pub http_request: Rules<RequestRule>,
     /// `redirect` rules, which run after those and after the look for the statistics.
@@ -406,6 +425,10 @@ pub struct Proxy {
     /// Something of this proxy (rule or log format) reads the client connection's destination
     /// address, so that it is worth a system call where the listener does not tell it.
     pub needs_destination: bool,
+    /// What its lines say of the connections to its servers: `source`, `option srvtcpka`...
+    pub outgoing: Outgoing,
+    /// `option socket-stats`: each listener counts for itself.
+    pub socket_stats: bool,
 }
 
 /// The statistics page of a proxy (configuration.txt 4.2, "stats ...").
@@ -549,8 +572,14 @@ pub struct Listener {
     pub interface: Option<String>,
     /// `v6only` (true) or `v4v6` (false).
     pub v6_only: Option<bool>,
+    /// `accept-proxy`: each connection begins with a header of the PROXY protocol.
+    pub accept_proxy: bool,
     /// `defer-accept`: a TCP connection is taken when its first bytes are there.
     pub defer_accept: bool,
+    /// What its connections have: of the line, and of the frontend.
+    pub incoming: Incoming,
+    /// `nice`, -1024 to 1024: who comes later within a turn of the loop.
+    pub nice: i16,
     /// Its line.
     pub place: Place,
 }
@@ -591,13 +620,46 @@ pub struct Server {
     pub maxqueue: u32,
     /// `pool-max-conn` and its kin.
     pub pool: IdlePool,
+    /// `send-proxy` and its kin: how clients are introduced to it.
+    pub proxy_header: Form,
     /// `check` and what belongs to it.
     pub check: Option<Check>,
     /// What a state file said of it.
     pub recalled: Option<Recalled>,
+    /// `source`, `tcp-ut` and their like, of its line and its backend, if there are any.
+    pub outgoing: Option<Box<Outgoing>>,
 }
 
 impl Server {
+    /// Whether its address or its port is the one that the client has connected to.
+    #[must_use]
+    pub fn follows_client(&self) -> bool {
+        self.port_offset.is_some() || self.is_anywhere()
+    }
+
+    /// `*` or 0.0.0.0: the address that the client has connected to.
+    fn is_anywhere(&self) -> bool {
+        matches!(&self.endpoint, Endpoint::Inet(address) if address.ip().is_unspecified())
+    }
+
+    /// Where it is for a client that has connected to `destination`. Ports are added modulo 65536,
+    /// and a client without an address (a unix socket) leaves both as they are.
+    #[must_use]
+    pub fn endpoint_for(&self, destination: Address) -> Endpoint {
+        let Endpoint::Inet(own) = &self.endpoint else {
+            return self.endpoint.clone();
+        };
+        let mut there = *own;
+        if let (true, Some(ip)) = (self.is_anywhere(), destination.ip()) {
+            there.set_ip(ip);
+        }
+        if let Some(offset) = self.port_offset {
+            let port = i32::from(destination.port()).saturating_add(offset);
+            there.set_port(port as u16);
+        }
+        Endpoint::Inet(there)
+    }
+
     /// What its run-time record starts from.
     #[must_use]
     pub fn initial(&self) -> Initial {
@@ -691,6 +753,8 @@ pub struct Check {
     pub own_address: bool,
     /// `port` was given.
     pub own_port: Option<u16>,
+    /// How it introduces itself.
+    pub proxy_header: Form,
 }
 
 impl Network {

@@ -82,13 +82,16 @@ impl Parser<'_> {
                     self.settings().log_tag = Some(tag);
                 }
             }
+            "error-log-format" => self.error_log_format_line(line),
             "log-format" => self.log_format_line(line),
             "option" => self.option_line(admitted),
             "timeout" => self.timeout_line(line),
             "errorfile" => self.errorfile_line(line),
             "bind" => self.bind_line(line),
             "default_backend" => self.default_backend_line(line),
-            "acl" | "http-request" | "http-response" | "redirect" => self.rule_line(line),
+            "acl" | "http-request" | "http-response" | "redirect" | "tcp-request" => {
+                self.rule_line(line);
+            }
             "use_backend" => self.use_backend_line(line),
             "stats" => self.stats_line(line),
             "balance" => self.balance_line(line),
@@ -147,6 +150,9 @@ impl Parser<'_> {
                 }
             }
             "id" => self.id_of_proxy(line),
+            "source" => self.source_line(line),
+            "clitcpka-idle" | "clitcpka-intvl" | "clitcpka-cnt" | "srvtcpka-idle"
+            | "srvtcpka-intvl" | "srvtcpka-cnt" => self.keepalive_line(line, name),
             _ => self.unhandled(admitted),
         }
     }
@@ -305,6 +311,9 @@ impl Parser<'_> {
             if name == "splice-auto" {
                 self.settings().splicing.refused = !on;
             }
+            return;
+        }
+        if self.socket_option(name, on) {
             return;
         }
         match name {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use super::build::build;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
-use super::model::{LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget};
+use super::model::{ErrorLine, LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget};
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
 use super::state::{self, Wanted};
@@ -29,6 +29,7 @@ pub(super) struct Resolved {
     pub(super) default_backend: Option<ProxyId>,
     pub(super) switches: Vec<Switch>,
     pub(super) log_format: Option<Format>,
+    pub(super) error_line: ErrorLine,
     /// The statistics page, without its rules.
     pub(super) stats: Option<Statistics>,
 }
@@ -98,10 +99,12 @@ impl Parser<'_> {
             self.warn_of_idle_servers(at, default_backend.is_some());
             self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
+            resolved.error_line = self.error_line_of(at);
             self.warn_of_timeouts(at);
         }
         self.check_server_names(at);
         if clean {
+            self.warn_of_fast_open(at);
             self.warn_of_mode(at);
             self.warn_of_unused_log(at);
         }

@@ -17,8 +17,11 @@ use super::sections::{Names, Parser};
 use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compile_response_rule};
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};
 use crate::rules::condition::{Acl, AclId, Condition};
+use crate::rules::connection::compile_connection_rule;
 use crate::rules::fetch::Scope;
 use crate::rules::file::Files;
+
+mod connection;
 
 /// What compiling may ask while a line of one section is read.
 struct Around<'a> {
@@ -271,6 +274,7 @@ impl<'a> Parser<'a> {
         match line.bytes(0) {
             b"acl" => self.acl_name_is_good(line),
             b"redirect" => true,
+            b"tcp-request" => self.may_be_compiled(line),
             b"http-request" => {
                 keywords::admit_word(Class::HttpRequest, "", line, 1, &mut self.found).is_some()
             }
@@ -306,16 +310,18 @@ impl<'a> Parser<'a> {
         let keyword = line.word(0);
         let after_switch = !proxy.switches.is_empty();
         let after = match &*keyword {
-            "http-request" if !proxy.redirects.is_empty() => "redirect",
-            "http-request" | "redirect" if after_switch => "use_backend",
+            "tcp-request" if !proxy.request.is_empty() => "http-request",
+            "tcp-request" | "http-request" if !proxy.redirects.is_empty() => "redirect",
+            "tcp-request" | "http-request" | "redirect" if after_switch => "use_backend",
             _ => "",
         };
         if is_dead(&mut proxy.finals, line) {
             self.warn_of_dead_rule(line);
         }
         if !after.is_empty() {
+            let article = if after.starts_with('h') { "an" } else { "a" };
             let message = format!(
-                "a '{keyword}' rule placed after a '{after}' rule will still be processed before."
+                "a '{keyword}' rule placed after {article} '{after}' rule will still be processed before."
             );
             self.found.warning(line.at(0), message);
         }
@@ -340,7 +346,12 @@ impl<'a> Parser<'a> {
             return false;
         }
         let first = *defaults.rules_serve.get_or_insert(section);
-        let message = if section == Section::Listen {
+        let message = if defaults.has_connection_rules && section == Section::Backend {
+            format!(
+                "a backend section cannot inherit from a defaults section defining 'tcp-request connection' or 'tcp-request session' rules (defaults section at {}:{}).",
+                defaults.place.file, defaults.place.line
+            )
+        } else if section == Section::Listen {
             "a listen section cannot inherit from a defaults section defining TCP/HTTP rules."
                 .to_owned()
         } else if first != section && first != Section::Listen {
@@ -393,6 +404,11 @@ impl<'a> Parser<'a> {
                 }
                 None => false,
             },
+            b"tcp-request" => {
+                defaults.has_connection_rules = true;
+                let work = compile_connection_rule;
+                tools.compile(&home, line, 2, work).is_some()
+            }
             b"http-request" => {
                 let work = compile_request_rule;
                 tools.compile(&home, line, 1, work).is_some()
@@ -440,6 +456,10 @@ impl<'a> Parser<'a> {
                         .or_default()
                         .push(id);
                 }
+            }
+            b"tcp-request" => {
+                let rule = tools.compile(&home, line, 2, compile_connection_rule);
+                proxy.connection.extend(rule);
             }
             b"http-request" => {
                 let rule = tools.compile(&home, line, 1, compile_request_rule);

@@ -446,6 +446,7 @@ impl<'a> Parser<'a> {
             settings,
             acls: AclNames::new(),
             rules: Vec::new(),
+            has_connection_rules: false,
             rules_serve: None,
             finals: Finals::default(),
         });
@@ -535,6 +536,7 @@ impl<'a> Parser<'a> {
             listeners: Vec::new(),
             servers: Vec::new(),
             acls: AclNames::new(),
+            connection: Vec::new(),
             request: Vec::new(),
             finals: Finals::default(),
             redirects: Vec::new(),

@@ -4,6 +4,8 @@
 //! `server` its own copy. Host names are not resolved here but at the end, and only when
 //! nothing else is wrong, because resolving may take long.
 
+mod sockets;
+
 use std::ops::RangeInclusive;
 
 use super::diag::Lead;
@@ -13,6 +15,10 @@ use super::lexer::Line;
 use super::lines::bad_character;
 use super::sections::Parser;
 use super::units::{self, Allow, TimeUnit};
+
+mod proxy_header;
+
+pub(super) use proxy_header::of_check;
 
 /// What messages call the server of a `default-server` line.
 const DEFAULT_SERVER: &str = "default-server";
@@ -51,21 +57,10 @@ impl Parser<'_> {
                 return;
             }
         };
-        match &address.host {
-            units::Host::Any => {
-                let message = format!(
-                    "{before}'{}' (the address that the client connected to) is not implemented by oneloop.",
-                    line.word(2)
-                );
-                self.refuse_server(line, 2, message);
-                return;
-            }
-            units::Host::SockPair(_) => {
-                let message = format!("{before}'{}' is not implemented by oneloop.", line.word(2));
-                self.refuse_server(line, 2, message);
-                return;
-            }
-            _ => {}
+        if let units::Host::SockPair(_) = &address.host {
+            let message = format!("{before}'{}' is not implemented by oneloop.", line.word(2));
+            self.refuse_server(line, 2, message);
+            return;
         }
         let settings = self.settings().server.clone();
         let Some((settings, number)) = self.server_options(line, 3, settings, &name, &before)
@@ -117,6 +112,9 @@ impl Parser<'_> {
                 "no-check" => settings.check = false,
                 "backup" => settings.backup = true,
                 "no-backup" => settings.backup = false,
+                "tfo" => settings.outgoing.fast_open = true,
+                "no-tfo" => settings.outgoing.fast_open = false,
+                "source" => length = self.server_source(line, at, &mut settings, before)?,
                 "disabled" => settings.disabled = true,
                 "enabled" => settings.disabled = false,
                 "id" if from == 1 => {
@@ -127,6 +125,9 @@ impl Parser<'_> {
                 "id" => {
                     number = Some(self.server_id(line, at, before)?);
                     length = 2;
+                }
+                other if other.contains("proxy") => {
+                    length = self.proxy_header_option(line, at, other, &mut settings, before)?;
                 }
                 other => {
                     self.server_option(line, at, other, &mut settings, name, before)?;
@@ -206,6 +207,7 @@ impl Parser<'_> {
                 settings.check_port = u16::try_from(port).ok().filter(|port| *port > 0);
             }
             "addr" => self.check_address(line, at, settings, before)?,
+            "tcp-ut" => self.server_user_timeout(line, at, settings, before)?,
             _ => {
                 let message = format!("{before}'{option}' is not implemented by oneloop.");
                 self.refuse_server(line, at, message);

@@ -286,7 +286,7 @@ impl Allow {
 }
 
 /// The longest path of a unix socket: a listener is made under a longer, temporary name.
-const PATH_MAX: usize = 97;
+pub(super) const PATH_MAX: usize = 97;
 
 /// The longest name in the abstract namespace.
 const ABSTRACT_MAX: usize = 107;

@@ -9,10 +9,11 @@
 //! (`EMFILE` and its kin) and no idle server connection can be given up, all listeners are paused
 //! for a moment, so that the loop does not spin.
 
+use super::introduction::IntroductionId;
 use super::relay::{End, receive};
 use super::service::{Limits, Service};
 use super::session::{Phase, SessionId};
-use super::stats::Rate;
+use super::stats::{Counters, Rate};
 use super::upstream::Upstream;
 use super::{Engine, Subject};
 use crate::base::addr::Address;
@@ -21,6 +22,7 @@ use crate::base::wheel::TimerId;
 use crate::config::model::{Config, Mode, ProxyId};
 use crate::log::termination::Termination;
 use crate::net::{ListenerState, Net, Peer, Readiness, Socket, Stop};
+use crate::rules::connection::Admission;
 
 /// Buffers of unread bytes that are read off a connection before it is closed.
 const DRAINS_MAX: usize = 4;
@@ -47,8 +49,10 @@ pub struct Client {
     /// The request under way.
     pub(crate) session: Option<SessionId>,
     pub(crate) requests: u32,
-    /// Its own server connection between two requests, under `http-reuse never`.
+    /// Its own server connection between two requests, where it may be of use to nobody else.
     pub(crate) kept: Option<Key<Upstream>>,
+    /// The header of the PROXY protocol that it began with, or is to begin with.
+    pub(crate) introduction: Option<IntroductionId>,
     pub(crate) ready: Readiness,
     pub(crate) phase: Phase,
     pub(crate) on_run_list: bool,
@@ -312,6 +316,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             session: None,
             requests: 0,
             kept: None,
+            introduction: None,
             ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
             phase: Phase::Request,
             on_run_list: false,
@@ -325,22 +330,45 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         };
         self.listener_connections[listener as usize] += 1;
+        self.listener_stats.count(listener, |own| own.enter(now.ms));
         let stats = &mut self.proxy_stats[frontend.0 as usize].front;
-        stats.enter(now.ms);
+        stats.connect();
         stats.conn_tot += 1;
         stats.conn_rate.add(now.ms, 1);
         self.process.connections += 1;
         self.process.connections_total += 1;
         self.process.connection_rate.add(now.ms, 1);
-        self.process.session_rate.add(now.ms, 1);
-        let proxy = self.config.proxy(frontend);
-        if proxy.log_format.is_none() {
-            self.log_connect(key);
+        let config = self.config;
+        let mut introduced = config.listeners[listener as usize].accept_proxy;
+        if !config.proxy(frontend).connection_rules.is_empty() {
+            match self.admit(key) {
+                Admission::Accepted { introduced: asked } => introduced |= asked,
+                Admission::Rejected => return self.reject(key),
+            }
         }
-        if proxy.mode == Mode::Tcp && !self.begin_tcp(key) {
+        self.process.session_rate.add(now.ms, 1);
+        if introduced {
+            self.expect_introduction(key);
+        } else if !self.begin_client(key) {
             return self.close(key, Termination::RESOURCE_IN_CONNECT);
         }
         self.drive(key);
+    }
+
+    /// A client is let in: from now on it is a session of its frontend. False where there is no
+    /// room for one.
+    pub(crate) fn begin_client(&mut self, key: Key<Client>) -> bool {
+        let Some(client) = self.clients.get(key) else {
+            return false;
+        };
+        let proxy = self.config.proxy(client.frontend);
+        self.proxy_stats[proxy.id.0 as usize]
+            .front
+            .begin(self.now.ms);
+        if proxy.log_format.is_none() {
+            self.log_connect(key);
+        }
+        proxy.mode != Mode::Tcp || self.begin_tcp(key)
     }
 
     /// Ends a client's record: its socket, its timer, its place in the counts.
@@ -354,6 +382,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         );
         self.wheel.remove(client.timer);
         self.close_kept(client.kept);
+        if let Some(introduction) = client.introduction.take() {
+            self.introductions.release(introduction, &mut self.pool);
+        }
         if client.broken {
             self.net.abort(client.socket);
         } else {
@@ -361,6 +392,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.net.close(client.socket);
         }
         self.listener_connections[client.listener as usize] -= 1;
+        self.listener_stats.count(client.listener, Counters::leave);
         self.proxy_stats[client.frontend.0 as usize].front.leave();
         self.process.connections -= 1;
         if self.accept_paused {

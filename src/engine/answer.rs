@@ -311,7 +311,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         let stats = &mut self.proxy_stats[client.frontend.0 as usize].front;
         match last.kind {
-            Kind::Deny => stats.dreq += 1,
+            Kind::Deny => {
+                stats.dreq += 1;
+                self.listener_stats
+                    .count(client.listener, |own| own.dreq += 1);
+            }
             Kind::Return | Kind::Redirect => stats.intercepted += 1,
         }
         self.render_final(key, last, Some((buffer, framing)))
@@ -327,6 +331,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.skip_request(key, buffer, framing);
         if let Some(client) = self.clients.get(key) {
             self.proxy_stats[client.frontend.0 as usize].front.wrew += 1;
+            self.listener_stats
+                .count(client.listener, |own| own.wrew += 1);
         }
         self.answer_status(key, 500, Termination::PROXY_IN_REQUEST)
     }

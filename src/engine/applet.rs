@@ -189,6 +189,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Some(Access::Deny) => {
                 session.txn.target = Target::Stats;
                 self.proxy_stats[client.frontend.0 as usize].front.dreq += 1;
+                self.listener_stats
+                    .count(client.listener, |own| own.dreq += 1);
                 self.skip_request(key, buffer, framing);
                 return self.answer_status(key, 403, Termination::PROXY_IN_REQUEST);
             }
@@ -256,6 +258,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let Ok(block) = block else {
             self.pool.give_back(buffer);
             self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+            self.listener_stats
+                .count(client.listener, |own| own.ereq += 1);
             session.exchange.on_request_error();
             return self.answer_status(key, 400, Termination::PROXY_IN_REQUEST);
         };
@@ -293,6 +297,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let front = &mut self.proxy_stats[client.frontend.0 as usize].front;
         front.ereq += 1;
         front.cli_abrt += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         Flow::Close(Termination::CLIENT_IN_REQUEST)
     }
 
@@ -301,6 +307,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         open!(self, key => client, session, else Flow::Gone);
         session.exchange.on_request_error();
         self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         self.answer_status(key, 408, Termination::CLIENT_TIMEOUT_IN_REQUEST)
     }
 

@@ -98,6 +98,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 probe.state.force(false);
             }
         }
+        self.source_ports.add(&server);
         let member = place(&record);
         if index < self.servers.len() {
             let timer = self.idle[index].timer();
@@ -219,6 +220,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             clear(&mut stats.back);
         }
         self.server_stats.iter_mut().for_each(clear);
+        self.listener_stats.clear(clear);
         self.process.connection_rate.max = 0;
         self.process.session_rate.max = 0;
         self.process.cleared = (self.process.turns, self.process.connections_total);

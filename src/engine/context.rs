@@ -4,6 +4,7 @@
 //! borrow from the engine for the length of one call. [`Bench`] is the engine-wide memory of a
 //! step: nothing in it is needed after a wait.
 
+use super::introduction::Introductions;
 use super::roster::Roster;
 use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
@@ -76,6 +77,7 @@ pub struct Facts<'a> {
     pub(crate) server_stats: &'a [Counters],
     pub(crate) letters: ([u8; 4], usize),
     pub(crate) maps: &'a Maps,
+    pub(crate) introductions: &'a Introductions,
 }
 
 /// Borrows the [`Facts`] of a session from the engine's fields, so that others stay free.
@@ -93,6 +95,7 @@ macro_rules! facts {
             server_stats: &$engine.server_stats,
             letters: $crate::engine::journal::letters(&$session.txn),
             maps: &$engine.maps,
+            introductions: &$engine.introductions,
         }
     };
 }
@@ -203,6 +206,30 @@ impl Context for Facts<'_> {
         match field {
             Field::Client => Value::Address(txn.source),
             Field::Frontend => Value::Address(txn.rare().destination),
+            Field::ConnectionSource => {
+                let introduction = self.introductions.of_session(txn);
+                Value::Address(introduction.map_or(txn.source, |known| known.source()))
+            }
+            Field::ConnectionDestination => {
+                let introduction = self.introductions.of_session(txn);
+                let destination = txn.rare().destination;
+                Value::Address(introduction.map_or(destination, |known| known.local()))
+            }
+            Field::IsIntroduced => {
+                let introduction = self.introductions.of_session(txn);
+                Value::Int(i64::from(
+                    introduction.is_some_and(|known| known.is_whole()),
+                ))
+            }
+            Field::Authority => {
+                let introduction = self.introductions.of_session(txn);
+                text(introduction.map_or(&[], |known| known.authority()))
+            }
+            Field::ConnectionId => {
+                let introduction = self.introductions.of_session(txn);
+                text(introduction.map_or(&[], |known| known.unique_id()))
+            }
+            Field::ConnectionError => Value::Int(i64::from(txn.connection_error)),
             Field::BackendSource => Value::Address(txn.rare().backend_source),
             Field::Server => Value::Address(
                 self.server()
@@ -219,10 +246,9 @@ impl Context for Facts<'_> {
             Field::FrontendTransport => Value::Bytes(if txn.encrypted { b"~" } else { b"" }),
             Field::Hostname => Value::Bytes(self.limits.node.as_bytes()),
             Field::RequestLine => text(&txn.request_line),
-            Field::Status => Value::Int(if txn.status == 0 {
-                -1
-            } else {
-                i64::from(txn.status)
+            Field::Status => Value::Int(match (txn.status, txn.connection_error) {
+                (0, 0) => -1,
+                (status, _) => i64::from(status),
             }),
             Field::BytesRead => flagged(txn.bytes_read as i64, txn.early),
             Field::BytesUploaded => Value::Int(txn.bytes_uploaded as i64),

@@ -12,6 +12,7 @@ use super::relay::Source;
 use super::service::Service;
 use super::session::{Flow, Phase, Session, open};
 use crate::base::arena::Key;
+use crate::base::proxy_header::Refusal;
 use crate::config::model::{Config, Timeouts};
 use crate::http::exchange::ResponseState;
 use crate::log::termination::Termination;
@@ -27,6 +28,8 @@ const UNWATCHED_MS: u64 = 10;
 /// Which limit is the earliest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
+    /// The header that introduces the client.
+    Introduction,
     /// The request head, or the next request.
     Request,
     /// The body of a request that a service answers.
@@ -63,6 +66,7 @@ pub(crate) fn earliest(
         (a, b) => a.or(b),
     };
     match (client.phase, session) {
+        (Phase::Introduction, _) => after(client.since_ms, front.client, Limit::Introduction),
         (Phase::Request, None) if client.requests > 0 => after(
             client.since_ms,
             front
@@ -208,6 +212,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 self.remove_client(key);
                 Flow::Gone
             }
+            Limit::Introduction => self.refuse_introduction(key, Refusal::Late),
             Limit::Request => self.request_too_late(key),
             Limit::Body => self.body_too_late(key),
             Limit::Queue => {
@@ -269,6 +274,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         let proxy = self.config.proxy(client.frontend);
         self.proxy_stats[proxy.id.0 as usize].front.ereq += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         if silent {
             self.begin_null(key);
         }

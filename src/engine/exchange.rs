@@ -223,6 +223,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.pool.give_back(buffer);
         }
         self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         session.exchange.on_request_error();
         if session.exchange.response() != ResponseState::Idle || !session.response.is_flushed() {
             return Flow::Close(Termination::PROXY_IN_DATA);
@@ -391,7 +393,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     self.pool.give_back(buffer);
                     self.proxy_stats[proxy.id.0 as usize].back.dresp += 1;
                     self.drop_upstream(key);
-                    open!(self, key => _client, session, else Flow::Gone);
+                    open!(self, key => client, session, else Flow::Gone);
+                    self.listener_stats
+                        .count(client.listener, |own| own.dresp += 1);
                     session.txn.marks.answered = NO_MARK;
                     return self.render_final(key, last, None);
                 }

@@ -29,6 +29,8 @@ pub struct IdleList {
     proven: Vec<Key<Upstream>>,
     /// The others. The one that was used last is at the end, here as there.
     fresh: Vec<Key<Upstream>>,
+    /// Each speaks for one client (`send-proxy`): none of them lies here.
+    private: bool,
     /// So many are kept at most.
     most: u32,
     /// So many are kept beyond what was ever in use at once.
@@ -54,6 +56,7 @@ impl IdleList {
         Self {
             proven: Vec::new(),
             fresh: Vec::new(),
+            private: !server.proxy_header.is_none(),
             most: match server.pool.purge_delay {
                 0 => 0,
                 _ => server.pool.most.unwrap_or(u32::MAX),
@@ -97,6 +100,11 @@ impl IdleList {
         self.proven.is_empty() && self.fresh.is_empty()
     }
 
+    /// Whether its server's connections are kept by their clients.
+    pub(crate) fn is_private(&self) -> bool {
+        self.private
+    }
+
     /// Shows each connection that lies here.
     pub(crate) fn each(&self, see: impl FnMut(Key<Upstream>)) {
         self.proven.iter().chain(&self.fresh).copied().for_each(see);
@@ -126,6 +134,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let first = client.requests <= 1;
         let found = loop {
             let found = match config.proxy(backend).reuse {
+                _ if list.private => client.kept.take(),
                 Reuse::Never => client.kept.take(),
                 Reuse::Safe | Reuse::Aggressive if first => list.proven.pop(),
                 Reuse::Safe | Reuse::Aggressive | Reuse::Always => {
@@ -140,7 +149,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     let old = record.server;
                     self.idle_counts[old.0 as usize] -= 1;
                     if let Some(record) = self.upstreams.remove(found) {
-                        self.net.close(record.socket);
+                        self.source_ports.close(&mut self.net, record);
                     }
                 }
                 _ => {}
@@ -150,6 +159,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(record) = self.upstreams.get_mut(found) {
             record.user = Some(key);
             record.uses += 1;
+            if self.config.proxy(client.frontend).needs_destination {
+                session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
+            }
         }
         session.upstream = Some(found);
         session.on_reused = true;
@@ -174,23 +186,23 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let backend = session.backend.unwrap_or(client.frontend);
         let reuse = config.proxy(backend).reuse;
         let list = &mut self.idle[server.0 as usize];
+        let private = reuse == Reuse::Never || list.private;
         if record.ready.has(Readiness(told))
             || self.stopping
             || !self.servers[server.0 as usize].alive()
-            || (reuse != Reuse::Never
-                && !list.has_room(self.server_stats[server.0 as usize].used_max))
+            || (!private && !list.has_room(self.server_stats[server.0 as usize].used_max))
         {
             if let Some(record) = self.upstreams.remove(found) {
-                self.net.close(record.socket);
+                self.source_ports.close(&mut self.net, record);
             }
             return;
         }
         record.user = None;
         record.idle_since_ms = self.now.ms;
         self.idle_counts[server.0 as usize] += 1;
-        if reuse == Reuse::Never {
-            client.kept = Some(found);
-            return;
+        if private {
+            let before = client.kept.replace(found);
+            return self.close_kept(before);
         }
         if record.uses > 1 {
             list.proven.push(found);
@@ -213,7 +225,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.wheel.disarm(list.timer);
         }
         self.idle_counts[server] -= 1;
-        self.net.close(record.socket);
+        self.source_ports.close(&mut self.net, record);
     }
 
     /// Closes the connection that a client without reuse has kept for itself.
@@ -248,7 +260,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         {
             if let Some(record) = upstreams.remove(key) {
                 self.idle_counts[index] -= 1;
-                self.net.close(record.socket);
+                self.source_ports.close(&mut self.net, record);
             }
         }
         if !list.is_empty() {
@@ -276,7 +288,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         for key in list.fresh.drain(..).chain(list.proven.drain(..)) {
             if let Some(record) = self.upstreams.remove(key) {
                 self.idle_counts[server.0 as usize] -= 1;
-                self.net.close(record.socket);
+                self.source_ports.close(&mut self.net, record);
             }
         }
     }

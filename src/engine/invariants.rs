@@ -66,6 +66,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub fn check_drained(&self) -> Result<(), String> {
         same("clients left", self.clients.len(), 0)?;
         same("sessions left", self.sessions.len(), 0)?;
+        same("introductions left", self.introductions.len(), 0)?;
         same("buffers left", self.pool.lent(), 0)?;
         same("tubes left", self.net.tubes().0 as usize, 0)?;
         same("waiters left", self.waiters.len(), 0)?;
@@ -102,12 +103,17 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut tubes = 0;
         let mut sessions = 0;
         let mut servings = 0;
+        let mut introductions = 0;
         let mut seen = Vec::new();
         for (key, client, session) in self.each_client() {
             if let Some(id) = client.session {
                 ensure!(session.is_some(), "{key:?} has no session {id:?}");
                 ensure!(!seen.contains(&id), "{id:?} belongs to two clients");
                 seen.push(id);
+            }
+            if let Some(introduction) = self.introductions.of(client) {
+                introductions += 1;
+                buffers += usize::from(introduction.holds_buffer());
             }
             let Some(session) = session else { continue };
             sessions += 1;
@@ -137,6 +143,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             servings,
         )?;
         same("sessions and their clients", self.sessions.len(), sessions)?;
+        let known = self.introductions.len();
+        same("introductions and their clients", known, introductions)?;
         let lent = self.net.tubes().0 as usize;
         same("tubes lent and tubes held", lent, tubes)?;
         same("buffers lent and buffers held", self.pool.lent(), buffers)
@@ -183,7 +191,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let backend = self.roster.server(record.server).proxy;
             let reuse = self.config.proxy(backend).reuse;
             let listed = self.idle[record.server.0 as usize].contains(key);
-            let kept = reuse == Reuse::Never;
+            let own = self.idle[record.server.0 as usize].is_private();
+            let kept = own || reuse == Reuse::Never;
             ensure!(listed != kept, "{key:?} lies in the wrong list");
         }
         if let Some(key) = places.keys().next() {

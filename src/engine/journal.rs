@@ -8,6 +8,7 @@
 use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
+use super::introduction::destination;
 use super::service::{Limits, Service};
 use super::session::{Session, open};
 use super::stats::ProcessStats;
@@ -58,7 +59,7 @@ pub struct Journal {
     targets: Vec<Target>,
     /// By proxy id.
     lines: Vec<Vec<Line>>,
-    text: Vec<u8>,
+    pub(super) text: Vec<u8>,
     host: String,
     pid: u32,
 }
@@ -96,7 +97,7 @@ impl Journal {
     }
 
     /// Whether anything of this proxy is logged at all.
-    fn listens(&self, proxy: &Proxy, level: Level) -> bool {
+    pub(super) fn listens(&self, proxy: &Proxy, level: Level) -> bool {
         self.lines
             .get(proxy.id.0 as usize)
             .is_some_and(|lines| lines.iter().any(|line| line.framing.takes(level)))
@@ -110,7 +111,7 @@ impl Journal {
     }
 
     /// Queues what lies in `text`.
-    fn queue(&mut self, config: &Config, proxy: &Proxy, level: Level, now: Now) {
+    pub(super) fn queue(&mut self, config: &Config, proxy: &Proxy, level: Level, now: Now) {
         let tag = proxy.log_tag.as_ref().unwrap_or(&config.global.log_tag);
         let sender = Sender {
             tag: tag.as_bytes(),
@@ -282,7 +283,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if !self.journal.listens(proxy, Level::Info) {
             return;
         }
-        let destination = self.net.local_address(&client.socket);
+        let destination = destination(&mut self.net, &self.introductions, client);
         let text = &mut self.journal.text;
         text.clear();
         text.extend_from_slice(b"Connect from ");

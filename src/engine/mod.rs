@@ -24,10 +24,13 @@ pub mod errors;
 pub mod exchange;
 pub mod handover;
 pub mod idle;
+pub mod introduction;
 mod invariants;
 pub mod journal;
 mod knowledge;
+mod listeners;
 pub mod orders;
+mod ports;
 pub mod probing;
 pub mod relay;
 pub mod request;
@@ -150,6 +153,7 @@ macro_rules! view {
             proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,
             listener_connections: &$engine.listener_connections,
+            listener_stats: &$engine.listener_stats,
             clients: &$engine.clients,
             sessions: &$engine.sessions,
             upstreams: &$engine.upstreams,
@@ -208,12 +212,17 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) now: Now,
     pub(crate) clients: Arena<Client>,
     pub(crate) sessions: Sessions,
+    pub(crate) introductions: introduction::Introductions,
     pub(crate) upstreams: Arena<Upstream>,
     pub(crate) clis: Arena<Cli>,
     /// Answers of services under way.
     pub(crate) servings: Arena<applet::Serving<S::Page>>,
     pub(crate) listeners: Vec<ListenerRecord>,
     pub(crate) listener_connections: Vec<u32>,
+    /// `option socket-stats`.
+    pub(crate) listener_stats: listeners::ListenerStats,
+    /// A listener has a `nice` of its own.
+    is_nice: bool,
     pub(crate) proxies: Vec<ProxyRecord>,
     pub(crate) proxy_stats: Vec<ProxyStats>,
     /// What the servers are.
@@ -222,6 +231,7 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) server_stats: Vec<Counters>,
     pub(crate) idle: Vec<idle::IdleList>,
     pub(crate) idle_counts: Vec<u32>,
+    pub(crate) source_ports: ports::SourcePorts,
     /// Messages that could not be read.
     pub(crate) errors: errors::Errors,
     /// The constant answers; shared, so that one may be sent while the engine changes.
@@ -295,11 +305,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             now,
             clients: Arena::new(maxconn),
             sessions: Sessions::default(),
+            introductions: introduction::Introductions::default(),
             upstreams: Arena::new(maxconn.saturating_mul(2)),
             clis: Arena::new(config.global.stats_maxconn as usize),
             servings: Arena::new(maxconn),
             listeners: accept::records(config, &limits),
             listener_connections: vec![0; config.listeners.len()],
+            listener_stats: listeners::ListenerStats::new(config),
+            is_nice: listeners::any_is_nice(config),
             proxies,
             proxy_stats: config
                 .proxies
@@ -309,6 +322,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             server_stats: vec![Counters::default(); servers.len()],
             idle: idle::lists(config, &mut wheel),
             idle_counts: vec![0; servers.len()],
+            source_ports: ports::SourcePorts::new(&config.servers),
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
@@ -366,6 +380,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         while let Some(order) = self.net.order() {
             self.on_order(order);
+        }
+        if self.is_nice {
+            ready.sort_unstable_by_key(|(handle, _)| self.niceness(*handle));
         }
         for (handle, readiness) in ready.drain(..) {
             self.on_ready(handle, readiness);
@@ -450,6 +467,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     fn end_of_turn(&mut self) {
         std::mem::swap(&mut self.run_list, &mut self.running);
         let mut running = std::mem::take(&mut self.running);
+        if self.is_nice {
+            running.sort_unstable_by_key(|subject| self.niceness(subject.handle()));
+        }
         for subject in running.drain(..) {
             match subject {
                 Subject::Client(key) => {

@@ -13,6 +13,7 @@ use crate::balance::server::{Op, write_status};
 use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::GENERATION_MAX;
 use crate::base::clock::Now;
+use crate::base::proxy_header::{self, Form, Guest};
 use crate::check::conversation::{Action, Connect, Conversation, Desk, Ending, Event};
 use crate::check::probe::Status;
 use crate::check::sequence::{Surroundings, Tools};
@@ -38,6 +39,8 @@ pub struct Talk {
     stage: Stage,
     /// The connection is to be closed in good order.
     linger: bool,
+    /// How the check introduces itself, before anything else is said.
+    header: Form,
 }
 
 /// What a check waits for.
@@ -46,6 +49,8 @@ enum Stage {
     Connect,
     /// So much of the output has left.
     Send(usize),
+    /// So much of the header has left; the server speaks next.
+    Introduce(usize),
     Receive,
 }
 
@@ -98,6 +103,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             socket: None,
             stage: Stage::Connect,
             linger: false,
+            header: Form::default(),
         }));
         self.advance_probe(server, Event::Start);
     }
@@ -120,6 +126,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 Ok(()) => {
                     talk.stage = Stage::Receive;
                     self.hold_to_answer(server);
+                    self.introduce_probe(server);
                     self.advance_probe(server, Event::Connected);
                 }
                 Err(Stop::Blocked) => {}
@@ -173,6 +180,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             server_stats: &self.server_stats,
             letters: ([0; 4], 0),
             maps: &self.maps,
+            introductions: &self.introductions,
         };
         let mut tools = Tools {
             around: &Checked { facts, server },
@@ -189,10 +197,18 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 self.step_probe(server)
             }
             Action::Receive => {
-                talk.stage = Stage::Receive;
+                // The header goes first, also to a server that speaks first.
+                talk.stage = match talk.desk.output.is_empty() {
+                    true => Stage::Receive,
+                    false => Stage::Introduce(0),
+                };
                 self.step_probe(server)
             }
             Action::Done(ending) => {
+                if let (Some(socket), false) = (&talk.socket, talk.desk.output.is_empty()) {
+                    // What does not leave at once is not worth waiting for.
+                    let _ = self.net.send(socket, &talk.desk.output, b"", false);
+                }
                 self.finish_probe(server, &ending);
                 None
             }
@@ -214,7 +230,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let talk = probe.talk.as_deref_mut()?;
         let socket = talk.socket.as_ref()?;
         let desk = &mut talk.desk;
-        if let Stage::Send(sent) = &mut talk.stage {
+        if let Stage::Send(sent) | Stage::Introduce(sent) = &mut talk.stage {
             while *sent < desk.output.len() {
                 match self.net.send(socket, &desk.output[*sent..], b"", false) {
                     Ok(count) => *sent += count,
@@ -223,7 +239,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
             }
             desk.output.clear();
-            return Some(Step::Done);
+            if matches!(talk.stage, Stage::Send(_)) {
+                return Some(Step::Done);
+            }
+            talk.stage = Stage::Receive;
         }
         let held = desk.input.len();
         let room = most.saturating_sub(held).min(RECEIVE);
@@ -264,9 +283,18 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             address.set_port(how.port.unwrap_or_else(|| address.port()));
             address.set_ip(how.address.unwrap_or_else(|| address.ip()));
         }
+        let forms = (check.proxy_header, described.proxy_header);
+        talk.header = match forms {
+            (form, _) if how.as_server && !form.is_none() => form,
+            (_, form) if how.send_proxy && form.has(Form::V2) => form,
+            _ if how.send_proxy => Form::V1,
+            _ => Form::default(),
+        };
         let options = ConnectOptions {
             check: !how.linger,
             server_speaks: how.server_speaks,
+            outgoing: described.outgoing.as_deref(),
+            ..ConnectOptions::default()
         };
         let socket = match self.net.connect(&to, options) {
             Ok(socket) => socket,
@@ -280,6 +308,30 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.finish_probe(server, &Ending::new(Status::SocketError, ""));
         }
         Step::Wait
+    }
+
+    /// Puts the header of a check, if it has one, before what it says.
+    fn introduce_probe(&mut self, server: ServerId) {
+        let described = Arc::clone(self.roster.server(server));
+        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+            return;
+        };
+        let Some(talk) = &mut probe.talk else {
+            return;
+        };
+        let (Some(socket), false) = (&talk.socket, talk.header.is_none()) else {
+            return;
+        };
+        // The second form says that a connection is our own; the first has no word for it.
+        let addresses = match talk.header.has(Form::V2) {
+            true => None,
+            false => Some((self.net.local_address(socket), described.endpoint.address())),
+        };
+        let guest = Guest {
+            addresses,
+            ..Guest::default()
+        };
+        proxy_header::write(&mut talk.desk.output, talk.header, &guest);
     }
 
     /// From now on the server has as long as `timeout check` says, where it says something.

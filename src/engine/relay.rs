@@ -185,6 +185,12 @@ impl Pipe {
         self.output[slot] = Some(buffer);
     }
 
+    /// Puts bytes before all that waits: nothing of it has left yet.
+    pub fn precede(&mut self, bytes: &[u8]) {
+        debug_assert_eq!(self.in_tube(), 0, "what is in a tube leaves first");
+        self.head.splice(..0, bytes.iter().copied());
+    }
+
     /// Queues bytes behind what already waits; false when they fit nowhere.
     #[must_use]
     pub fn queue(&mut self, bytes: &[u8], pool: &mut Pool) -> bool {
@@ -283,7 +289,9 @@ pub fn receive<N: Net>(
             }
         }
         Err(Stop::Blocked) => from.ready.clear(Readiness::READABLE),
-        Err(_) => {}
+        // The kernel will say so as well, but the session may end before that.
+        Err(Stop::Closed) => from.ready.add(Readiness::READ_CLOSED),
+        Err(Stop::Failed(_)) => {}
     }
     result
 }

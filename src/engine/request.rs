@@ -9,6 +9,7 @@ use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
 use super::errors::Place;
+use super::introduction::destination;
 use super::relay::{End, Pumped, Source, Splice, receive, understand};
 use super::service::{Applet, Service};
 use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
@@ -132,7 +133,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 session.renew();
                 session.txn.reset();
                 session.txn.http = true;
-                begin_record(&mut session.txn, client);
+                begin_record(&mut session.txn, client, &self.introductions);
                 id
             }
         };
@@ -142,7 +143,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.txn.request_date_ms = now.wall_ms;
             let proxy = self.config.proxy(client.frontend);
             if proxy.needs_destination {
-                session.txn.rare_mut().destination = self.net.local_address(&client.socket);
+                session.txn.rare_mut().destination =
+                    destination(&mut self.net, &self.introductions, client);
             }
         }
         Some(id)
@@ -163,6 +165,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.proxy_stats[proxy.id.0 as usize].front.ereq += 1;
         open!(self, key => client, session, else Flow::Gone);
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         session.txn.request_line.clear();
         session.txn.termination = Termination::CLIENT_IN_REQUEST;
         session.exchange.on_request_error();
@@ -184,8 +188,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.renew();
             session.txn.reset();
             session.txn.http = true;
-            begin_record(&mut session.txn, client);
+            begin_record(&mut session.txn, client, &self.introductions);
             session.txn.request_date_ms = client.since_wall_ms;
+            if self.config.proxy(client.frontend).needs_destination {
+                session.txn.rare_mut().destination =
+                    destination(&mut self.net, &self.introductions, client);
+            }
         }
     }
 
@@ -205,6 +213,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         );
         open!(self, key => client, session, else Flow::Gone);
         self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
         session.txn.request_line.clear();
         session.exchange.on_request_error();
         self.answer_raw(key, refusal.status, Termination::PROXY_IN_REQUEST)
@@ -523,7 +533,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         if editor.message().minor() == 0 && editor.message().known(Name::Host).is_none() {
             // HTTP/1.1 needs one: where the client came to (RFC 9112 §3.3).
-            let local = self.net.local_address(&client.socket);
+            let local = destination(&mut self.net, &self.introductions, client);
             bench.text.clear();
             write_authority(&mut bench.text, local);
             editor.add_header(b"Host", &bench.text)?;
@@ -632,13 +642,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         session.renew();
         session.txn.reset();
-        begin_record(&mut session.txn, client);
+        begin_record(&mut session.txn, client, &self.introductions);
         session.request.source = Source::UntilClose;
         session.response.source = Source::UntilClose;
         client.phase = Phase::Connect;
         client.requests = 1;
         if proxy.needs_destination {
-            session.txn.rare_mut().destination = self.net.local_address(&client.socket);
+            session.txn.rare_mut().destination =
+                destination(&mut self.net, &self.introductions, client);
         }
         self.bench.scratch.start_message();
         match self.choose_backend(key, proxy, None) {

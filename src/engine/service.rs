@@ -22,6 +22,7 @@ use crate::engine::accept::{Client, RateLimits};
 use crate::engine::checks::{Probe, Wish};
 use crate::engine::cli::Cli;
 use crate::engine::errors::Errors;
+pub use crate::engine::listeners::{ListenerStats, ListenerStatus};
 use crate::engine::roster::Roster;
 use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
@@ -87,6 +88,8 @@ pub struct View<'a> {
     pub proxy_stats: &'a [ProxyStats],
     /// Connections now, by listener.
     pub listener_connections: &'a [u32],
+    /// Counters, by listener.
+    pub listener_stats: &'a ListenerStats,
     /// Client connections.
     pub(crate) clients: &'a Arena<Client>,
     /// What is under way on them.

@@ -11,12 +11,14 @@
 //!    ├─ refused, denied, redirected ───────── Answer ── Finish
 //!    └─ a service's: Body (of a POST) ─┘
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
+//! Introduction: before all of these, where a header of the PROXY protocol comes first.
 //! ```
 //!
 //! A session may look left at the configuration and at the parsed head; it never calls back. The
 //! one loop is retry, in [`upstream`](super::upstream).
 
 use super::accept::Client;
+use super::introduction::Introductions;
 use super::relay::{Pipe, Sent, Source, flush, receive};
 use super::service::Service;
 use super::upstream::Upstream;
@@ -36,6 +38,8 @@ use crate::net::{Net, Readiness, Stop};
 /// Where a session is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
+    /// Waiting for the header of the PROXY protocol that says who the client is.
+    Introduction,
     /// Waiting for a request head, or reading one.
     Request,
     /// Reading the body of a request that a service answers.
@@ -236,6 +240,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             let given_up = self.given_up(client);
             let flow = match client.phase {
                 _ if given_up.is_some() => self.abandon(key, given_up),
+                Phase::Introduction => self.read_introduction(key),
                 Phase::Request => self.read_request(key),
                 Phase::Body => self.read_body(key),
                 Phase::Queued => Flow::Wait,
@@ -503,6 +508,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let front = &mut self.proxy_stats[client.frontend.0 as usize].front;
         front.bin += session.txn.bytes_uploaded;
         front.bout += session.txn.bytes_read;
+        self.listener_stats.count(client.listener, |own| {
+            own.bin += session.txn.bytes_uploaded;
+            own.bout += session.txn.bytes_read;
+        });
         self.process.bytes_out += session.txn.bytes_read;
         let bytes = u32::try_from(session.txn.bytes_read).unwrap_or(u32::MAX);
         self.process.bytes_out_rate.add(now, bytes);
@@ -578,7 +587,7 @@ pub(crate) fn flush_answer<N: Net>(
 }
 
 /// What of the log record belongs to the connection.
-pub(crate) fn begin_record(txn: &mut Txn, client: &Client) {
+pub(crate) fn begin_record(txn: &mut Txn, client: &Client, known: &Introductions) {
     txn.accept_date_ms = client.since_wall_ms;
     txn.marks.accepted = client.since_ms as i64;
     txn.marks.handshaken = client.since_ms as i64;
@@ -586,6 +595,9 @@ pub(crate) fn begin_record(txn: &mut Txn, client: &Client) {
     txn.frontend = client.frontend.0;
     txn.listener = client.listener;
     txn.backend = NO_ID;
+    if let Some(introduction) = known.of(client) {
+        introduction.begin_record(txn, client);
+    }
 }
 
 /// How a body that comes in ends.

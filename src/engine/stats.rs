@@ -181,9 +181,19 @@ pub struct Counters {
 impl Counters {
     /// A session begins.
     pub fn enter(&mut self, now_ms: u64) {
+        self.connect();
+        self.begin(now_ms);
+    }
+
+    /// A connection takes its place; it may become a session.
+    pub fn connect(&mut self) {
         self.scur += 1;
         self.smax = self.smax.max(self.scur);
         self.used_max = self.used_max.max(self.scur);
+    }
+
+    /// What has its place is a session now.
+    pub fn begin(&mut self, now_ms: u64) {
         self.stot += 1;
         self.rate.add(now_ms, 1);
     }

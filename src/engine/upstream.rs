@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::accept::Client;
 use super::checks::place;
 use super::errors::Place;
+use super::introduction::destination;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
@@ -24,11 +25,12 @@ use crate::base::addr::Endpoint;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
+use crate::base::proxy_header::Form;
 use crate::config::model::{Config, Proxy, ProxyId, Redispatch, ServerId};
 use crate::http::head::Refusal;
 use crate::log::record::{NO_MARK, Target};
 use crate::log::termination::Termination;
-use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
+use crate::net::{Net, Readiness, Socket, Stop};
 
 /// The pause before the next attempt on the same server, ms; `timeout connect`, if shorter.
 const RETRY_PAUSE_MS: u32 = 1_000;
@@ -46,6 +48,10 @@ pub struct Upstream {
     /// When it fell idle, monotonic ms.
     pub(crate) idle_since_ms: u64,
     pub(crate) connected: bool,
+    /// The port of a range of `source` that it has; 0 for none.
+    pub(crate) source_port: u16,
+    /// How its server is told of the client; such a connection serves no other.
+    pub(crate) introduces: Form,
 }
 
 impl Upstream {
@@ -438,24 +444,23 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let described = Arc::clone(self.roster.server(server));
         session.waiting_since_ms = self.now.ms;
         client.active_ms = self.now.ms;
-        let endpoint = match described.port_offset {
-            None => None,
-            Some(offset) => {
-                let mut destination = session.txn.rare().destination;
-                if destination.is_none() {
-                    destination = self.net.local_address(&client.socket);
-                    session.txn.rare_mut().destination = destination;
-                }
-                let port = i32::from(destination.port()) + offset;
-                Some(described.endpoint.with_port(port as u16))
+        let endpoint = if described.follows_client() {
+            let mut to = session.txn.rare().destination;
+            if to.is_none() {
+                to = destination(&mut self.net, &self.introductions, client);
+                session.txn.rare_mut().destination = to;
             }
+            Some(described.endpoint_for(to))
+        } else {
+            None
         };
         let endpoint = endpoint.as_ref().unwrap_or(&described.endpoint);
         self.server_stats[server.0 as usize].connect += 1;
         self.proxy_stats[described.proxy.0 as usize].back.connect += 1;
-        let socket = match self.connect(endpoint) {
-            Ok(socket) => socket,
+        let (socket, source_port) = match self.connect(&described, endpoint) {
+            Ok(made) => made,
             Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
+            Err(Stop::Closed) => return self.source_failed(key),
             Err(_) => return self.connect_failed(key, Some(0)),
         };
         let record = Upstream {
@@ -466,11 +471,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             uses: 0,
             idle_since_ms: 0,
             connected: false,
+            source_port,
+            introduces: described.proxy_header,
         };
         let upstream = match self.upstreams.insert(record) {
             Ok(upstream) => upstream,
             Err(record) => {
-                self.net.close(record.socket);
+                self.source_ports.close(&mut self.net, record);
                 return self.connect_failed(key, Some(0));
             }
         };
@@ -498,13 +505,41 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Begins to connect. Where descriptors have run out, an idle connection gives its own.
-    fn connect(&mut self, endpoint: &Endpoint) -> Result<Socket, Stop> {
-        match self.net.connect(endpoint, ConnectOptions::default()) {
+    fn connect(
+        &mut self,
+        server: &crate::config::model::Server,
+        endpoint: &Endpoint,
+    ) -> Result<(Socket, u16), Stop> {
+        match self.connect_from(server, endpoint) {
             Err(stop) if stop.is_out_of_descriptors() && self.close_oldest_idle() => {
-                self.net.connect(endpoint, ConnectOptions::default())
+                self.connect_from(server, endpoint)
             }
             result => result,
         }
+    }
+
+    /// The connection cannot come from where it should (`source`): told as an emergency, and tried
+    /// again at once, as HAProxy does.
+    fn source_failed(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => _client, session, else Flow::Gone);
+        if let Some(backend) = session.backend {
+            let backend = self.config.proxy(backend);
+            let text = format!(
+                "Cannot bind to source address before connect() for backend {}.",
+                backend.name
+            );
+            ::log::error!("{text} Aborting.");
+            let level = crate::log::syslog::Level::Emerg;
+            self.journal
+                .message(self.config, backend, level, &text, self.now);
+        }
+        let flow = self.connect_failed(key, Some(0));
+        open!(self, key => _client, session, else flow);
+        if session.retry_at_ms > 0 {
+            session.retry_at_ms = 0;
+            return Flow::Again;
+        }
+        flow
     }
 
     /// Whether a connect has ended, and how.
@@ -540,8 +575,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
         }
+        let header = record.introduces;
         if !http && early {
             self.log_early(key);
+        }
+        if !header.is_none() {
+            self.introduce(key, header);
         }
         Flow::Again
     }
@@ -743,7 +782,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         };
         if let Some(record) = self.upstreams.remove(upstream) {
-            self.net.close(record.socket);
+            self.source_ports.close(&mut self.net, record);
         }
     }
 

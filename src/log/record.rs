@@ -167,6 +167,10 @@ pub struct Txn {
     pub frontend: u32,
     /// The `bind` line of it that accepted.
     pub listener: u32,
+    /// The header of the PROXY protocol that the connection began with, `NO_ID` without one.
+    pub introduction: u32,
+    /// Why the connection was refused before it became a session, 0 when it was not.
+    pub connection_error: u8,
     /// The backend, `NO_ID` when none was chosen (the log then prints the frontend's name).
     pub backend: u32,
     /// The server, or what stood in for one.
@@ -251,6 +255,7 @@ impl Txn {
         Self {
             frontend: NO_ID,
             listener: NO_ID,
+            introduction: NO_ID,
             backend: NO_ID,
             ..Self::default()
         }
@@ -286,6 +291,7 @@ impl Txn {
     pub fn next_request(&mut self, now_ms: u64, wall_ms: u64) {
         let (source, destination) = (self.source, self.rare().destination);
         let (frontend, listener) = (self.frontend, self.listener);
+        let introduction = self.introduction;
         let (encrypted, http) = (self.encrypted, self.http);
         self.reset();
         self.accept_date_ms = wall_ms;
@@ -296,6 +302,7 @@ impl Txn {
             self.rare_mut().destination = destination;
         }
         (self.frontend, self.listener) = (frontend, listener);
+        self.introduction = introduction;
         (self.encrypted, self.http) = (encrypted, http);
     }
 

@@ -23,14 +23,15 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::mem::size_of;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use crate::base::addr::{Address, Endpoint};
+use crate::base::outgoing::Incoming;
 use crate::net::sockaddr::{self, SockAddr};
+use crate::net::tune::{self, bind_to_interface, get as option};
 
 /// What shall listen, and how.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct ListenerSpec {
     pub defer_accept: bool,
     /// `interface`: only packets that arrive there.
     pub interface: Option<String>,
+    /// What the connections that it takes shall have.
+    pub incoming: Incoming,
 }
 
 impl ListenerSpec {
@@ -69,6 +72,7 @@ impl ListenerSpec {
             v6_only: None,
             defer_accept: false,
             interface: None,
+            incoming: Incoming::default(),
         }
     }
 }
@@ -302,7 +306,7 @@ fn bind_inet(spec: &ListenerSpec) -> Result<BoundListener, String> {
         set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only);
     }
     let warning = spec.interface.as_deref().and_then(|interface| {
-        let why = bind_to_interface(&socket, interface).err()?;
+        let why = bind_to_interface(socket.as_raw_fd(), interface).err()?;
         let what = format!("cannot bind receiver to device '{interface}'");
         Some(inet_failure(&what, &why, place))
     });
@@ -440,6 +444,7 @@ fn set_tcp(socket: &OwnedFd, spec: &ListenerSpec) {
     // A second, and so at the first repetition of what the kernel sent.
     let defer = i32::from(spec.defer_accept);
     set(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, defer);
+    tune::set_incoming(socket.as_raw_fd(), &spec.incoming, spec.backlog);
 }
 
 /// A new stream socket of an address' family.
@@ -462,45 +467,9 @@ fn listen(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
     done(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
 }
 
-fn bind_to_interface(socket: &OwnedFd, interface: &str) -> io::Result<()> {
-    let (name, length) = (
-        interface.as_ptr().cast(),
-        interface.len() as libc::socklen_t,
-    );
-    let (level, option) = (libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
-    // SAFETY: the pointer is valid for the length given.
-    done(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, name, length) }).map(drop)
-}
-
 /// Sets an option that the kernel has; without it the listener still serves.
 fn set(socket: &OwnedFd, level: i32, name: i32, value: i32) {
-    let length = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: the pointer is valid for the length given.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
-            length,
-        )
-    };
-}
-
-/// An option that is a number.
-fn option(descriptor: i32, level: i32, name: i32) -> io::Result<i32> {
-    let (mut value, mut length) = (0i32, size_of::<i32>() as libc::socklen_t);
-    // SAFETY: both pointers are valid for the call, and `length` says how much room there is.
-    done(unsafe {
-        libc::getsockopt(
-            descriptor,
-            level,
-            name,
-            (&raw mut value).cast(),
-            &raw mut length,
-        )
-    })?;
-    Ok(value)
+    tune::set(socket.as_raw_fd(), level, name, &value);
 }
 
 /// The result of a system call that says -1.

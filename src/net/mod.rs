@@ -17,10 +17,12 @@ pub mod os;
 pub mod poller;
 mod sockaddr;
 mod splice;
+mod tune;
 
 use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::Handle;
 use crate::base::clock::Now;
+use crate::base::outgoing::Outgoing;
 
 /// An open connection: a file descriptor in production, an index in the simulator.
 ///
@@ -140,12 +142,16 @@ pub struct Peer {
 
 /// How to connect to a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectOptions {
+pub struct ConnectOptions<'a> {
     /// The connection is a health check's: linger is off, so that its close is a reset.
     pub check: bool,
     /// The server of a check speaks first: it must not be kept waiting for the end of the
     /// handshake.
     pub server_speaks: bool,
+    /// What the server's lines ask for beside.
+    pub outgoing: Option<&'a Outgoing>,
+    /// The port on this side, of a range of `source`; 0 for none.
+    pub source_port: u16,
 }
 
 /// The state that a listener shall have.
@@ -233,8 +239,9 @@ pub trait Net {
     /// answer `Blocked`).
     ///
     /// # Errors
-    /// `Failed` when the system refuses at once (`ECONNREFUSED` on unix sockets, `ENETUNREACH`...).
-    fn connect(&mut self, to: &Endpoint, how: ConnectOptions) -> Result<Socket, Stop>;
+    /// `Failed` when the system refuses at once (`ECONNREFUSED` on unix sockets, `ENETUNREACH`...);
+    /// `Closed` when it cannot come from where it should (`source`).
+    fn connect(&mut self, to: &Endpoint, how: ConnectOptions<'_>) -> Result<Socket, Stop>;
 
     /// How a connect ended.
     ///

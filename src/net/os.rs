@@ -29,6 +29,7 @@ use crate::net::logs::LogTarget;
 use crate::net::poller::Poller;
 use crate::net::sockaddr::{self, SockAddr};
 use crate::net::splice::{Tubes, move_bytes};
+use crate::net::tune::{self, RESET};
 use crate::net::{
     ConnectOptions, ListenerState, LogBatch, Net, Order, Peer, Readiness, Signal, Socket, Stop,
     Tube,
@@ -309,7 +310,7 @@ impl Net for Os {
         }
     }
 
-    fn connect(&mut self, to: &Endpoint, how: ConnectOptions) -> Result<Socket, Stop> {
+    fn connect(&mut self, to: &Endpoint, how: ConnectOptions<'_>) -> Result<Socket, Stop> {
         let address =
             SockAddr::new(to).map_err(|why| stop(why.raw_os_error().unwrap_or(libc::EINVAL)))?;
         let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -320,6 +321,13 @@ impl Net for Os {
         }
         if address.family() != libc::AF_UNIX {
             set_option(descriptor, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1i32);
+        }
+        if let Some(outgoing) = how.outgoing
+            && address.family() != libc::AF_UNIX
+            && tune::set_outgoing(descriptor, outgoing, how.source_port, how.check).is_err()
+        {
+            close(descriptor);
+            return Err(Stop::Closed);
         }
         if how.check {
             // Without the quick acknowledgement the reset is the third and last packet.
@@ -510,12 +518,6 @@ impl Net for Os {
     }
 }
 
-/// A close by reset: linger, for no time.
-const RESET: libc::linger = libc::linger {
-    l_onoff: 1,
-    l_linger: 0,
-};
-
 /// Local time less UTC, asked once a minute: no zone changes at another moment.
 #[derive(Debug, Default)]
 struct Zone {
@@ -608,9 +610,7 @@ fn send_both(descriptor: i32, head: &[u8], body: &[u8], flags: i32) -> isize {
 
 /// Sets an option; none that we set can fail in a way that matters.
 fn set_option<T>(descriptor: i32, level: i32, name: i32, value: &T) {
-    let length = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the pointer is valid for the length given.
-    unsafe { libc::setsockopt(descriptor, level, name, (&raw const *value).cast(), length) };
+    tune::set(descriptor, level, name, value);
 }
 
 /// The pending error of a socket, which reading clears; 0 for none.

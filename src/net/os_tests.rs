@@ -6,6 +6,7 @@ use std::os::fd::FromRawFd as _;
 use std::os::unix::net::UnixListener;
 
 use super::*;
+use crate::base::outgoing::{Incoming, Keepalive, Outgoing};
 use crate::net::listen::{ListenerSpec, bind_all};
 
 const PATIENCE_MS: u64 = 10_000;
@@ -194,13 +195,7 @@ fn connects_and_tells_how_it_ended() {
     let origin = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = Endpoint::Inet(origin.local_addr().unwrap());
     for check in [false, true] {
-        let socket = {
-            let how = ConnectOptions {
-                check,
-                ..ConnectOptions::default()
-            };
-            os.connect(&to, how).unwrap()
-        };
+        let socket = os.connect(&to, checked(check)).unwrap();
         let key = handle(9);
         os.watch(&socket, key).unwrap();
         edge(&mut os, key, Readiness::WRITABLE);
@@ -271,13 +266,7 @@ fn unix_and_abstract_sockets() {
     let name = Endpoint::Abstract(name.as_bytes().into());
     let (mut os, at) = os(&[path, name]);
     for (listener, at) in at.iter().enumerate() {
-        let near = {
-            let how = ConnectOptions {
-                check: true,
-                ..ConnectOptions::default()
-            };
-            os.connect(at, how).unwrap()
-        };
+        let near = os.connect(at, checked(true)).unwrap();
         assert_eq!(os.connect_result(&near), Ok(()));
         edge(&mut os, handle(listener as u32), Readiness::READABLE);
         let (far, peer) = os.accept(listener as u32).unwrap();
@@ -432,4 +421,137 @@ fn signals_wake_the_loop_and_are_told_in_meaning() {
     assert_eq!(os.signal(), Some(Signal::Stop(15)));
     assert_eq!(os.signal(), Some(Signal::Stop(2)));
     assert_eq!(os.signal(), None);
+}
+
+/// How a check connects, or a request.
+fn checked(check: bool) -> ConnectOptions<'static> {
+    ConnectOptions {
+        check,
+        ..ConnectOptions::default()
+    }
+}
+
+/// An option of a socket that is a number.
+fn option(descriptor: i32, level: i32, name: i32) -> i32 {
+    tune::get(descriptor, level, name).unwrap()
+}
+
+/// A listener that nobody else uses, and where it is.
+fn origin() -> (TcpListener, Endpoint) {
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = Endpoint::Inet(origin.local_addr().unwrap());
+    (origin, at)
+}
+
+#[test]
+fn what_a_server_asks_for_is_set() {
+    let (mut os, _) = os(&[]);
+    let (origin, to) = origin();
+    let keepalive = Keepalive {
+        idle_s: Some(11),
+        interval_s: Some(4),
+        count: Some(5),
+    };
+    let outgoing = Outgoing {
+        source: Some("127.0.0.5:0".parse().unwrap()),
+        user_timeout_ms: 5000,
+        keepalive: Some(keepalive),
+        no_linger: true,
+        fast_open: true,
+        ..Outgoing::default()
+    };
+    let how = ConnectOptions {
+        outgoing: Some(&outgoing),
+        ..ConnectOptions::default()
+    };
+    let socket = os.connect(&to, how).unwrap();
+    let tcp = |name| option(socket.raw(), libc::IPPROTO_TCP, name);
+    assert_eq!(tcp(libc::TCP_USER_TIMEOUT), 5000);
+    assert_eq!(tcp(libc::TCP_KEEPIDLE), 11);
+    assert_eq!(tcp(libc::TCP_KEEPINTVL), 4);
+    assert_eq!(tcp(libc::TCP_KEEPCNT), 5);
+    assert_eq!(tcp(libc::TCP_FASTOPEN_CONNECT), 1);
+    let alive = option(socket.raw(), libc::SOL_SOCKET, libc::SO_KEEPALIVE);
+    assert_eq!(alive, 1);
+    // Fast open waits for the first bytes.
+    os.send(&socket, b"x", b"", false).unwrap();
+    let (mut other, from) = origin.accept().unwrap();
+    assert_eq!(from.ip().to_string(), "127.0.0.5");
+    other.read_exact(&mut [0; 1]).unwrap();
+    os.close(socket);
+    let end = other.read(&mut [0; 1]).unwrap_err();
+    assert_eq!(end.raw_os_error(), Some(libc::ECONNRESET));
+}
+
+#[test]
+fn a_source_that_is_not_here_is_told_apart() {
+    let (mut os, _) = os(&[]);
+    let (_origin, to) = origin();
+    let outgoing = Outgoing {
+        source: Some("203.0.113.7:0".parse().unwrap()),
+        ..Outgoing::default()
+    };
+    let how = ConnectOptions {
+        outgoing: Some(&outgoing),
+        ..ConnectOptions::default()
+    };
+    assert_eq!(os.connect(&to, how).unwrap_err(), Stop::Closed);
+}
+
+#[test]
+fn accepted_sockets_have_what_their_listener_has() {
+    let keepalive = Keepalive {
+        idle_s: Some(10),
+        interval_s: None,
+        count: Some(4),
+    };
+    let incoming = Incoming {
+        max_segment: Some(1000),
+        fast_open: true,
+        user_timeout_ms: 3000,
+        keepalive: Some(keepalive),
+        no_linger: true,
+        delayed_ack: true,
+    };
+    let all = ListenerSpec {
+        incoming,
+        ..ListenerSpec::new(loopback(), 16)
+    };
+    let plain = ListenerSpec::new(loopback(), 16);
+    let bound = bind_all(&[all, plain]).unwrap();
+    let of = |index: usize, level, name| option(bound[index].socket.as_raw_fd(), level, name);
+    assert_eq!(of(0, libc::IPPROTO_TCP, libc::TCP_FASTOPEN), 16);
+    assert_eq!(of(1, libc::IPPROTO_TCP, libc::TCP_FASTOPEN), 0);
+    let expected = [(1, 3000, 10, 4, 1000), (0, 0, 7200, 9, 1000)];
+    for (listener, expected) in bound.iter().zip(expected) {
+        let Endpoint::Inet(at) = listener.endpoint else {
+            panic!("{listener:?} is no inet socket");
+        };
+        let mut client = TcpStream::connect(at).unwrap();
+        // SAFETY: the address is not asked for.
+        let taken = unsafe {
+            use std::ptr::null_mut;
+            // The listener does not block, and the connection is there: it was just made.
+            libc::accept4(
+                listener.socket.as_raw_fd(),
+                null_mut(),
+                null_mut(),
+                libc::SOCK_CLOEXEC,
+            )
+        };
+        assert!(taken >= 0, "{}", io::Error::last_os_error());
+        let tcp = |name| option(taken, libc::IPPROTO_TCP, name);
+        let (alive, timeout, idle, count, most) = expected;
+        let keeps = option(taken, libc::SOL_SOCKET, libc::SO_KEEPALIVE);
+        assert_eq!(keeps, alive);
+        assert_eq!(tcp(libc::TCP_USER_TIMEOUT), timeout);
+        assert_eq!(tcp(libc::TCP_KEEPIDLE), idle);
+        assert_eq!(tcp(libc::TCP_KEEPCNT), count);
+        assert_eq!(tcp(libc::TCP_MAXSEG) <= most, alive == 1);
+        close(taken);
+        let end = client.read(&mut [0; 1]);
+        let end = end.map_err(|error| error.raw_os_error());
+        let reset = Err(Some(libc::ECONNRESET));
+        assert_eq!(end, if alive == 1 { reset } else { Ok(0) });
+    }
 }

@@ -323,6 +323,7 @@ fn spec(listener: &Listener, proxy: &Proxy, maxconn: u32) -> ListenerSpec {
         v6_only: listener.v6_only,
         defer_accept: listener.defer_accept,
         interface: listener.interface.clone(),
+        incoming: listener.incoming,
         ..ListenerSpec::new(listener.endpoint.clone(), backlog)
     }
 }

@@ -462,20 +462,25 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
         "backend"
     };
     let place = match scope {
+        Scope::Connection => "tcp-request connection rule",
         Scope::Request => "http-request header rule",
         Scope::Switch => "use-backend rule",
         Scope::Response => "http-response header rule",
         Scope::Log | Scope::Check => "logs",
     };
+    let within = match scope {
+        Scope::Connection => " in 'tcp-request connection'",
+        _ => "",
+    };
     let name = String::from_utf8_lossy(&acl.name);
     let keyword = String::from_utf8_lossy(&acl.keyword);
     let text = if name.is_empty() {
         format!(
-            "anonymous acl will never match because it uses keyword '{keyword}' which is incompatible with '{side} {place}'"
+            "anonymous acl will never match{within} because it uses keyword '{keyword}' which is incompatible with '{side} {place}'"
         )
     } else {
         format!(
-            "acl '{name}' will never match because it only involves keywords that are incompatible with '{side} {place}'"
+            "acl '{name}' will never match{within} because it only involves keywords that are incompatible with '{side} {place}'"
         )
     };
     compiler.warnings.push(Problem {

@@ -167,6 +167,8 @@ pub(super) fn leading_int(text: &[u8]) -> Option<i64> {
 /// `haproxy -dKsmp`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
+    /// `tcp-request connection` rules.
+    Connection,
     /// `http-request` rules.
     Request,
     /// `use_backend`.
@@ -264,6 +266,7 @@ impl ExpressionError {
     pub(super) fn problem(&self, text: String, scope: Scope, compiler: &Compiler<'_>) -> Problem {
         if let Self::Reference(name, reference) = self {
             let kind = match scope {
+                Scope::Connection => "tcp-request connection expression",
                 Scope::Request => "http-request expression",
                 Scope::Response => "http-response response",
                 Scope::Switch => "use_backend expression",

@@ -15,6 +15,19 @@ pub enum Field {
     Client,
     /// `%fi`, `%fp`: the address the client connected to. `Value::Address`.
     Frontend,
+    /// `fc_src`, `fc_src_port`: the far end of the client's connection, whatever a header of the
+    /// PROXY protocol says. `Value::Address`.
+    ConnectionSource,
+    /// `fc_dst`, `fc_dst_port`: its near end. `Value::Address`.
+    ConnectionDestination,
+    /// `fc_rcvd_proxy`: whether it began with such a header, `Int`.
+    IsIntroduced,
+    /// `fc_pp_authority`: the name that the client asked for, as the header says.
+    Authority,
+    /// `fc_pp_unique_id`: the connection's id, as the header says.
+    ConnectionId,
+    /// `fc_err`: why it was refused, `Int`; 0 for one that was not.
+    ConnectionError,
     /// `%bi`, `%bp`: the address used to connect to the server. `Value::Address`, or `Missing`.
     BackendSource,
     /// `%si`, `%sp`: the server's address. `Value::Address`, or `Missing`.

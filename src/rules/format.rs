@@ -272,11 +272,14 @@ impl Format {
         }
     }
 
-    /// Whether something in it reads the client connection's destination address.
+    /// Whether something in it reads an address on this side: of the client's connection, or of the
+    /// server's.
     #[must_use]
     pub fn needs_destination(&self) -> bool {
         self.nodes.iter().any(|node| match node {
-            Node::Variable { field, .. } => *field == Field::Frontend,
+            Node::Variable { field, .. } => {
+                matches!(field, Field::Frontend | Field::BackendSource)
+            }
             Node::Expression { expression, .. } => expression.needs_destination(),
             Node::Text(_) | Node::Blank => false,
         })
@@ -649,6 +652,13 @@ fn variable<C: Context>(
             end(flags, out);
         }
         Print::Ip => ip(value, flags, out),
+        // Where a unix socket has no port HAProxy prints the number of the listener.
+        Print::Port if matches!(value, Value::Address(Address::Unix)) => {
+            match context.field(Field::ListenerId) {
+                Value::Int(n) => number(n, 0, flags, out),
+                _ => out.push(b'1'),
+            }
+        }
         Print::Port => port(value, flags, out),
         Print::Number(digits) => match value {
             Value::Int(n) => number(n, digits, flags, out),
@@ -702,8 +712,6 @@ fn port(value: Value<'_>, flags: Flags, out: &mut Vec<u8>) {
         Value::Address(address @ (Address::V4(..) | Address::V6(..))) => {
             number(i64::from(address.port()), 4, flags, out);
         }
-        // HAProxy prints the listener's number where a unix socket has no port; 1 is the usual.
-        Value::Address(Address::Unix) => out.push(b'1'),
         _ => text(None, flags, out),
     }
 }

@@ -21,6 +21,7 @@ mod args;
 mod codec;
 pub mod compile;
 pub mod condition;
+pub mod connection;
 mod convert;
 pub mod fetch;
 mod field;

@@ -16,11 +16,14 @@ use super::compile::{Compiler, SplitOnce as _};
 use super::fetch::{ExpressionError, Sample, Scope, Type, leading_int};
 use super::format::{Field, Value, line_parts};
 use super::missing;
-use crate::base::addr::Address;
 use crate::http::head::Method;
 use crate::http::rewrite::Message;
 
 mod checks;
+
+mod connection;
+
+use connection::{Known, port, rows};
 
 /// What must be there for a fetch to yield anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,10 @@ pub(super) enum Needs {
 impl Needs {
     /// What HAProxy says is not available, or nothing if the place has it.
     pub(super) fn lacking(self, scope: Scope) -> Option<&'static str> {
+        if scope == Scope::Connection {
+            let below = self.lacking(Scope::Log);
+            return below.or_else(|| self.lacking(Scope::Switch));
+        }
         match (self, scope) {
             (Self::Request, Scope::Response | Scope::Log) => Some("HTTP request headers"),
             (Self::Response, Scope::Request | Scope::Switch | Scope::Log) => {
@@ -135,6 +142,8 @@ pub(super) enum Fetch {
         per_second: i64,
     },
     Microseconds,
+    /// Something of the client's connection.
+    Connection(Known),
     /// A text that the engine knows.
     Name(Field),
     /// A number that the engine knows.
@@ -225,11 +234,7 @@ const TABLE: &[Row] = &[
     row("dst", NONE, 0, ANY, IP, |_, _, _| Ok(Fetch::Destination)),
     row("dst_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::DestinationPort)),
     row("env", TEXT, 1, ANY, STR, |a, _, c| Ok(variable(a, c))),
-    row("fc_dst", NONE, 0, ANY, IP, |_, _, _| Ok(Fetch::Destination)),
-    row("fc_dst_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::DestinationPort)),
     row("fc_http_major", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Int(1))),
-    row("fc_src", NONE, 0, ANY, IP, |_, _, _| Ok(Fetch::Source)),
-    row("fc_src_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::SourcePort)),
     row("fe_conn", FRONTEND, 1, ANY, INT, |a, _, _| number(Field::ConnectionsOfFrontend(a.id(0)))),
     row("fe_defbe", NONE, 0, ANY, STR, |_, _, _| Ok(Fetch::Name(Field::DefaultBackend))),
     row("fe_id", NONE, 0, ANY, INT, |_, _, _| number(Field::FrontendId)),
@@ -314,7 +319,7 @@ const TABLE: &[Row] = &[
 
 /// The names of the table.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().map(|row| row.name)
+    rows().map(|row| row.name)
 }
 
 /// Compiles the fetch of that name with the arguments at the front of `rest`.
@@ -328,7 +333,7 @@ pub(super) fn compile<'t>(
     if name.is_empty() {
         return Err(ExpressionError::Missing);
     }
-    let mut rows = TABLE.iter().chain(checks::table(scope));
+    let mut rows = rows().chain(checks::table(scope));
     let Some(row) = rows.find(|row| row.name.as_bytes() == name) else {
         let lacking = missing::FETCHES
             .iter()
@@ -487,6 +492,7 @@ impl Fetch {
     /// Whether it reads the client connection's destination address.
     pub(super) fn needs_destination(&self) -> bool {
         matches!(self, Self::Destination | Self::DestinationPort)
+            || matches!(self, Self::Connection(known) if known.is_destination())
     }
 
     /// Calls `test` with each occurrence until it says true.
@@ -550,6 +556,7 @@ impl Fetch {
             Self::Source => Sample::Ip(context.source().ip()?),
             Self::Destination => Sample::Ip(context.destination().ip()?),
             Self::SourcePort => port(context.source())?,
+            Self::Connection(known) => known.value(context)?,
             Self::DestinationPort => port(context.destination())?,
             Self::Date { offset, per_second } => date_sample(context, *offset, *per_second),
             Self::Microseconds => {
@@ -849,11 +856,6 @@ fn authority(target: &[u8]) -> Option<(IpAddr, i64)> {
         ip.trim_matches(['[', ']']).parse().ok()?,
         port.parse().ok()?,
     ))
-}
-
-fn port(address: Address) -> Option<Sample<'static>> {
-    address.ip()?;
-    Some(Sample::Int(i64::from(address.port())))
 }
 
 fn date_sample<C: Context>(context: &C, offset: i64, per_second: i64) -> Sample<'static> {

@@ -88,7 +88,12 @@ impl Context for Session {
 
     fn field(&self, field: Field) -> Value<'_> {
         let found = self.fields.iter().find(|(known, _)| *known == field);
-        found.map_or(Value::Missing, |(_, value)| *value)
+        let of_connection = match field {
+            Field::ConnectionSource => Value::Address(self.source()),
+            Field::ConnectionDestination => Value::Address(self.destination()),
+            _ => Value::Missing,
+        };
+        found.map_or(of_connection, |(_, value)| *value)
     }
 
     fn now(&self) -> Now {

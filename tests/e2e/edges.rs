@@ -274,7 +274,7 @@ fn an_abstract_socket_and_ipv6_are_listened_on() {
         return;
     };
     let six = probe.local_addr().unwrap();
-    drop(probe);
+    crate::support::end(&probe);
     let config = common(&format!(
         "frontend f\n bind @fe@\n bind {six}\n http-request return status 200 string %[src] content-type text/plain\n"
     ));

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use crate::support::log::{LogSocket, Record};
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{Flavour, PATIENCE, flavour, is_root, own_address};
+use crate::support::{Flavour, PATIENCE, end, flavour, is_root, own_address};
 use crate::{Client, Gate, OK, Rig, answering, common};
 
 #[test]
@@ -362,7 +362,7 @@ fn messages_that_cannot_be_sent_are_counted() {
     }
     assert!(full > 0 && full + held == ASKED, "{full} and {held}");
     // haproxy counts only those.
-    drop(log);
+    end(&log);
     ask(5);
     let gone = match flavour() {
         Flavour::Oneloop => 5,

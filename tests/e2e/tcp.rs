@@ -5,7 +5,7 @@ use std::net::Shutdown;
 
 use crate::support::origin::Origin;
 use crate::support::{free_endpoint, until};
-use crate::{Client, Rig};
+use crate::{Client, Rig, freeze};
 
 /// A TCP proxy in front of the origin `@s@`, with further lines.
 fn tcp(origin: Origin, lines: &str) -> Rig {
@@ -211,4 +211,26 @@ fn an_http_frontend_and_a_tcp_listener_live_side_by_side() {
     until("both were logged", || {
         (rig.log.records.rest().len() == 2).then_some(())
     });
+}
+
+/// The end is read before the kernel has announced it: the connection carried nothing all the same.
+#[test]
+fn dontlognull_leaves_out_a_client_that_left_before_it_was_accepted() {
+    let rig = tcp(echo(), " option dontlognull\n server s @s@");
+    freeze(&rig.proxy);
+    for _ in 0..5 {
+        let gone = rig.client();
+        gone.stream.shutdown(Shutdown::Write).unwrap();
+    }
+    rig.proxy.signal("CONT");
+    until("all have been served", || {
+        let stat = rig.proxy.command("show stat t 1 -1");
+        let row: Vec<&str> = stat.lines().nth(1).unwrap().split(',').collect();
+        (row[4] == "0" && row[7] == "5").then_some(())
+    });
+    let mut client = rig.client();
+    client.send("x");
+    assert_eq!(client.exactly(1), b"x");
+    client.finish();
+    assert_eq!(masked(&rig), "t t/s T/T/T 1 -- 1/1/0/0/0 0/0");
 }

@@ -21,6 +21,10 @@ mod states;
 mod wire;
 mod world;
 
+#[path = "../support/place.rs"]
+#[allow(dead_code, reason = "the rest is for other programs")]
+mod place;
+
 use proxy::Binaries;
 use report::Report;
 use std::path::PathBuf;

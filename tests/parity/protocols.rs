@@ -39,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// Lines of the backend.
     lines: Vec<String>,
+    /// More words of the server.
+    words: String,
     acts: Vec<Act>,
     /// The check ends by the time limit, which is short for it.
     silent: bool,
@@ -68,6 +70,7 @@ fn load(path: &Path) -> Vec<Case> {
             cases.push(Case {
                 name: name.to_owned(),
                 lines: Vec::new(),
+                words: String::new(),
                 acts: Vec::new(),
                 silent: false,
                 differs: None,
@@ -77,7 +80,8 @@ fn load(path: &Path) -> Vec<Case> {
         let case = cases.last_mut().unwrap_or_else(|| panic!("{at}: no case"));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "option" => case.lines.push(line.to_owned()),
+            "option" | "tcp-check" | "http-check" => case.lines.push(line.to_owned()),
+            "server" => case.words = format!(" {rest}"),
             ">" => case.acts.push(Act::Await(unescape(rest, &at))),
             "<" => case.acts.push(Act::Say(unescape(rest, &at))),
             "shut" => case.acts.push(Act::Shut),
@@ -198,8 +202,8 @@ impl Running {
             let _ = write!(
                 config,
                 "backend {}\n    timeout check {limit}\n    {lines}\n    \
-                 server s 127.0.0.1:{} check\n",
-                case.name, server.port
+                 server s 127.0.0.1:{} check{}\n",
+                case.name, server.port, case.words
             );
         }
         std::fs::write(folder.path().join("cfg"), config).unwrap();
@@ -292,6 +296,17 @@ impl Drop for Running {
     }
 }
 
+/// A text with ports hidden.
+fn without_ports(text: &str) -> String {
+    let mut masked = String::new();
+    for part in text.split_inclusive(|char: char| !char.is_ascii_digit()) {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        masked.push_str(if digits >= 4 { "PORT" } else { &part[..digits] });
+        masked.push_str(&part[digits..]);
+    }
+    masked
+}
+
 /// What one side showed in each case: what the server heard, the log and the statistics.
 fn run_side(binary: &Path, cases: &[Arc<Case>]) -> Vec<[String; 3]> {
     let servers: Vec<Server> = cases.iter().cloned().map(Server::start).collect();
@@ -310,6 +325,7 @@ fn run_side(binary: &Path, cases: &[Arc<Case>]) -> Vec<[String; 3]> {
             let _ = server.thread.take().unwrap().join();
             let heard = server.heard.lock().unwrap().take();
             let heard = heard.map_or_else(absent, |bytes| bytes.escape_ascii().to_string());
+            let heard = without_ports(&heard);
             let log = health.get(&case.name).cloned();
             let stat = statistics.get(&case.name).cloned();
             [

@@ -4,10 +4,12 @@
 //! happens to a test. Rejected: `-D` with a pid file (waiting for the parent would spare the
 //! connection attempts below, but an aborted test run would leave daemons behind).
 
+use crate::place::reserve;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -92,6 +94,8 @@ pub(crate) struct Proxy {
     stderr: Option<JoinHandle<Vec<u8>>>,
     /// Ports and paths by the names they have in the configuration.
     pub(crate) places: BTreeMap<String, String>,
+    /// Keeps the ports from other runs on this machine, whose proxies would share the connections.
+    _held: Vec<OwnedFd>,
 }
 
 /// How often a start is tried again because somebody else took a port in between.
@@ -124,8 +128,8 @@ impl Proxy {
         folder: &Path,
         world: &mut World,
     ) -> Result<Self, String> {
-        let (text, places, listeners) = fill_in(config, folder, world);
-        std::fs::write(folder.join("suite.cfg"), text).unwrap();
+        let filled = fill_in(config, folder, world);
+        std::fs::write(folder.join("suite.cfg"), filled.text).unwrap();
         let mut child = Command::new(binary)
             .args(["-db", "-f", "suite.cfg"])
             .current_dir(folder)
@@ -141,10 +145,11 @@ impl Proxy {
             child,
             stdout: Some(stdout),
             stderr: Some(stderr),
-            places,
+            places: filled.places,
+            _held: filled.held,
         };
-        let marker = listeners["marker"];
-        world.set_listeners(listeners);
+        let marker = filled.listeners["marker"];
+        world.set_listeners(filled.listeners);
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", marker)).is_err() {
             if let Ok(Some(status)) = proxy.child.try_wait() {
@@ -193,13 +198,17 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
+/// A configuration with real ports and paths.
+struct Filled {
+    text: String,
+    places: BTreeMap<String, String>,
+    listeners: BTreeMap<String, u16>,
+    held: Vec<OwnedFd>,
+}
+
 /// Replaces `@name@`: one letter is an origin's port, `log`, `logudp` and `dir` are the log targets
 /// and the folder, `dead*` a port that refuses, anything else a port for the proxy to listen on.
-fn fill_in(
-    config: &str,
-    folder: &Path,
-    world: &World,
-) -> (String, BTreeMap<String, String>, BTreeMap<String, u16>) {
+fn fill_in(config: &str, folder: &Path, world: &World) -> Filled {
     let log = if config.contains("@logudp@") {
         "@logudp@"
     } else {
@@ -208,7 +217,6 @@ fn fill_in(
     let text = format!("{config}{}", MARKER.replace("@log@", log));
     let mut places = BTreeMap::new();
     let mut listeners = BTreeMap::new();
-    // Kept until all names have their port, so that no port is given twice.
     let mut held = Vec::new();
     let mut out = String::new();
     let mut parts = text.split('@');
@@ -237,19 +245,23 @@ fn fill_in(
         out.push_str(&value);
         out.push_str(parts.next().unwrap_or_default());
     }
-    (out, places, listeners)
+    Filled {
+        text: out,
+        places,
+        listeners,
+        held,
+    }
 }
 
 /// A port that nobody has, and that no other suite of this run was given: the proxies listen with
 /// SO_REUSEPORT, so two of them on one port would share its connections without an error.
-fn free_port(held: &mut Vec<TcpListener>) -> u16 {
+fn free_port(held: &mut Vec<OwnedFd>) -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        held.push(listener);
-        if GIVEN.lock().unwrap().insert(port) {
-            return port;
+        let (socket, endpoint) = reserve(Ipv4Addr::LOCALHOST);
+        held.push(socket);
+        if GIVEN.lock().unwrap().insert(endpoint.port()) {
+            return endpoint.port();
         }
     }
 }

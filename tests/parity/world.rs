@@ -8,11 +8,13 @@
 //! Rejected: an event loop (the script would have become a state machine), and origins that answer
 //! from tables alone (early answers and tunnels need the order of both sides in one script).
 
+use crate::place::{end, reserve};
 use crate::script::{Act, Case, Step};
 use crate::wire::{self, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -160,6 +162,8 @@ pub(crate) struct Seen {
 pub(crate) struct World {
     shared: Arc<Shared>,
     origins: BTreeMap<char, u16>,
+    /// Keeps the ports of the origins while those do not listen.
+    held: Vec<OwnedFd>,
     closed: BTreeMap<char, TcpListenerHandle>,
     listeners: BTreeMap<String, u16>,
     streams: BTreeMap<u8, TcpStream>,
@@ -206,6 +210,7 @@ impl World {
         let mut world = Self {
             shared,
             origins: BTreeMap::new(),
+            held: Vec::new(),
             closed: BTreeMap::new(),
             listeners: BTreeMap::new(),
             streams: BTreeMap::new(),
@@ -217,7 +222,9 @@ impl World {
             marker: None,
         };
         for &origin in origins {
-            world.listen(origin, 0);
+            let (held, endpoint) = reserve(Ipv4Addr::LOCALHOST);
+            world.held.push(held);
+            world.listen(origin, endpoint.port());
         }
         world
     }
@@ -240,7 +247,6 @@ impl World {
 
     fn listen(&mut self, origin: char, port: u16) {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         self.origins.insert(origin, port);
         self.shared.update(|state| {
             state.origins.entry(origin).or_default();
@@ -250,6 +256,7 @@ impl World {
         let thread = thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if *flag.lock().unwrap() {
+                    end(&listener);
                     return;
                 }
                 accept(&shared, origin, stream);

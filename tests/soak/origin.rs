@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::line::{Line, turn};
-use crate::place::{own_address, until};
+use crate::place::{end, own_address, until};
 
 /// A request as the server sees it.
 pub(crate) struct Asked {
@@ -243,7 +243,9 @@ impl Server {
             self.take(at, now);
         }
         let hands = self.talks.iter().filter(|talk| talk.due.is_some()).count();
-        self.listener = None;
+        if let Some(listener) = self.listener.take() {
+            end(&listener);
+        }
         self.holds = false;
         self.lines.drain(..).for_each(Line::reset);
         self.talks.clear();

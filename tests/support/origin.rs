@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::client::headers;
-use super::{Journal, own_address, until};
+use super::{Journal, end, own_address, until};
 
 /// A request as the origin got it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -210,6 +210,7 @@ impl Origin {
         self.thread = Some(std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if !shared.alive.load(Ordering::SeqCst) {
+                    end(&listener);
                     return;
                 }
                 let Ok(stream) = stream else { continue };

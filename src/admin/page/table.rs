@@ -216,7 +216,7 @@ pub(super) fn begin(row: &Row<'_>, shape: Shape, style: &Style<'_>, out: &mut Ve
 pub(super) fn row(row: &Row<'_>, shape: Shape, style: &Style<'_>, out: &mut Vec<u8>) {
     let name = text(row, Column::Svname);
     let sum = match row.kind {
-        Kind::Server => "",
+        Kind::Server | Kind::Listener => "",
         Kind::Frontend | Kind::Backend => " sum",
     };
     drop(write!(
@@ -232,7 +232,7 @@ pub(super) fn row(row: &Row<'_>, shape: Shape, style: &Style<'_>, out: &mut Vec<
     let shown = match row.kind {
         Kind::Frontend => "Frontend",
         Kind::Backend => "Backend",
-        Kind::Server => &name,
+        Kind::Server | Kind::Listener => &name,
     };
     if style.post.is_some() && row.kind == Kind::Server {
         out.extend_from_slice(b"<label><input type=\"checkbox\" name=\"s\" value=\"");

@@ -173,7 +173,8 @@ fn compile_connect(words: &mut Words<'_>, compiler: &Compiler<'_>) -> Result<Ste
     let mut step = ConnectStep::default();
     while !words.is_done() {
         match words.take() {
-            b"default" => {}
+            b"default" => step.how.as_server = true,
+            b"send-proxy" => step.how.send_proxy = true,
             b"linger" => step.how.linger = true,
             b"port" => {
                 let word = words.peek();
@@ -203,7 +204,7 @@ fn compile_connect(words: &mut Words<'_>, compiler: &Compiler<'_>) -> Result<Ste
                 step.comment = Some(text.into());
             }
             b"" => {}
-            refused @ (b"send-proxy" | b"via-socks4" | b"ssl" | b"sni" | b"alpn" | b"proto") => {
+            refused @ (b"via-socks4" | b"ssl" | b"sni" | b"alpn" | b"proto") => {
                 let shown = String::from_utf8_lossy(refused);
                 return Err(words.blame(format!("'{shown}' is not implemented by oneloop.")));
             }

@@ -138,6 +138,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     ),
     yes("tune.maxaccept tune.maxrewrite tune.pipesize", "X----", 1),
     yes("maxpipes", "X----", 1),
+    yes("unix-bind", "X----", ANY),
     yes("nosplice", "X----", 0),
     // global and proxies.
     yes("description", "XNXXX", ANY),
@@ -159,12 +160,19 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("errorfile timeout", "-XXXX", ANY),
     yes("http-reuse", "-XIXX", ANY),
     yes("id", "-NXXX", 1),
-    yes("log-format", "-XXLX", ANY),
+    yes("source", "-XIXX", ANY),
+    yes(
+        "clitcpka-cnt clitcpka-idle clitcpka-intvl srvtcpka-cnt srvtcpka-idle srvtcpka-intvl",
+        "-XXXX",
+        ANY,
+    ),
+    yes("error-log-format log-format", "-XXLX", ANY),
     yes("mode", "-XXXX", 1),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
     yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
+    yes("tcp-request", "-XXXX", ANY),
     // What oneloop lacks.
     not(
         "X----",
@@ -203,11 +211,11 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.rcvbuf.client tune.rcvbuf.server tune.sndbuf.client \
          tune.sndbuf.server tune.vars.check-max-size tune.vars.global-max-size \
          tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size \
-         tune.vars.txn-max-size unix-bind",
+         tune.vars.txn-max-size",
     ),
     not("XXXXX", "", "external-check"),
     not("-XXIX", "", "capture"),
-    not("-XIXX", "", "cookie hash-type http-send-name-header source"),
+    not("-XIXX", "", "cookie hash-type http-send-name-header"),
     not("-NXIX", "", "monitor"),
     not(
         "-NIXX",
@@ -225,7 +233,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "use 'http-response' for answers of servers.",
         "http-after-response",
     ),
-    not("-XXLX", "", "error-log-format log-format-sd"),
+    not("-XXLX", "", "log-format-sd"),
     not(
         "-XXXX",
         "use 'errorfile' with a file that holds the redirect.",
@@ -244,9 +252,8 @@ pub(super) const KEYWORDS: &[Group] = &[
     not(
         "-XXXX",
         "",
-        "clitcpka-cnt clitcpka-idle clitcpka-intvl compression declare email-alert \
-         max-keep-alive-queue persist rate-limit retry-on srvtcpka-cnt srvtcpka-idle \
-         srvtcpka-intvl stick-table tcp-request tcp-response transparent unique-id-format \
+        "compression declare email-alert \
+         max-keep-alive-queue persist rate-limit retry-on stick-table tcp-response transparent unique-id-format \
          unique-id-header use-fcgi-app",
     ),
     // What HAProxy takes for nothing or refuses too.
@@ -407,6 +414,10 @@ pub(super) const OPTIONS: &[Group] = &[
     ),
     toggle("http-keep-alive http-server-close httpclose", "-XXXX", 0),
     toggle("redispatch", "-XIXX", 1),
+    toggle("srvtcpka tcp-smart-connect", "-XIXX", 0),
+    toggle("clitcpka socket-stats tcp-smart-accept", "-XXIX", 0),
+    toggle("nolinger", "-XXXX", 0),
+    yes("tcpka", "-XXXX", 0),
     yes("forwardfor", "-XXXX", ANY),
     yes("httplog", "-XXLX", 1),
     yes("tcplog", "-XXLX", 0),
@@ -419,19 +430,19 @@ pub(super) const OPTIONS: &[Group] = &[
         "-XIXX",
         "",
         "checkcache h1-case-adjust-bogus-server \
-         http-pretend-keepalive persist prefer-last-server srvtcpka tcp-smart-connect transparent",
+         http-pretend-keepalive persist prefer-last-server transparent",
     ),
     not_toggle(
         "-XXIX",
         "",
-        "clitcpka contstats disable-h2-upgrade \
+        "contstats disable-h2-upgrade \
          h1-case-adjust-bogus-client http-ignore-probes http-use-proxy-header \
-         idle-close-on-response socket-stats tcp-smart-accept",
+         idle-close-on-response",
     ),
     not_toggle(
         "-XXXX",
         "",
-        "http-buffer-request http-no-delay independent-streams nolinger",
+        "http-buffer-request http-no-delay independent-streams",
     ),
     not(
         "-XIXX",
@@ -439,7 +450,7 @@ pub(super) const OPTIONS: &[Group] = &[
         "ssl-hello-chk spop-check external-check",
     ),
     not("-XXLX", NO_TLS, "httpslog"),
-    not("-XXXX", "", "originalto tcpka http-restrict-req-hdr-names"),
+    not("-XXXX", "", "originalto http-restrict-req-hdr-names"),
     gone(
         "forceclose",
         "-XXXX",
@@ -480,16 +491,16 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str = "accept-netscaler-cip accept-proxy mss namespace nice proto severity-output tcp-ut tfo transparent";
+const OTHER_BIND: &str = "accept-netscaler-cip namespace proto severity-output transparent";
 
 pub(super) const BIND: &[Group] = &[
     yes(
         "name id mode user group uid gid process thread shards level expose-fd backlog interface \
-         maxconn",
+         maxconn mss nice tcp-ut",
         "--XXX",
         1,
     ),
-    yes("defer-accept v4v6 v6only", "--XXX", 0),
+    yes("accept-proxy defer-accept tfo v4v6 v6only", "--XXX", 0),
     not("--XXX", NO_TLS, TLS_BIND),
     not("--XXX", "", OTHER_BIND),
 ];
@@ -503,21 +514,34 @@ pub(super) const STATS_SOCKET: &[Group] = &[
     yes("defer-accept v4v6 v6only", "X----", 0),
     not("X----", NO_TLS, TLS_BIND),
     not("X----", "", OTHER_BIND),
-    not("X----", "", "backlog interface maxconn"),
+    not(
+        "X----",
+        "",
+        "accept-proxy backlog interface maxconn mss nice tcp-ut tfo",
+    ),
 ];
 
 pub(super) const SERVER: &[Group] = &[
     yes(
         "addr downinter fall fastinter id inter maxconn maxqueue minconn pool-low-conn \
-         pool-max-conn pool-purge-delay port rise weight",
+         pool-max-conn pool-purge-delay port rise tcp-ut weight",
         "---XX",
         1,
     ),
+    yes("source", "---XX", ANY),
     yes(
-        "backup check disabled enabled no-backup no-check",
+        "backup check disabled enabled no-backup no-check no-tfo tfo",
         "---XX",
         0,
     ),
+    yes(
+        "check-send-proxy no-check-send-proxy no-send-proxy no-send-proxy-v2 \
+         no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn send-proxy send-proxy-v2 \
+         send-proxy-v2-ssl send-proxy-v2-ssl-cn",
+        "---XX",
+        0,
+    ),
+    yes("proxy-v2-options", "---XX", 1),
     not(
         "---XX",
         NO_TLS,
@@ -529,13 +553,13 @@ pub(super) const SERVER: &[Group] = &[
     not(
         "---XX",
         "",
-        "agent-addr agent-check agent-inter agent-port agent-send check-proto check-send-proxy \
+        "agent-addr agent-check agent-inter agent-port agent-send check-proto \
          check-via-socks4 cookie error-limit init-addr log-proto max-reuse \
-         namespace no-agent-check no-check-send-proxy no-send-proxy no-send-proxy-v2 \
-         no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo non-stick observe on-error \
-         on-marked-down on-marked-up proto proxy-v2-options redir resolve-net resolve-opts \
-         resolve-prefer resolvers send-proxy send-proxy-v2 send-proxy-v2-ssl \
-         send-proxy-v2-ssl-cn slowstart socks4 source stick tcp-ut tfo track usesrc ws",
+         namespace no-agent-check \
+         non-stick observe on-error \
+         on-marked-down on-marked-up proto redir resolve-net resolve-opts \
+         resolve-prefer resolvers \
+         slowstart socks4 stick track usesrc ws",
     ),
 ];
 

@@ -168,6 +168,7 @@ fn constants_and_needs() {
     assert_eq!(compile(b"").constant(), Some(&b""[..]));
     assert_eq!(compile(b"%ci").constant(), None);
     assert!(compile(b"%fi").needs_destination());
+    assert!(compile(b"%bi").needs_destination());
     assert!(compile(b"%[dst_port]").needs_destination());
     assert!(!compile(b"%ci%[src]").needs_destination());
     assert!(compile(b"%ci").asks_for(Field::Client));
@@ -186,4 +187,8 @@ fn a_unix_client_has_no_address() {
     let mut out = Vec::new();
     format.render(&session, &mut scratch().buffers, &mut out);
     assert_eq!(out, b"unix:1");
+    session.fields.insert(0, (Field::ListenerId, Value::Int(7)));
+    out.clear();
+    format.render(&session, &mut scratch().buffers, &mut out);
+    assert_eq!(out, b"unix:7");
 }

@@ -646,7 +646,7 @@ impl Net for Fake {
         Ok((Socket::from_raw(sock as i32), Peer { source }))
     }
 
-    fn connect(&mut self, to: &Endpoint, how: ConnectOptions) -> Result<Socket, Stop> {
+    fn connect(&mut self, to: &Endpoint, how: ConnectOptions<'_>) -> Result<Socket, Stop> {
         let Some(server) = self.endpoints.iter().position(|known| known == to) else {
             self.core
                 .problem(format!("connect to {to}, which nobody configured"));
