@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log", &["rules", "http", "base"]),
     ("rules", &["http", "base"]),
     ("balance", &["rules", "base"]),
-    ("check", &["http", "base"]),
+    ("check", &["rules", "http", "base"]),
     ("http", &["base"]),
     ("net", &["base"]),
     ("base", &[]),

@@ -6,5 +6,11 @@
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
+pub mod answer;
+pub mod conversation;
+pub mod expect;
 pub mod probe;
+pub mod protocol;
+pub mod request;
+pub mod sequence;
 pub mod state;

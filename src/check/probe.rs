@@ -1,16 +1,9 @@
-//! What a check sends and what an answer means.
+//! What a check found: the names, numbers and words of results.
 //!
-//! Bytes in, a `Status` out. Two probes exist: a connection (layer 4) and a request
-//! (`option httpchk`, layer 7). The names, numbers and words of results are here, because the
-//! log, the statistics and `show servers state` must agree on them.
-//!
-//! It opens nothing and waits for nothing: the engine connects, reads and measures. A partial
-//! answer is no answer; only the end of the head, or of the connection, settles it.
+//! They are in one place because the log, the statistics and `show servers state` must agree on
+//! them. How a result comes about is `conversation`'s.
 
 use crate::base::addr::write_decimal;
-
-/// The longest head of an answer that is looked at, in bytes.
-pub const ANSWER_MAX: usize = 16_384;
 
 /// The result of a check, with HAProxy's numbers (`srv_check_status` of `show servers state`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,14 +161,14 @@ impl Report {
 }
 
 /// The longest `info` that is kept, in bytes.
-const INFO_MAX: usize = 256;
+const INFO_MAX: usize = 127;
 
 /// Appends `reason: Layer4 connection problem, info: "Connection refused", check duration: 0ms`,
-/// with `code: 503` after the reason where there is one.
+/// with `code: 503` after the reason of what has a code.
 pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
     out.extend_from_slice(b"reason: ");
     out.extend_from_slice(report.status.description().as_bytes());
-    if report.status.has_code() && report.code > 0 {
+    if report.status.has_code() {
         out.extend_from_slice(b", code: ");
         write_decimal(out, u64::from(report.code));
     }
@@ -184,8 +177,8 @@ pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
         for &byte in &report.info {
             // Whatever a server sends, it must not end the line or the quotes.
             match byte {
-                b' '..=b'~' if byte != b'"' => out.push(byte),
-                _ => out.push(b'?'),
+                b' '..=b'~' if !matches!(byte, b'"' | b'<' | b'>') => out.push(byte),
+                _ => out.extend_from_slice(format!("<{byte:02X}>").as_bytes()),
             }
         }
         out.push(b'"');
@@ -195,176 +188,9 @@ pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
     out.extend_from_slice(b"ms");
 }
 
-/// The request of `option httpchk [method] [uri] [version]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpProbe {
-    /// `OPTIONS` unless given.
-    pub method: Vec<u8>,
-    /// `/` unless given.
-    pub uri: Vec<u8>,
-    /// `HTTP/1.0` unless given; whatever is given is sent.
-    pub version: Vec<u8>,
-}
-
-impl Default for HttpProbe {
-    fn default() -> Self {
-        Self {
-            method: b"OPTIONS".into(),
-            uri: b"/".into(),
-            version: b"HTTP/1.0".into(),
-        }
-    }
-}
-
-impl HttpProbe {
-    /// Appends the request.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        for (n, word) in [&self.method, &self.uri, &self.version]
-            .into_iter()
-            .enumerate()
-        {
-            if n > 0 {
-                out.push(b' ');
-            }
-            out.extend_from_slice(word);
-        }
-        out.extend_from_slice(b"\r\n\r\n");
-    }
-}
-
-/// What an answer to an `HttpProbe` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpAnswer<'a> {
-    /// Its head is not whole.
-    Partial,
-    /// A result, with the code and reason phrase where there are any.
-    Done(Status, u32, &'a [u8]),
-}
-
-/// Judges what has come so far; `closed` when nothing more will. 2xx and 3xx pass.
-pub fn judge_http(answer: &[u8], closed: bool) -> HttpAnswer<'_> {
-    const INVALID: HttpAnswer<'static> = HttpAnswer::Done(Status::L7Invalid, 0, b"");
-    if !head_is_whole(answer) {
-        return match closed || answer.len() >= ANSWER_MAX {
-            true => INVALID,
-            false => HttpAnswer::Partial,
-        };
-    }
-    let line = answer
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let Some((code, reason)) = status_line(line) else {
-        return INVALID;
-    };
-    let status = match code {
-        200..=399 => Status::L7Ok,
-        _ => Status::L7Status,
-    };
-    HttpAnswer::Done(status, code, reason)
-}
-
-/// True when an empty line ends the head; bare LF ends lines too.
-fn head_is_whole(answer: &[u8]) -> bool {
-    let mut empty = false;
-    answer.iter().any(|byte| {
-        let ends = *byte == b'\n' && empty;
-        empty = *byte == b'\n' || (empty && *byte == b'\r');
-        ends
-    })
-}
-
-/// Code and reason of `HTTP/1.1 200 OK`.
-fn status_line(line: &[u8]) -> Option<(u32, &[u8])> {
-    let [major, b'.', minor, b' ', rest @ ..] = line.strip_prefix(b"HTTP/")? else {
-        return None;
-    };
-    if !(major.is_ascii_digit() && minor.is_ascii_digit()) {
-        return None;
-    }
-    let rest = rest.trim_ascii_start();
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    // More digits than any status has still print as a number.
-    if digits == 0 || digits > 6 {
-        return None;
-    }
-    let (digits, reason) = rest.split_at_checked(digits)?;
-    let code = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    match reason.first() {
-        None => Some((code, b"")),
-        Some(b' ') => Some((code, reason.trim_ascii())),
-        Some(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn done(status: Status, code: u32, reason: &'static str) -> HttpAnswer<'static> {
-        HttpAnswer::Done(status, code, reason.as_bytes())
-    }
-
-    /// Answers given to HAProxy 2.6.12's `option httpchk` and what it made of them. All were
-    /// followed by the end of the connection.
-    #[test]
-    fn answers() {
-        use Status::{L7Invalid, L7Ok, L7Status};
-        let rows: [(&str, HttpAnswer<'static>); 13] = [
-            ("HTTP/1.0 200 OK\r\n\r\n", done(L7Ok, 200, "OK")),
-            (
-                "HTTP/1.1 503 Service Unavailable\r\nX: y\r\n\r\nbody",
-                done(L7Status, 503, "Service Unavailable"),
-            ),
-            ("HTTP/1.0 404 \r\n\r\n", done(L7Status, 404, "")),
-            ("HTTP/1.0 302\r\n\r\n", done(L7Ok, 302, "")),
-            ("garbage\r\n\r\n", done(L7Invalid, 0, "")),
-            ("", done(L7Invalid, 0, "")),
-            ("HTTP/1.0 99 OK\r\n\r\n", done(L7Status, 99, "OK")),
-            ("HTTP/1.0 200 OK\r\n", done(L7Invalid, 0, "")),
-            (
-                "HTTP/1.0 700 Foo Bar\r\n\r\n",
-                done(L7Status, 700, "Foo Bar"),
-            ),
-            ("HTTP/1.0 200 OK\n\n", done(L7Ok, 200, "OK")),
-            ("HTTP/1.0 2000 OK\r\n\r\n", done(L7Status, 2000, "OK")),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", {
-                done(L7Status, 100, "Continue")
-            }),
-            ("HTTP/1.0\r\n\r\n", done(L7Invalid, 0, "")),
-        ];
-        for (answer, expected) in rows {
-            assert_eq!(judge_http(answer.as_bytes(), true), expected, "{answer:?}");
-            // Split anywhere, the head alone decides.
-            for end in 0..answer.len() {
-                let early = judge_http(&answer.as_bytes()[..end], false);
-                assert!(
-                    early == HttpAnswer::Partial || early == expected,
-                    "{answer:?} {end}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_request() {
-        let mut out = Vec::new();
-        HttpProbe::default().write(&mut out);
-        assert_eq!(out, b"OPTIONS / HTTP/1.0\r\n\r\n");
-        out.clear();
-        let probe = HttpProbe {
-            method: b"GET".into(),
-            uri: b"/health".into(),
-            ..probe()
-        };
-        probe.write(&mut out);
-        assert_eq!(out, b"GET /health HTTP/1.0\r\n\r\n");
-    }
-
-    fn probe() -> HttpProbe {
-        HttpProbe::default()
-    }
 
     #[test]
     fn reasons() {

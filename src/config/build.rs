@@ -390,6 +390,7 @@ fn build_proxy(
         hashing: resolved.balance.hashing,
         hash_factor: resolved.balance.factor,
         all_backups: settings.all_backups,
+        script: settings.checks.build(settings.script),
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
         stats,

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::balance::BalanceDraft;
+use super::checks::ChecksDraft;
 use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
@@ -24,6 +25,7 @@ use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
 use crate::base::outgoing::Outgoing;
 use crate::base::proxy_header::Form;
+use crate::check::protocol::Protocol;
 use crate::http::cookie;
 use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
@@ -49,6 +51,20 @@ pub(super) enum StateSource {
     Global,
     /// A file of the backend's own.
     Local,
+}
+
+/// What checks are to say: the last `option` of that kind decides.
+#[derive(Clone, Debug, Default)]
+pub(super) enum ScriptDraft {
+    /// Nothing was said: they connect.
+    #[default]
+    Connection,
+    /// `option tcp-check`.
+    Tcp,
+    /// `option httpchk`.
+    Http,
+    /// `option redis-check` and its kin.
+    Protocol(Protocol),
 }
 
 /// Which line a finished session writes.
@@ -106,6 +122,8 @@ pub(super) struct Settings {
     pub(super) redispatch: Redispatch,
     pub(super) balance: BalanceDraft,
     pub(super) all_backups: bool,
+    pub(super) script: ScriptDraft,
+    pub(super) checks: ChecksDraft,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
@@ -143,6 +161,8 @@ impl Settings {
             redispatch: Redispatch::Off,
             balance: BalanceDraft::default(),
             all_backups: false,
+            script: ScriptDraft::default(),
+            checks: ChecksDraft::default(),
             monitor_uri: None,
             stats: None,
             error_files: Vec::new(),

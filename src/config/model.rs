@@ -19,6 +19,7 @@ use crate::balance::server::{Admin, Initial, Op};
 use crate::base::addr::{Address, Endpoint};
 use crate::base::outgoing::{Incoming, Outgoing};
 use crate::base::proxy_header::Form;
+use crate::check::conversation::Script;
 use crate::check::probe::Status;
 use crate::check::state::Verdict;
 use crate::http::reply::Reply;
@@ -426,6 +427,8 @@ pub struct Proxy {
     pub hash_factor: u32,
     /// `option allbackups`.
     pub all_backups: bool,
+    /// What the checks of its servers say and expect.
+    pub script: Script,
     /// `monitor-uri`.
     pub monitor_uri: Option<String>,
     /// `stats ...`: requests for the statistics are answered here.

@@ -99,6 +99,7 @@ impl Parser<'_> {
             "hash-type" => self.hash_type_line(line),
             "hash-balance-factor" => self.hash_factor_line(line),
             "server" => self.server_line(line),
+            "http-check" | "tcp-check" => self.check_line(line),
             "default-server" => self.default_server_line(line),
             "maxconn" | "backlog" => {
                 let expects = format!("'{name}' expects an integer argument.");
@@ -327,7 +328,12 @@ impl Parser<'_> {
                 self.http_connection_option(name, on);
             }
             "redispatch" => self.redispatch_option(line, on),
+            "httpchk" => self.httpchk_option(line),
+            "tcp-check" => self.tcp_check_option(),
             "httplog" | "tcplog" => self.log_option(line, name),
+            "smtpchk" | "redis-check" | "mysql-check" | "pgsql-check" | "ldap-check" => {
+                self.protocol_option(line, name);
+            }
             "forwardfor" => {
                 if let Some(forward_for) = self.forwardfor_option(line) {
                     self.settings().forward_for = Some(forward_for);

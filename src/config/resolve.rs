@@ -102,6 +102,7 @@ impl Parser<'_> {
         resolved.default_backend = default_backend.filter(|_| is_frontend);
         resolved.switches = self.find_switches(at);
         if clean {
+            self.warn_of_idle_check_rules(at);
             self.warn_of_idle_servers(at, default_backend.is_some());
             self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
@@ -464,8 +465,17 @@ impl Parser<'_> {
             for server in &proxy.servers {
                 if server.settings.check && check_port(server).is_none() && !proxy.settings.disabled
                 {
+                    let script = &proxy.settings.script;
+                    let lacking = match proxy.settings.checks.connects_with_port(script) {
+                        None => ".",
+                        Some((true, true)) => continue,
+                        Some((true, false)) => {
+                            ", and a tcp_check rule 'connect' with no port information."
+                        }
+                        Some((false, _)) => " nor tcp_check rule 'connect' with port information.",
+                    };
                     let message = format!(
-                        "config: {} '{}': server '{}' has neither service port nor check port.",
+                        "config: {} '{}': server '{}' has neither service port nor check port{lacking}",
                         proxy.kind(),
                         proxy.name,
                         server.name

@@ -215,6 +215,35 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Compiles the words from `from` on as a part of the section that is being read.
+    pub(super) fn compile_words<T>(
+        &mut self,
+        line: &Line,
+        from: usize,
+        work: impl FnOnce(&[&[u8]], &mut Compiler<'_>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let none = AclNames::default();
+        let proxy = self.proxy_id();
+        let described = proxy.and_then(|at| self.proxies.get(at));
+        let home = Home {
+            acls: &none,
+            kind: described.map_or("defaults", |proxy| proxy.kind()),
+            name: described.map_or("", |proxy| &proxy.name),
+            is_frontend: described.is_some_and(|proxy| proxy.is_frontend()),
+            proxy: proxy.and_then(|at| u32::try_from(at).ok()),
+        };
+        let mut tools = Self::tools(
+            &mut self.acls,
+            &self.rule_files,
+            &mut self.found,
+            self.names,
+            self.host,
+            self.variables,
+            self.global.buffer_size,
+        );
+        tools.compile(&home, line, from, work)
+    }
+
     /// One `acl`, `http-request`, `http-response` or `redirect` line.
     pub(super) fn rule_line(&mut self, line: &Line) {
         let found_before = self.found.list().len();

@@ -429,6 +429,7 @@ impl<'a> Parser<'a> {
             let base = self.find_defaults(line, from_at + 1, "defaults", &name);
             if let Some(base) = base.and_then(|at| self.defaults.get(at)) {
                 settings = base.settings.clone();
+                settings.checks.inherited();
             }
             self.only_as(line, from_at + 1, "defaults");
         } else {
@@ -517,7 +518,9 @@ impl<'a> Parser<'a> {
             }
         };
         let settings = base.and_then(|at| self.defaults.get(at));
-        let settings = settings.map_or_else(|| self.built_in.clone(), |one| one.settings.clone());
+        let mut settings =
+            settings.map_or_else(|| self.built_in.clone(), |one| one.settings.clone());
+        settings.checks.inherited();
         let namesakes = self.by_name.entry(name.clone()).or_default();
         namesakes.push(self.proxies.len());
         self.proxies.push(ProxyDraft {

@@ -1,24 +1,26 @@
-//! Drives health checks on real sockets, and tells what they change.
+//! When health checks run, and what they change.
 //!
-//! A probe connects without blocking and is judged by how the connect ends; `check::state` says
-//! what the result means and when to look again. Whatever changes a server's state (a check, the
-//! runtime socket) comes through `tell_change`, so that the order of service, the log,
+//! When a check is due and what its result means is here; `probing` has what it says and hears
+//! meanwhile, and `check::state` when to look again. Whatever changes a server's state (a check,
+//! the runtime socket) comes through `tell_change`, so that the order of service, the log,
 //! stderr and the counters cannot disagree.
 
 use std::sync::Arc;
 
 use super::balance::parts;
+use super::probing::Talk;
 use super::service::Service;
 use super::{Engine, Subject};
 use crate::balance::server::{
     Admin, Cause, Change, Counts, Mode, News, Op, Server, Story, write_news, write_none_left,
 };
 use crate::base::wheel::{TimerId, Wheel};
+use crate::check::conversation::{Ending, Event};
 use crate::check::probe::{Report, Status, write_reason};
 use crate::check::state::{Check, Settings, Spread, Transition, Verdict, write_health_line};
 use crate::config::model::{self, Config, Server as Described, ServerId};
 use crate::log::syslog::Level;
-use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
+use crate::net::Net;
 
 /// The health check of one server at run time.
 #[derive(Debug)]
@@ -29,13 +31,13 @@ pub struct Probe {
     pub report: Report,
     /// Checks that failed while they took the server to be up (`chkfail`).
     pub failures: u64,
-    /// The connection under way.
-    socket: Option<Socket>,
-    attempt: u32,
-    timer: TimerId,
-    started_ms: u64,
+    /// The check under way.
+    pub(super) talk: Option<Box<Talk>>,
+    pub(super) attempt: u32,
+    pub(super) timer: TimerId,
+    pub(super) started_ms: u64,
     /// When the next step is due: the next start, or the end of the wait for this one.
-    due_ms: u64,
+    pub(super) due_ms: u64,
 }
 
 impl Probe {
@@ -53,7 +55,7 @@ impl Probe {
             state,
             report: Report::default(),
             failures: 0,
-            socket: None,
+            talk: None,
             attempt: 0,
             timer: wheel.add(Subject::ProbeTimer(server.id).handle()),
             started_ms: due_ms,
@@ -64,7 +66,7 @@ impl Probe {
     /// A check is under way just now.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.socket.is_some()
+        self.talk.is_some()
     }
 
     /// The next check is due as if checks had gone on: HAProxy's keep their rhythm.
@@ -148,15 +150,6 @@ pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Opt
         .collect()
 }
 
-/// The system's words for an error number.
-fn words_of(errno: i32) -> String {
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
-}
-
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// The wheel's promise for a server's checks: time to start one, or to give one up.
     pub(crate) fn on_probe_timer(&mut self, server: ServerId) {
@@ -168,98 +161,36 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.wheel.promise(probe.timer, probe.due_ms);
             return;
         }
-        if probe.socket.is_some() {
-            return self.finish_probe(server, Status::L4Timeout, None);
+        if let Some(talk) = &probe.talk {
+            let connected = talk.is_connected();
+            return self.advance_probe(server, Event::TimedOut { connected });
         }
         if probe.state.runs() && !self.stopping {
             self.start_probe(server);
         }
     }
 
-    fn start_probe(&mut self, server: ServerId) {
-        let config = self.config;
-        let now = self.now.ms;
-        let described = Arc::clone(self.roster.server(server));
-        let Some(check) = &described.check else {
-            return;
-        };
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
-            return;
-        };
-        probe.attempt = (probe.attempt + 1) & crate::base::arena::GENERATION_MAX;
-        probe.started_ms = now;
-        let timeouts = &config.proxy(described.proxy).timeouts;
-        let limit = match (timeouts.check, timeouts.connect) {
-            (Some(_), Some(connect)) => connect,
-            (Some(limit), None) => limit,
-            (None, connect) => check.inter.min(connect.unwrap_or(check.inter)),
-        };
-        probe.due_ms = now + u64::from(limit);
-        let options = ConnectOptions {
-            check: true,
-            outgoing: described.outgoing.as_deref(),
-            ..ConnectOptions::default()
-        };
-        let socket = match self.net.connect(&check.endpoint, options) {
-            Ok(socket) => socket,
-            Err(stop) => {
-                let errno = if let Stop::Failed(errno) = stop {
-                    errno
-                } else {
-                    0
-                };
-                return self.finish_probe(server, Status::L4Failed, Some(errno));
-            }
-        };
-        let watched = self
-            .net
-            .watch(&socket, Subject::Probe(server, probe.attempt).handle());
-        probe.socket = Some(socket);
-        self.wheel.promise(probe.timer, probe.due_ms);
-        if watched.is_err() {
-            self.finish_probe(server, Status::SocketError, None);
-        }
-    }
-
-    /// An edge on a probe's socket: its connect has ended.
-    pub(crate) fn on_probe_ready(&mut self, server: ServerId, attempt: u32, ready: Readiness) {
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
-            return;
-        };
-        let Some(socket) = &probe.socket else { return };
-        let told = Readiness(Readiness::WRITABLE.0 | Readiness::ERROR.0);
-        if probe.attempt != attempt || !ready.has(told) {
-            return;
-        }
-        match self.net.connect_result(socket) {
-            Ok(()) => self.finish_probe(server, Status::L4Ok, None),
-            Err(Stop::Blocked) => {}
-            Err(Stop::Failed(errno)) => self.finish_probe(server, Status::L4Failed, Some(errno)),
-            Err(Stop::Closed) => self.finish_probe(server, Status::L4Failed, None),
-        }
-    }
-
     /// A probe has ended: its result, what follows from it, and when to look again.
-    fn finish_probe(&mut self, server: ServerId, status: Status, errno: Option<i32>) {
+    pub(super) fn finish_probe(&mut self, server: ServerId, ending: &Ending) {
         let config = self.config;
+        let status = ending.status;
         let now = self.now.ms;
         let index = server.0 as usize;
         let spread = self.spread(server);
+        self.drop_talk(server);
         let Some(Some(probe)) = self.probes.get_mut(index) else {
             return;
         };
-        if let Some(socket) = probe.socket.take() {
-            self.net.abort(socket);
-        }
-        let info = errno.map(words_of).unwrap_or_default();
         let before = probe.report.status;
         probe.report.set(
             status,
-            0,
+            ending.code,
             now.saturating_sub(probe.started_ms),
-            info.as_bytes(),
+            &ending.info,
         );
-        let verdict = if status.passed() {
+        let verdict = if status == Status::L7OkConditional {
+            Verdict::PassedStopping
+        } else if status.passed() {
             Verdict::Passed
         } else {
             Verdict::Failed
@@ -421,10 +352,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// No check of a server is under way any more, and none is due.
     pub(crate) fn end_probe(&mut self, server: ServerId) {
+        self.drop_talk(server);
         if let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) {
-            if let Some(socket) = probe.socket.take() {
-                self.net.abort(socket);
-            }
             self.wheel.disarm(probe.timer);
         }
     }
@@ -433,12 +362,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// and when it looks again.
     pub(crate) fn recall_check(&mut self, server: ServerId, value: u32, past: &Past) {
         let now = self.now.ms;
+        self.drop_talk(server);
         let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
             return;
         };
-        if let Some(socket) = probe.socket.take() {
-            self.net.abort(socket);
-        }
         probe.state.set_enabled(past.enabled);
         probe.state.carry_on(value, past.verdict);
         probe.report.clone_from(&past.report);

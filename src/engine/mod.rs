@@ -33,6 +33,7 @@ mod listeners;
 pub mod orders;
 pub mod persist;
 mod ports;
+pub mod probing;
 pub mod relay;
 pub mod request;
 pub mod roster;
@@ -52,6 +53,7 @@ use crate::base::arena::{Arena, Handle, Key};
 use crate::base::buffer::Pool;
 use crate::base::clock::Now;
 use crate::base::wheel::{TimerId, Wheel};
+use crate::check::conversation::Desk;
 use crate::config::model::{Config, DynamicCookies, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
 use crate::engine::balance::Warming;
@@ -68,6 +70,7 @@ use crate::http::reply::Builtins;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::{ListenerState, Net, Readiness, Signal};
 use crate::rules::maps::Maps;
+use crate::rules::variables::Variables;
 
 /// Steps of one session before others have their turn.
 pub const STEPS_PER_TURN_MAX: usize = 16;
@@ -248,8 +251,12 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) probes: Vec<Option<Probe>>,
     /// By server id; none where a server has no `slowstart`.
     pub(crate) warmings: Vec<Option<Warming>>,
+    /// Storage of checks that no check uses just now.
+    pub(crate) desks: Vec<Desk>,
     pub(crate) process: ProcessStats,
     pub(crate) rate_limits: accept::RateLimits,
+    /// Variables of the process, which checks set.
+    pub(crate) variables: Variables,
     /// Maps that were changed.
     pub(crate) maps: Maps,
     pub(crate) journal: Journal,
@@ -334,10 +341,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             builtins: Arc::new(Builtins::new()),
             probes: checks::probes(config, &mut wheel, now.ms),
             warmings: balance::warmings(config, &mut wheel),
+            desks: Vec::new(),
             roster: Roster::new(config),
             servers,
             process: ProcessStats::default(),
             rate_limits: accept::RateLimits::default(),
+            variables: Variables::default(),
             maps: Maps::new(config.maps.clone()),
             journal: Journal::new(config, &limits),
             bench: Bench::new(config),

@@ -94,9 +94,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 false => 0,
             };
             let how = ConnectOptions {
-                check: false,
                 outgoing,
                 source_port,
+                ..ConnectOptions::default()
             };
             let result = self.net.connect(to, how);
             attempts_left -= 1;

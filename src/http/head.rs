@@ -869,8 +869,9 @@ fn class(byte: u8) -> u8 {
     CLASS[usize::from(byte)]
 }
 
+/// Whether a byte may stand in a name (RFC 9110 §5.6.2).
 #[inline]
-pub(super) fn is_token(byte: u8) -> bool {
+pub fn is_token(byte: u8) -> bool {
     class(byte) & TOKEN != 0
 }
 

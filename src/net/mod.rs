@@ -145,6 +145,9 @@ pub struct Peer {
 pub struct ConnectOptions<'a> {
     /// The connection is a health check's: linger is off, so that its close is a reset.
     pub check: bool,
+    /// The server of a check speaks first: it must not be kept waiting for the end of the
+    /// handshake.
+    pub server_speaks: bool,
     /// What the server's lines ask for beside.
     pub outgoing: Option<&'a Outgoing>,
     /// The port on this side, of a range of `source`; 0 for none.

@@ -337,7 +337,9 @@ impl Net for Os {
         }
         if how.check {
             // Without the quick acknowledgement the reset is the third and last packet.
-            set_option(descriptor, libc::IPPROTO_TCP, libc::TCP_QUICKACK, &0i32);
+            if !how.server_speaks {
+                set_option(descriptor, libc::IPPROTO_TCP, libc::TCP_QUICKACK, &0i32);
+            }
             set_option(descriptor, libc::SOL_SOCKET, libc::SO_LINGER, &RESET);
         }
         // SAFETY: the pointer and the length are those of `address`.

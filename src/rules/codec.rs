@@ -275,3 +275,25 @@ fn json_char(code: u32, out: &mut Vec<u8>) {
         }
     }
 }
+
+/// Hex digits to bytes.
+///
+/// # Errors
+/// HAProxy's words.
+pub fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
+    if !text.len().is_multiple_of(2) {
+        return Err("an even number of hex digit is expected".to_owned());
+    }
+    let digit = |byte: &u8| {
+        char::from(*byte)
+            .to_digit(16)
+            .map(|digit| digit as u8)
+            .ok_or_else(|| format!("an hex digit is expected (found '{}')", char::from(*byte)))
+    };
+    text.chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Ok(digit(high)? << 4 | digit(low)?),
+            _ => Ok(0),
+        })
+        .collect()
+}

@@ -466,7 +466,7 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
         Scope::Request => "http-request header rule",
         Scope::Switch => "use-backend rule",
         Scope::Response => "http-response header rule",
-        Scope::Log => "logs",
+        Scope::Log | Scope::Check => "logs",
     };
     let within = match scope {
         Scope::Connection => " in 'tcp-request connection'",

@@ -177,6 +177,8 @@ pub enum Scope {
     Response,
     /// Log formats.
     Log,
+    /// Rules of health checks.
+    Check,
 }
 
 /// The memory that evaluation works in. Grows during the first requests, then never again.
@@ -269,6 +271,7 @@ impl ExpressionError {
                 Scope::Response => "http-response response",
                 Scope::Switch => "use_backend expression",
                 Scope::Log => "log-format string",
+                Scope::Check => "tcp-check rule",
             };
             let place = format!("{kind} in proxy '{}'", compiler.name);
             let keyword = format!("sample fetch keyword '{name}'");

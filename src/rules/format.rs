@@ -31,6 +31,8 @@ pub enum Purpose {
     Switch,
     /// `unique-id-format`: as texts of `http-request` rules, and blanks are merged.
     UniqueId,
+    /// What a health check sends, expects or says.
+    Check,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Self::Request | Self::UniqueId => Scope::Request,
             Self::Response => Scope::Response,
             Self::Switch => Scope::Switch,
+            Self::Check => Scope::Check,
         }
     }
 }
@@ -253,7 +256,8 @@ impl Format {
     }
 
     /// A format that is one text.
-    pub(super) fn text(text: &[u8], purpose: Purpose) -> Self {
+    #[must_use]
+    pub fn text(text: &[u8], purpose: Purpose) -> Self {
         Self {
             nodes: vec![Node::Text(text.into())],
             purpose,
@@ -344,7 +348,7 @@ impl Format {
                 Some(sample) => sample.write(out),
                 None => {}
             },
-            Purpose::Switch => {
+            Purpose::Switch | Purpose::Check => {
                 if let Some(sample) = sample {
                     sample.write(out);
                 }

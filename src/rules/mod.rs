@@ -32,12 +32,13 @@ pub mod maps;
 mod missing;
 mod pattern;
 pub mod plan;
-mod regex;
+pub mod regex;
 mod samples;
 mod straight;
 mod trie;
+pub mod variables;
 
-pub use codec::basic_credentials;
+pub use codec::{basic_credentials, unhex};
 
 use crate::base::addr::Address;
 use crate::base::clock::Now;
@@ -62,6 +63,15 @@ pub trait Context {
     fn now(&self) -> Now;
     /// The present map of a lookup; none where it is still the configuration's.
     fn map(&self, lookup: u32) -> Option<&map::Map>;
+    /// A variable, by its name with the scope.
+    fn variable(&self, name: &[u8]) -> Option<fetch::Sample<'_>> {
+        let _ = name;
+        None
+    }
+    /// What a check received from the server.
+    fn payload(&self) -> &[u8] {
+        &[]
+    }
 }
 
 #[cfg(test)]

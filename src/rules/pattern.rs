@@ -11,11 +11,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::args::{mask4, mask6};
+use super::codec::unhex;
 use super::compile::{Compiler, Lead, Problem, SplitOnce as _, parse_ip};
 use super::fetch::{Sample, Type};
 use super::file::Columns;
 use super::regex::Regex;
-use super::samples::{method_of, unhex};
+use super::samples::method_of;
 use super::trie::Trie;
 use crate::http::head::Method;
 

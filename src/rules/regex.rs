@@ -24,7 +24,7 @@ pub(super) const GROUPS: usize = 10;
 pub(super) type Groups = [Option<(usize, usize)>; GROUPS];
 
 /// A compiled regular expression.
-pub(super) struct Regex {
+pub struct Regex {
     regex: regex::bytes::Regex,
     /// The same, when it is simple.
     straight: Option<Straight>,
@@ -40,13 +40,13 @@ impl fmt::Debug for Regex {
 
 /// What is wrong with a pattern.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RegexError {
+pub struct RegexError {
     /// The pattern, for the message.
     pattern: String,
     /// PCRE's words, or ours for what is not supported.
     error: String,
     /// Offset of the offending byte.
-    pub(super) offset: usize,
+    pub offset: usize,
 }
 
 impl fmt::Display for RegexError {
@@ -65,7 +65,10 @@ impl fmt::Display for RegexError {
 
 impl Regex {
     /// Compiles a pattern; without regard to case if asked.
-    pub(super) fn compile(pattern: &[u8], any_case: bool) -> Result<Self, RegexError> {
+    ///
+    /// # Errors
+    /// What is wrong with it, in PCRE's words.
+    pub fn compile(pattern: &[u8], any_case: bool) -> Result<Self, RegexError> {
         let wrong = |(error, offset): (String, usize)| RegexError {
             pattern: String::from_utf8_lossy(pattern).into_owned(),
             error,
@@ -87,7 +90,7 @@ impl Regex {
     }
 
     /// Whether the text has a match anywhere.
-    pub(super) fn is_match(&self, text: &[u8]) -> bool {
+    pub fn is_match(&self, text: &[u8]) -> bool {
         self.regex.is_match(text)
     }
 

@@ -11,12 +11,15 @@ use std::net::IpAddr;
 
 use super::Context;
 use super::args::{self, Args, Kind};
+use super::codec::unhex;
 use super::compile::{Compiler, SplitOnce as _};
 use super::fetch::{ExpressionError, Sample, Scope, Type, leading_int};
 use super::format::{Field, Value, line_parts};
 use super::missing;
 use crate::http::head::Method;
 use crate::http::rewrite::Message;
+
+mod checks;
 
 mod connection;
 
@@ -149,6 +152,8 @@ pub(super) enum Fetch {
     Flag(Field),
     /// The captured method, target or version (`HTTP/1.1`) of the request line.
     Captured(usize),
+    /// What only health checks have.
+    OfCheck(checks::Fetch),
 }
 
 /// One fetch of the table.
@@ -328,7 +333,8 @@ pub(super) fn compile<'t>(
     if name.is_empty() {
         return Err(ExpressionError::Missing);
     }
-    let Some(row) = rows().find(|row| row.name.as_bytes() == name) else {
+    let mut rows = rows().chain(checks::table(scope));
+    let Some(row) = rows.find(|row| row.name.as_bytes() == name) else {
         let lacking = missing::FETCHES
             .iter()
             .any(|known| known.as_bytes() == name);
@@ -364,25 +370,6 @@ fn side(scope: Scope) -> Side {
 
 fn bin(args: &Args) -> Result<Fetch, String> {
     unhex(args.text(0)).map(|bytes| Fetch::Bytes(bytes.into()))
-}
-
-/// Hex digits to bytes; the error is HAProxy's.
-pub(super) fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
-    if !text.len().is_multiple_of(2) {
-        return Err("an even number of hex digit is expected".to_owned());
-    }
-    let digit = |byte: &u8| {
-        char::from(*byte)
-            .to_digit(16)
-            .map(|digit| digit as u8)
-            .ok_or_else(|| format!("an hex digit is expected (found '{}')", char::from(*byte)))
-    };
-    text.chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Ok(digit(high)? << 4 | digit(low)?),
-            _ => Ok(0),
-        })
-        .collect()
 }
 
 fn boolean(args: &Args) -> Result<Fetch, String> {
@@ -594,6 +581,7 @@ impl Fetch {
                 }
             },
             Self::Captured(part) => Sample::Str(captured(context, *part)?),
+            Self::OfCheck(fetch) => return fetch.value(context),
             _ => return self.of_message(context, source),
         })
     }

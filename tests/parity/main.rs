@@ -12,6 +12,7 @@
 
 mod configs;
 mod mask;
+mod protocols;
 mod proxy;
 mod report;
 mod requests;
@@ -98,6 +99,14 @@ fn server_states() {
     });
 }
 
+#[test]
+fn protocol_checks() {
+    let cases = protocols::load_all(&cfg_folder().join("protocols"));
+    with_haproxy("protocol checks", |binaries, report, only| {
+        protocols::run_all(cases, binaries, report, only);
+    });
+}
+
 /// Each reason names a heading of `docs/differences.md`, and the heading is there.
 #[test]
 fn declared_differences_are_documented() {
@@ -128,6 +137,9 @@ fn declared_differences_are_documented() {
                     .map(|differ| (name.clone(), differ.reason)),
             );
         }
+    }
+    for case in protocols::load_all(&cfg_folder().join("protocols")) {
+        reasons.extend(case.differs.map(|reason| (case.name, reason)));
     }
     let mut missing = std::collections::BTreeMap::new();
     for (name, reason) in reasons {

@@ -146,7 +146,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("log-tag", "XXXXX", ANY),
     // proxies.
     yes("acl http-request http-response", "-AXXX", ANY),
-    yes("balance hash-type", "-XIXX", ANY),
+    yes("balance hash-type http-check tcp-check", "-XIXX", ANY),
     yes("hash-balance-factor", "-XXXX", ANY),
     yes(
         "load-server-state-from-file server-state-file-name",
@@ -222,7 +222,7 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.vars.txn-max-size",
     ),
     not("XXXXX", "", "external-check"),
-    not("-XIXX", "", "http-check http-send-name-header tcp-check"),
+    not("-XIXX", "", "http-send-name-header "),
     not("-NXIX", "", "monitor"),
     not("-NIXX", "", "dispatch stick use-server"),
     not("-NXXX", "", "filter"),
@@ -427,6 +427,11 @@ pub(super) const OPTIONS: &[Group] = &[
     yes("forwardfor", "-XXXX", ANY),
     yes("httplog", "-XXLX", 1),
     yes("tcplog", "-XXLX", 0),
+    yes("httpchk", "-XIXX", 3),
+    yes("tcp-check", "-XIXX", 0),
+    yes("ldap-check redis-check", "-XIXX", 0),
+    yes("pgsql-check smtpchk", "-XIXX", 2),
+    yes("mysql-check", "-XIXX", 3),
     not_toggle(
         "-XIXX",
         "",
@@ -448,8 +453,7 @@ pub(super) const OPTIONS: &[Group] = &[
     not(
         "-XIXX",
         "a plain 'check' on the server tests the connection.",
-        "httpchk ssl-hello-chk ldap-check mysql-check pgsql-check redis-check smtpchk spop-check \
-         tcp-check external-check",
+        "ssl-hello-chk spop-check external-check",
     ),
     not("-XXLX", NO_TLS, "httpslog"),
     not("-XXXX", "", "originalto http-restrict-req-hdr-names"),
