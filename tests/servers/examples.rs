@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::programs::{ask_postgres, nginx, postgres, postgres_copy, program};
 use crate::support::client::{Answer, Client};
@@ -24,6 +24,12 @@ fn example(name: &str, replaced: &[(&str, &str)]) -> Setup {
     }
     Setup::new(&text)
 }
+
+/// A check may take long on a busy machine, however often it runs.
+const PATIENT: (&str, &str) = (
+    "timeout connect 5s",
+    "timeout connect 5s\n    timeout check 20s",
+);
 
 /// One request on a connection of its own.
 fn get(addr: SocketAddr, headers: &str) -> Answer {
@@ -96,6 +102,7 @@ fn traffic_moves_from_blue_to_green() {
             ("198.51.100.42:8080", &green.addr.to_string()),
             ("/run/oneloop/admin.sock", "@dir@/admin.sock"),
             ("inter 2s", "inter 100ms"),
+            PATIENT,
         ],
     );
     let _log = setup.log();
@@ -104,48 +111,42 @@ fn traffic_moves_from_blue_to_green() {
     await_server(&proxy, "app/blue", "UP", "L4OK");
     await_server(&proxy, "app/green", "UP", "L4OK");
     let page = |headers: &str| get(web, headers).text().trim().to_owned();
-    let over = AtomicBool::new(false);
+    let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // What is asked for through the runtime socket, and an answer to the visitor after it.
+    let command = |line: &str, answer: &str| {
+        assert_eq!(proxy.command(line).trim(), answer);
+        let before = asked.load(Ordering::SeqCst);
+        until("the visitor is served", || {
+            (asked.load(Ordering::SeqCst) > before + 1).then_some(())
+        });
+    };
     std::thread::scope(|scope| {
         let stop = Stop(&over);
         // Somebody who keeps asking loses nothing.
         let visitor = scope.spawn(|| {
             let mut client = Client::connect(web);
-            let mut asked = 0;
             while !over.load(Ordering::SeqCst) {
                 let answer = client.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
                 assert_eq!(answer.status(), 200);
-                asked += 1;
+                asked.fetch_add(1, Ordering::SeqCst);
             }
-            asked
         });
-        assert_eq!(
-            tally(10, || page("")),
-            BTreeMap::from([("blue".into(), 10)])
-        );
+        let all = |page: &str| BTreeMap::from([(page.to_owned(), 10)]);
+        assert_eq!(tally(10, || page("")), all("blue"));
         assert_eq!(page("X-Version: green\r\n"), "green");
-        assert_eq!(proxy.command("set weight app/green 10").trim(), "");
-        assert_eq!(
-            proxy.command("get weight app/green").trim(),
-            "10 (initial 0)"
-        );
+        command("set weight app/green 10", "");
+        command("get weight app/green", "10 (initial 0)");
         // The visitor takes part in the shares, so they are not exact.
-        let both = |times: &BTreeMap<String, usize>| times.len() == 2;
         until("green has a share", || {
-            both(&tally(10, || page(""))).then_some(())
+            (tally(10, || page("")).len() == 2).then_some(())
         });
-        assert_eq!(proxy.command("set weight app/blue 0").trim(), "");
-        assert_eq!(
-            tally(10, || page("")),
-            BTreeMap::from([("green".into(), 10)])
-        );
-        assert_eq!(proxy.command("set weight app/blue 90").trim(), "");
-        assert_eq!(proxy.command("set weight app/green 0").trim(), "");
-        assert_eq!(
-            tally(10, || page("")),
-            BTreeMap::from([("blue".into(), 10)])
-        );
+        command("set weight app/blue 0", "");
+        assert_eq!(tally(10, || page("")), all("green"));
+        command("set weight app/blue 90", "");
+        command("set weight app/green 0", "");
+        assert_eq!(tally(10, || page("")), all("blue"));
         drop(stop);
-        assert!(visitor.join().unwrap() > 0);
+        visitor.join().unwrap();
     });
     assert_eq!(get(proxy.addr("statistics"), "").status(), 200);
 }
@@ -169,6 +170,7 @@ fn postgresql_is_written_by_its_primary_and_read_from_both() {
             ("198.51.100.31:5432", &primary.addr.to_string()),
             ("198.51.100.32:5432", &standby.addr.to_string()),
             ("inter 2s", "inter 100ms"),
+            PATIENT,
         ],
     );
     let log = setup.log();
