@@ -19,6 +19,7 @@ use super::model::{
     AcceptInvalid, Algorithm, ForwardFor, HttpConnection, IdlePool, LogOptions, LogTarget, Mode,
     Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket, Timeouts,
 };
+use super::server::HealthSettings;
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
 use crate::base::outgoing::Outgoing;
@@ -204,6 +205,7 @@ pub(super) struct ServerSettings {
     pub(super) outgoing: Outgoing,
     pub(super) proxy_header: Form,
     pub(super) check_proxy_header: bool,
+    pub(super) health: HealthSettings,
 }
 
 impl Default for ServerSettings {
@@ -227,6 +229,7 @@ impl Default for ServerSettings {
             outgoing: Outgoing::default(),
             proxy_header: Form::default(),
             check_proxy_header: false,
+            health: HealthSettings::default(),
         }
     }
 }

@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use super::accept::Client;
-use super::checks::{Probe, place};
+use super::checks::{Probe, ProbeId, place};
 use super::idle::IdleList;
 use super::service::{Command, RateLimit, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::Counters;
 use super::upstream::{self, Upstream};
 use super::{Engine, Subject};
+use crate::balance::server::AgentWord;
 use crate::base::arena::Key;
 use crate::config::model::{Proxy, ProxyId, Server, ServerId};
 use crate::http::exchange::ResponseState;
@@ -53,8 +54,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 self.resume_accepting();
             }
             Command::Map(file, change) => self.maps.change(file, change),
-            Command::ShutSession(client) => self.shut_session(client),
-            Command::ShutSessions(server) => self.shut_sessions(server),
+            Command::ShutSession(client) => self.shut_session(client, Cause::Killed),
+            Command::ShutSessions(server) => self.shut_sessions(server, Cause::Killed),
             Command::ClearCounters { all } => self.clear_counters(all),
         }
     }
@@ -91,7 +92,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if rests {
             record = record.in_maintenance();
         }
+        record.agent = AgentWord::None;
         let mut probe = Probe::new(&server, &mut self.wheel, self.now.ms);
+        let mut agent = Probe::of_agent(&server, &mut self.wheel, self.now.ms);
         if let Some(probe) = &mut probe {
             probe.state.set_enabled(false);
             if rests {
@@ -99,6 +102,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
         }
         self.source_ports.add(&server);
+        if let Some(agent) = &mut agent {
+            agent.state.set_enabled(false);
+            agent.state.force(false);
+        }
         let member = place(&record);
         if index < self.servers.len() {
             let timer = self.idle[index].timer();
@@ -106,6 +113,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.server_stats[index] = Counters::default();
             self.idle[index] = IdleList::new(&server, timer);
             self.probes[index] = probe;
+            self.agents[index] = agent;
         } else {
             let timer = self.wheel.add(Subject::Purge(id).handle());
             self.servers.push(record);
@@ -113,6 +121,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.idle.push(IdleList::new(&server, timer));
             self.idle_counts.push(0);
             self.probes.push(probe);
+            self.agents.push(agent);
         }
         let backend = &self.config.proxy(proxy).name;
         let text = format!(
@@ -133,8 +142,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let proxy = self.roster.server(server).proxy;
         let record = &mut self.proxies[proxy.0 as usize];
         record.group.remove(self.roster.place(server));
-        self.end_probe(server);
-        if let Some(probe) = self.probes[server.0 as usize].take() {
+        for id in ProbeId::both(server) {
+            self.end_probe(id);
+        }
+        let index = server.0 as usize;
+        let probes = [self.probes[index].take(), self.agents[index].take()];
+        for probe in probes.into_iter().flatten() {
             self.wheel.remove(probe.promise().0);
         }
         self.freed.retain(|freed| freed.server != server);
@@ -167,20 +180,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             .message(self.config, proxy, Level::Warning, &text, self.now);
     }
 
-    /// `shutdown sessions server`.
-    fn shut_sessions(&mut self, server: ServerId) {
+    /// `shutdown sessions server`, and the end of a server's sessions for another cause.
+    pub(super) fn shut_sessions(&mut self, server: ServerId, cause: Cause) {
         let its = |(key, client): (Key<Client>, &Client)| {
             let session = self.sessions.get(client.session?)?;
             (session.server == Some(server) && session.holds_slot).then_some(key)
         };
         let its: Vec<Key<Client>> = self.clients.iter().filter_map(its).collect();
         for key in its {
-            self.shut_session(key);
+            self.shut_session(key, cause);
         }
     }
 
     /// `shutdown session`: it ends here. Who has had nothing of an answer yet is told so.
-    fn shut_session(&mut self, key: Key<Client>) {
+    fn shut_session(&mut self, key: Key<Client>, cause: Cause) {
         open!(self, key => client, session);
         let unanswered = session.txn.http
             && matches!(
@@ -195,12 +208,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             } else {
                 Stage::None
             };
-            return self.close(key, Termination::new(Cause::Killed, stage));
+            return self.close(key, Termination::new(cause, stage));
         }
         session.exchange.on_server_lost();
         self.leave_queue(key);
         self.drop_upstream(key);
-        let why = Termination::new(Cause::Killed, Stage::Headers);
+        let why = Termination::new(cause, Stage::Headers);
         match self.answer_status(key, 502, why) {
             Flow::Close(why) => self.close(key, why),
             _ => self.drive(key),
@@ -227,6 +240,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if all {
             for server in &mut self.servers {
                 server.downs = 0;
+                server.alarms = 0;
             }
             for probe in self.probes.iter_mut().flatten() {
                 probe.failures = 0;
