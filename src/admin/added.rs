@@ -25,8 +25,14 @@ pub(super) fn add_server(call: &mut Call<'_, '_>) -> Outcome {
     }
     let words = call.words_from(3);
     let before = format!("'server {}/{name}' : ", proxy.name);
-    let server = dynamic::server(&proxy.name, name, words)
-        .and_then(|server| number(proxy, server, call).map_err(|text| format!("{before}{text}")));
+    let server = dynamic::server(&proxy.name, name, words).and_then(|(server, track)| {
+        let made = number(proxy, server, call);
+        let tracking = made.and_then(|server| match track {
+            Some(track) => tracks(proxy, server, &track, call),
+            None => Ok(server),
+        });
+        tracking.map_err(|text| format!("{before}{text}"))
+    });
     let server = match server {
         Ok(server) => server,
         Err(text) => {
@@ -61,6 +67,54 @@ fn number(proxy: &Proxy, mut server: Server, call: &Call<'_, '_>) -> Result<Serv
     Ok(server)
 }
 
+/// A server tracks another one: of the configuration, which stays.
+fn tracks(
+    proxy: &Proxy,
+    mut server: Server,
+    track: &str,
+    call: &Call<'_, '_>,
+) -> Result<Server, String> {
+    let (config, roster) = (call.view.config, call.view.roster);
+    let (backend, name) = match track.split_once('/') {
+        Some((backend, name)) => {
+            let mut proxies = config.proxies.iter().filter(|proxy| proxy.is_backend);
+            (proxies.find(|proxy| proxy.name == backend), name)
+        }
+        None => (Some(proxy), track),
+    };
+    let Some(backend) = backend else {
+        let name = track.split('/').next().unwrap_or_default();
+        return Err(format!(
+            "unable to find required proxy '{name}' for tracking."
+        ));
+    };
+    let Some(leader) = roster.of(backend).find(|other| other.name == name) else {
+        return Err(format!(
+            "unable to find required server '{name}' for tracking."
+        ));
+    };
+    let whole = format!("{}/{}", backend.name, leader.name);
+    if !config
+        .servers_of(backend)
+        .iter()
+        .any(|one| one.id == leader.id && one.name == name)
+    {
+        return Err(format!(
+            "unable to use {whole} for tracking as it is a dynamic server."
+        ));
+    }
+    if leader.check.is_none() && leader.agent.is_none() && leader.track.is_none() {
+        return Err(format!(
+            "unable to use {whole} for tracking as it does not have any check nor agent enabled."
+        ));
+    }
+    if server.check.is_some() {
+        return Err("unable to enable checks and tracking at the same time!".to_owned());
+    }
+    server.track = Some(leader.id);
+    Ok(server)
+}
+
 /// `del server B/S`.
 pub(super) fn del_server(call: &mut Call<'_, '_>) -> Outcome {
     let server = match servers::find(call.word(2), call.view) {
@@ -68,7 +122,8 @@ pub(super) fn del_server(call: &mut Call<'_, '_>) -> Outcome {
         Err(text) => return call.refuse_unended(text),
     };
     let view = call.view;
-    if view.config.names_server(server.id) {
+    let is_tracked = !view.roster.trackers(server.id).is_empty();
+    if view.config.names_server(server.id) || is_tracked {
         let text = "This server cannot be removed at runtime due to other configuration elements \
                     pointing to it.";
         return call.refuse_unended(text);

@@ -1,10 +1,11 @@
 //! Commands that change servers: what their words mean, and how each refusal is worded.
 //!
 //! Nothing is changed here: each command becomes a `Command` that the engine applies before it
-//! reads the next one. Words are HAProxy's, for a server without agent, TLS and resolvers.
+//! reads the next one. Words are HAProxy's, for a server without TLS and resolvers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::agent;
 use super::command::Call;
 use super::servers;
 use crate::base::addr::Endpoint;
@@ -30,7 +31,7 @@ pub(super) fn server<'a>(call: &mut Call<'_, 'a>, at: usize) -> Option<&'a Serve
     }
 }
 
-fn wish(server: &Server, wish: Wish) -> Outcome {
+pub(super) fn wish(server: &Server, wish: Wish) -> Outcome {
     Outcome::Apply(Command::Server(server.id, wish))
 }
 
@@ -81,6 +82,9 @@ pub(super) fn set_server(call: &mut Call<'_, '_>) -> Outcome {
             };
             wish(server, Wish::Mode(mode))
         }
+        "health" if server.track.is_some() => {
+            call.refuse("cannot change health on a tracking server.")
+        }
         "health" => {
             let op = match call.word(4) {
                 "up" => Op::Running,
@@ -97,14 +101,11 @@ pub(super) fn set_server(call: &mut Call<'_, '_>) -> Outcome {
         "addr" => set_address(call, server),
         "check-addr" => set_check_address(call, server),
         "check-port" => set_check_port(call, server),
-        // A server has neither agent nor resolvers nor TLS: these are HAProxy's words for it.
-        "agent" | "agent-send" => call.refuse("agent checks are not enabled on this server."),
-        what @ ("agent-addr" | "agent-port") => match (call.word(4), what) {
-            ("", "agent-addr") => call
-                .refuse("set server <b>/<s> agent-addr requires an address and optionally a port."),
-            ("", _) => call.refuse("set server <b>/<s> agent-port requires a port."),
-            _ => call.warn_unended("agent checks are not enabled on this server"),
-        },
+        "agent" => agent::set_word(call, server),
+        "agent-addr" => agent::set_address(call, server),
+        "agent-port" => agent::set_port(call, server),
+        "agent-send" => agent::set_send(call, server),
+        // A server has neither resolvers nor TLS: these are HAProxy's words for it.
         "fqdn" => call.refuse(match call.word(4) {
             "" => "set server <b>/<s> fqdn requires a FQDN.",
             _ => "set server <b>/<s> fqdn failed because no resolution is configured.",
@@ -130,20 +131,6 @@ pub(super) fn enable_health(call: &mut Call<'_, '_>) -> Outcome {
 /// `disable health B/S`.
 pub(super) fn disable_health(call: &mut Call<'_, '_>) -> Outcome {
     server(call, 2).map_or(Outcome::Done, |server| wish(server, Wish::Checks(false)))
-}
-
-/// `enable agent B/S`: no server has one.
-pub(super) fn enable_agent(call: &mut Call<'_, '_>) -> Outcome {
-    match server(call, 2) {
-        Some(_) => call.refuse("Agent was not configured on this server, cannot enable."),
-        None => Outcome::Done,
-    }
-}
-
-/// `disable agent B/S`: nothing is to be done.
-pub(super) fn disable_agent(call: &mut Call<'_, '_>) -> Outcome {
-    server(call, 2);
-    Outcome::Done
 }
 
 /// `set maxconn server B/S N`.
@@ -184,7 +171,7 @@ pub(super) fn leading_number(word: &str) -> Option<(i64, &str)> {
 }
 
 /// An address without a port; `*` is any.
-fn address_of(word: &str) -> Option<IpAddr> {
+pub(super) fn address_of(word: &str) -> Option<IpAddr> {
     match word {
         "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
         word => word.parse().ok(),
@@ -278,6 +265,13 @@ fn set_port(server: &mut Server, word: &str) -> String {
 /// Gives a server this address; its check follows where it has none of its own.
 fn move_to(server: &mut Server, address: SocketAddr) {
     server.endpoint = Endpoint::Inet(address);
+    let check_has_own = server.check.as_ref().is_some_and(|check| check.own_address);
+    if let Some(agent) = &mut server.agent
+        && !agent.own_address
+        && !check_has_own
+    {
+        agent.endpoint = Endpoint::Inet(SocketAddr::new(address.ip(), agent.port));
+    }
     let Some(check) = &mut server.check else {
         return;
     };
@@ -301,7 +295,7 @@ fn check_of(server: &mut Server) -> Option<(u16, &mut Check)> {
 }
 
 /// A port that a check is to have, from a word; 0 for the server's own.
-fn check_port_of(word: &str) -> Result<u16, &'static str> {
+pub(super) fn check_port_of(word: &str) -> Result<u16, &'static str> {
     match leading_number(word) {
         Some((number, "")) => u16::try_from(number).map_err(|_| "provided port is invalid"),
         _ => Err("provided port is not an integer"),

@@ -8,8 +8,8 @@ use std::io::Write as _;
 
 use super::help;
 use super::{
-    added, change, cookies, errors, frontend, info, internals, maps, page, servers, sessions, stat,
-    web,
+    added, agent, change, cookies, errors, frontend, info, internals, maps, page, servers,
+    sessions, stat, web,
 };
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
@@ -168,12 +168,12 @@ pub const TABLE: &[Entry] = &[
     entry("commit map", "@<ver> <map>", maps::LEVEL, "put a prepared version of a map to use", maps::commit),
     entry("del map", "<map> <key>|#<ref>", maps::LEVEL, "take pairs out of a map", maps::delete),
     entry("del server", "<bk>/<srv>", ADMIN, "delete a server in maintenance", added::del_server),
-    entry("disable agent", "<bk>/<srv>", ADMIN, "stop the checks by an agent", change::disable_agent),
+    entry("disable agent", "<bk>/<srv>", ADMIN, "stop the checks by an agent", agent::disable),
     entry("disable dynamic-cookie backend", "<bk>", ADMIN, "make no cookies for a backend's servers", cookies::disable),
     entry("disable frontend", "<frontend>", ADMIN, "stop accepting connections for a while", frontend::disable_frontend),
     entry("disable health", "<bk>/<srv>", ADMIN, "stop the health checks of a server", change::disable_health),
     entry("disable server", "<bk>/<srv>", ADMIN, "put a server into maintenance", change::disable_server),
-    entry("enable agent", "<bk>/<srv>", ADMIN, "start the checks by an agent again", change::enable_agent),
+    entry("enable agent", "<bk>/<srv>", ADMIN, "start the checks by an agent again", agent::enable),
     entry("enable dynamic-cookie backend", "<bk>", ADMIN, "make cookies for a backend's servers", cookies::enable),
     entry("enable frontend", "<frontend>", ADMIN, "accept connections again", frontend::enable_frontend),
     entry("enable health", "<bk>/<srv>", ADMIN, "start the health checks of a server again", change::enable_health),

@@ -13,6 +13,7 @@
 )]
 
 mod added;
+mod agent;
 pub mod change;
 pub mod column;
 pub mod command;

@@ -484,7 +484,7 @@ impl<'a> Subject<'a> {
 }
 
 fn has_run(probe: &Probe) -> bool {
-    probe.report.status.has_run()
+    probe.report.status.has_duration()
 }
 
 /// How many of `words` are each of `names`.

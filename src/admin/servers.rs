@@ -81,11 +81,21 @@ fn write_state(out: &mut Vec<u8>, backend: &Proxy, server: &Server, view: &View<
     let check_port = check.and_then(|check| check.own_port).unwrap_or(0);
     let check_address = own_address(check);
     let declared = view.roster.declared(server.id).check.as_ref();
-    let agent_port = declared.and_then(|check| check.own_port).unwrap_or(0);
-    let agent_address = own_address(declared);
+    let agent = server.agent.as_ref();
+    let agent_port = match agent {
+        Some(agent) => agent.port,
+        None => declared.and_then(|check| check.own_port).unwrap_or(0),
+    };
+    let agent_address = match agent.filter(|agent| agent.own_address) {
+        Some(agent) => address_and_port(&agent.endpoint).0,
+        None => own_address(declared),
+    };
+    let asked = view.agents.get(index).and_then(Option::as_ref);
+    // An agent's number has a mark of its own.
+    let agent_state = asked.map_or(0, |agent| 16 | agent.state.number(agent.is_running()));
     drop(writeln!(
         out,
-        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {running} 0 {} {} {} \
+        "{} {} {} {} {address} {} {} {} {} {} {status} {result} {health} {running} {agent_state} {} {} {} \
          {port} - 0 {check_port} {check_address} {agent_address} {agent_port}",
         backend.number,
         backend.name,
@@ -158,8 +168,9 @@ pub(super) fn used_connections(proxy: &Proxy, server: usize, view: &View<'_>) ->
 
 /// The most connections that a server had at once, by its index; a check's counts, too.
 pub(super) fn most_connections(server: usize, view: &View<'_>) -> u32 {
-    let probe = view.probes.get(server).and_then(Option::as_ref);
-    let checked = probe.is_some_and(|probe| probe.report.status.has_run());
+    let probes = [view.probes.get(server), view.agents.get(server)];
+    let mut probes = probes.into_iter().flatten().flatten();
+    let checked = probes.any(|probe| probe.report.status.has_run());
     let most = view.server_stats.get(server).map_or(0, |c| c.used_max);
     most.max(u32::from(checked))
 }

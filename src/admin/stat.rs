@@ -14,7 +14,7 @@ use super::servers;
 use crate::base::addr::Endpoint;
 use crate::config::model::{AccessLevel, Listener, Mode, Proxy, ProxyId, Server};
 use crate::engine::balance::{PARTS, warmth};
-use crate::engine::service::{Admin, Op, View, write_status};
+use crate::engine::service::{Admin, Op, Tracked, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
 /// What kind of thing a row is about.
@@ -647,7 +647,23 @@ pub(super) fn server_row<'a>(
         row.set(Column::Qlimit, server.maxqueue);
     }
     let mut status = Vec::new();
-    write_status(&mut status, record, None);
+    let tracked = view.roster.tracked(server.id, view.config);
+    let leader = view.servers.get(view.roster.leader(server.id).0 as usize);
+    let tracked = tracked.and_then(|(backend, name)| {
+        let server = leader?;
+        Some(Tracked {
+            server,
+            backend,
+            name,
+        })
+    });
+    write_status(&mut status, record, tracked);
+    if let Some(Tracked { backend, name, .. }) = tracked {
+        row.set(Column::Tracked, format!("{backend}/{name}"));
+    }
+    if server.observe.is_some() {
+        row.set(Column::Hanafail, record.alarms);
+    }
     row.set(
         Column::Status,
         String::from_utf8_lossy(&status).into_owned(),
@@ -679,6 +695,11 @@ pub(super) fn server_row<'a>(
             check(&mut row, probe);
         }
     }
+    if let Some(Some(agent_probe)) = view.agents.get(index)
+        && agent_probe.state.is_enabled()
+    {
+        agent(&mut row, agent_probe);
+    }
     if level > AccessLevel::User {
         row.set(Column::Addr, address(&servers::reached_at(server)));
         if let Some(cookie) = &server.cookie {
@@ -698,30 +719,60 @@ pub(super) fn server_row<'a>(
 }
 
 fn check<'a>(row: &mut Row<'a>, probe: &'a crate::engine::checks::Probe) {
-    let report = &probe.report;
-    let status = report.status.name();
-    row.set(
+    let columns = [
         Column::CheckStatus,
+        Column::CheckCode,
+        Column::CheckDuration,
+        Column::LastChk,
+        Column::CheckDesc,
+        Column::CheckRise,
+        Column::CheckFall,
+        Column::CheckHealth,
+    ];
+    probed(row, probe, columns);
+}
+
+fn agent<'a>(row: &mut Row<'a>, probe: &'a crate::engine::checks::Probe) {
+    let columns = [
+        Column::AgentStatus,
+        Column::AgentCode,
+        Column::AgentDuration,
+        Column::LastAgt,
+        Column::AgentDesc,
+        Column::AgentRise,
+        Column::AgentFall,
+        Column::AgentHealth,
+    ];
+    probed(row, probe, columns);
+}
+
+fn probed<'a>(
+    row: &mut Row<'a>,
+    probe: &'a crate::engine::checks::Probe,
+    [status, code, duration, last, words, rise, fall, health]: [Column; 8],
+) {
+    let report = &probe.report;
+    let name = report.status.name();
+    row.set(
+        status,
         if probe.is_running() && report.status.has_run() {
-            format!("* {status}")
+            format!("* {name}")
         } else {
-            status.to_owned()
+            name.to_owned()
         },
     );
     if report.status.has_code() {
-        row.set(Column::CheckCode, report.code);
+        row.set(code, report.code);
     }
-    if report.status.has_run() {
-        row.set(Column::CheckDuration, report.duration_ms);
+    // HAProxy tells it of an agent that was never asked, too.
+    if report.status.has_duration() || matches!(duration, Column::AgentDuration) {
+        row.set(duration, report.duration_ms);
     }
-    row.set(
-        Column::LastChk,
-        String::from_utf8_lossy(&report.info).into_owned(),
-    );
-    row.set(Column::CheckDesc, report.status.description());
-    row.set(Column::CheckRise, probe.state.settings().rise);
-    row.set(Column::CheckFall, probe.state.settings().fall);
-    row.set(Column::CheckHealth, probe.state.value());
+    row.set(last, String::from_utf8_lossy(&report.info).into_owned());
+    row.set(words, report.status.description());
+    row.set(rise, probe.state.settings().rise);
+    row.set(fall, probe.state.settings().fall);
+    row.set(health, probe.state.value());
 }
 
 /// The row of a backend.

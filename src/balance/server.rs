@@ -117,6 +117,30 @@ impl Health {
     }
 }
 
+/// What the agent of a server says of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AgentWord {
+    /// Nobody is asked.
+    #[default]
+    None,
+    /// Nothing is wrong.
+    Up,
+    /// It is down.
+    Down,
+}
+
+/// Which traffic of a server tells of its health (`observe`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Observed {
+    /// None.
+    #[default]
+    Nothing,
+    /// `layer4`: whether it can be connected to.
+    Connections,
+    /// `layer7`: that, and what it answers.
+    Answers,
+}
+
 /// What a server starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Initial {
@@ -136,6 +160,10 @@ pub struct Initial {
     pub slow_start_ms: u32,
     /// `check`.
     pub checked: bool,
+    /// `agent-check`.
+    pub agent: AgentWord,
+    /// `observe`.
+    pub observed: Observed,
     /// `rise`.
     pub rise: u32,
     /// `fall`.
@@ -153,6 +181,8 @@ impl Default for Initial {
             maxqueue: 0,
             slow_start_ms: 0,
             checked: false,
+            agent: AgentWord::None,
+            observed: Observed::Nothing,
             rise: 2,
             fall: 3,
         }
@@ -187,6 +217,14 @@ pub struct Server {
     pub health: Health,
     /// A check is configured and enabled.
     pub checked: bool,
+    /// What the agent said.
+    pub agent: AgentWord,
+    /// What is observed of its traffic.
+    pub observed: Observed,
+    /// Errors in a row among what is observed.
+    pub errors: u32,
+    /// How often those were too many: `hanafail`.
+    pub alarms: u64,
     /// `backup`.
     pub backup: bool,
     /// Weight of the configuration, 0 to 256.
@@ -304,6 +342,10 @@ impl Server {
                 fall: initial.fall,
             },
             checked: initial.checked,
+            agent: initial.agent,
+            observed: initial.observed,
+            errors: 0,
+            alarms: 0,
             backup: initial.backup,
             weight_initial: initial.weight,
             weight: initial.weight,
@@ -388,7 +430,6 @@ impl Server {
         if self.admin.any(Admin::MAINT) || self.op == Op::Stopped {
             return None;
         }
-        self.health.value = 0;
         self.change_op(Op::Stopped, now_ms);
         let drained = self.admin.any(Admin::DRAIN);
         Some(Change {
@@ -444,12 +485,13 @@ impl Server {
                 ..Change::notice(News::MaintFromUp)
             });
         }
-        let silent = before.any(Admin::DRAIN.with(Admin::MAINT)) || !reason.any(Admin::DRAIN);
-        if silent {
-            None
-        } else {
-            Some(Change::notice(News::DrainEntered))
+        if before == self.admin || before.any(Admin::MAINT) || !reason.any(Admin::DRAIN) {
+            return None;
         }
+        Some(match before.any(Admin::DRAIN) {
+            true => Change::drain_kept(),
+            false => Change::notice(News::DrainEntered),
+        })
     }
 
     /// Takes one reason for maintenance or drain away. `None` when nothing is to be told. When
@@ -462,11 +504,15 @@ impl Server {
             return None;
         }
         if !before.any(Admin::MAINT) {
-            let left = before.any(Admin::DRAIN) && !self.admin.any(Admin::DRAIN);
-            if left && self.slow_start_ms > 0 && self.alive() {
+            let drained = before.any(Admin::DRAIN);
+            let left = !self.admin.any(Admin::DRAIN);
+            if drained && left && self.slow_start_ms > 0 && self.alive() {
                 self.begin_running(now_ms);
             }
-            return left.then_some(Change::notice(News::DrainLeft));
+            return drained.then_some(match left {
+                true => Change::notice(News::DrainLeft),
+                false => Change::drain_kept(),
+            });
         }
         if self.admin.any(Admin::MAINT) {
             if !reason.any(Admin::MAINT) {
@@ -593,7 +639,7 @@ impl Server {
 /// A server that another one tracks, for texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Tracked<'a> {
-    /// Its record.
+    /// The record of whom it tracks in the end, which is checked.
     pub server: &'a Server,
     /// The name of its backend.
     pub backend: &'a str,
@@ -623,13 +669,21 @@ pub fn write_status(out: &mut Vec<u8>, server: &Server, tracked: Option<Tracked<
     let word: &[u8] = match server.op {
         Op::Stopped => {
             out.extend_from_slice(b"DOWN");
-            if source.checked && value > 0 {
+            if source.agent == AgentWord::Down {
+                out.extend_from_slice(b" (agent)");
+            } else if source.checked && value > 0 {
                 drop(write!(out, " {value}/{rise}"));
             }
             return;
         }
         Op::Stopping => b"NOLB",
-        Op::Running | Op::Starting if server.admin.any(Admin::DRAIN) => b"DRAIN",
+        Op::Running | Op::Starting if server.admin.any(Admin::DRAIN) => match source.agent {
+            AgentWord::None => b"DRAIN",
+            _ => {
+                out.extend_from_slice(b"DRAIN (agent)");
+                return;
+            }
+        },
         Op::Running | Op::Starting if !source.checked => b"no check",
         Op::Running | Op::Starting => b"UP",
     };
@@ -751,7 +805,14 @@ pub fn write_news(out: &mut Vec<u8>, news: News, story: &Story<'_>) {
             write_via(out, story);
             write_tail(out, server, &story.counts);
         }
-        News::DrainKept => out.extend_from_slice(b"remains in forced drain mode."),
+        News::DrainKept if server.admin.any(Admin::FORCED_DRAIN) => {
+            out.extend_from_slice(b"remains in forced drain mode.");
+        }
+        News::DrainKept => {
+            out.extend_from_slice(b"is leaving forced drain but remains in drain mode");
+            write_via(out, story);
+            out.push(b'.');
+        }
         News::DrainLeft => drop(write!(out, "is {up} (leaving forced drain).")),
     }
 }

@@ -6,6 +6,7 @@
     warn(clippy::arithmetic_side_effects, clippy::indexing_slicing)
 )]
 
+pub mod agent;
 pub mod answer;
 pub mod conversation;
 pub mod expect;

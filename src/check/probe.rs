@@ -3,6 +3,8 @@
 //! They are in one place because the log, the statistics and `show servers state` must agree on
 //! them. How a result comes about is `conversation`'s.
 
+use std::io::Write as _;
+
 use crate::base::addr::write_decimal;
 
 /// The result of a check, with HAProxy's numbers (`srv_check_status` of `show servers state`).
@@ -14,6 +16,10 @@ pub enum Status {
     /// `INI`: not checked yet.
     #[default]
     Initializing = 1,
+    /// `CHECKED`: an answer that says neither up nor down.
+    Checked = 3,
+    /// `HANA`: what was observed of its traffic (`observe`).
+    Analyzed = 4,
     /// `SOCKERR`: the proxy itself could not try.
     SocketError = 5,
     /// `L4OK`: connected.
@@ -48,9 +54,11 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Unknown,
         Self::Initializing,
+        Self::Checked,
+        Self::Analyzed,
         Self::SocketError,
         Self::L4Ok,
         Self::L4Timeout,
@@ -78,6 +86,8 @@ impl Status {
         match self {
             Self::Unknown => "UNK",
             Self::Initializing => "INI",
+            Self::Checked => "CHECKED",
+            Self::Analyzed => "HANA",
             Self::SocketError => "SOCKERR",
             Self::L4Ok => "L4OK",
             Self::L4Timeout => "L4TOUT",
@@ -101,6 +111,8 @@ impl Status {
         match self {
             Self::Unknown => "Unknown",
             Self::Initializing => "Initializing",
+            Self::Checked => "No status change",
+            Self::Analyzed => "Health analyze",
             Self::SocketError => "Socket error",
             Self::L4Ok => "Layer4 check passed",
             Self::L4Timeout => "Layer4 timeout",
@@ -127,14 +139,19 @@ impl Status {
         )
     }
 
-    /// True once a check has run: only then `check_duration` is shown.
+    /// True when there is something to be told of how long it took.
+    pub const fn has_duration(self) -> bool {
+        self.has_run() && !matches!(self, Self::Analyzed)
+    }
+
+    /// True once a check has run.
     pub const fn has_run(self) -> bool {
-        self as u8 >= Self::SocketError as u8
+        self as u8 >= Self::Checked as u8
     }
 
     /// True when the result carries a code (`check_code`, and `code:` in the log).
     pub const fn has_code(self) -> bool {
-        matches!(self, Self::L7Ok | Self::L7OkConditional | Self::L7Status)
+        self as u8 >= Self::L7Ok as u8
     }
 }
 
@@ -169,8 +186,8 @@ pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
     out.extend_from_slice(b"reason: ");
     out.extend_from_slice(report.status.description().as_bytes());
     if report.status.has_code() {
-        out.extend_from_slice(b", code: ");
-        write_decimal(out, u64::from(report.code));
+        // A program that was killed has -1.
+        drop(write!(out, ", code: {}", report.code as i32));
     }
     if !report.info.is_empty() {
         out.extend_from_slice(b", info: \"");
@@ -178,10 +195,13 @@ pub fn write_reason(out: &mut Vec<u8>, report: &Report) {
             // Whatever a server sends, it must not end the line or the quotes.
             match byte {
                 b' '..=b'~' if !matches!(byte, b'"' | b'<' | b'>') => out.push(byte),
-                _ => out.extend_from_slice(format!("<{byte:02X}>").as_bytes()),
+                _ => drop(write!(out, "<{byte:02X}>")),
             }
         }
         out.push(b'"');
+    }
+    if report.status == Status::Analyzed {
+        return;
     }
     out.extend_from_slice(b", check duration: ");
     write_decimal(out, report.duration_ms);

@@ -225,6 +225,11 @@ impl Check {
         &self.settings
     }
 
+    /// The counter is so far above down at most: `on-error sudden-death` and `mark-down`.
+    pub fn limit_to(&mut self, spare: u32) {
+        self.value = self.value.min(self.settings.rise.saturating_add(spare));
+    }
+
     /// `set server B/S health up|down`: the counter goes to its end.
     pub fn force(&mut self, up: bool) {
         self.value = if up { self.full() } else { 0 };
@@ -288,10 +293,12 @@ impl Check {
     }
 }
 
-/// Appends a whole `option log-health-checks` line, without a newline. `reason` is what
+/// Appends a whole `option log-health-checks` line, without a newline. `what` is `Health` or
+/// `Agent`; `reason` is what
 /// `probe::write_reason` wrote.
 pub fn write_health_line(
     out: &mut Vec<u8>,
+    what: &str,
     (backend, server, is_backup): (&str, &str, bool),
     verdict: Verdict,
     reason: &[u8],
@@ -301,7 +308,7 @@ pub fn write_health_line(
     let kind = if is_backup { "backup server" } else { "server" };
     drop(write!(
         out,
-        "Health check for {kind} {backend}/{server} {}, ",
+        "{what} check for {kind} {backend}/{server} {}, ",
         verdict.word()
     ));
     out.extend_from_slice(reason);
@@ -499,9 +506,25 @@ mod tests {
         let mut out = Vec::new();
         let reason = b"reason: Layer4 connection problem, info: \"Connection refused\", \
                        check duration: 0ms";
-        write_health_line(&mut out, ("b", "a", false), Failed, reason, &state, false);
+        write_health_line(
+            &mut out,
+            "Health",
+            ("b", "a", false),
+            Failed,
+            reason,
+            &state,
+            false,
+        );
         out.push(b'|');
-        write_health_line(&mut out, ("b", "a", true), Failed, reason, &state, true);
+        write_health_line(
+            &mut out,
+            "Health",
+            ("b", "a", true),
+            Failed,
+            reason,
+            &state,
+            true,
+        );
         let rest = "b/a failed, reason: Layer4 connection problem, info: \"Connection refused\", \
                     check duration: 0ms, status: 2/3";
         let expected = format!(

@@ -12,8 +12,8 @@ use super::diag::Lead;
 use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft, ServerSettings};
 use super::lines::endpoint;
 use super::model::{
-    Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics, SwitchTarget,
-    Timeouts,
+    Agent, Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics,
+    SwitchTarget, Timeouts,
 };
 use super::persist::{needs_destination, persistence};
 use super::resolve::{Resolved, check_port, id_of};
@@ -142,6 +142,7 @@ impl Parser<'_> {
                 .of(&endpoint, port_offset)
         };
         let cookie = settings.cookie.clone().or_else(made);
+        let agent = self.agent(draft, &endpoint);
         let server = Server {
             id,
             proxy: id_of(at),
@@ -168,6 +169,11 @@ impl Parser<'_> {
             pool: settings.pool,
             proxy_header: settings.proxy_header,
             check,
+            agent,
+            observe: settings.health.observe(),
+            shut_when_down: settings.health.shut_when_down,
+            shut_backups_when_up: settings.health.shut_backups_when_up,
+            track: None,
             recalled: None,
             outgoing: self.outgoing_of(at, settings),
         };
@@ -178,6 +184,28 @@ impl Parser<'_> {
     fn outgoing_of(&self, at: usize, settings: &ServerSettings) -> Option<Box<Outgoing>> {
         let backend = self.proxies.get(at)?.settings.sockets.outgoing();
         settings.outgoing.clone().over(&backend)
+    }
+
+    /// The agent of a server, if it has one.
+    fn agent(&self, draft: &ServerDraft, server: &Endpoint) -> Option<Agent> {
+        let health = &draft.settings.health;
+        if !health.agent {
+            return None;
+        }
+        // What an agent was not given is the check's.
+        let port = health.agent_port.or(draft.settings.check_port);
+        let port = port.unwrap_or_default();
+        let own = health.agent_address.as_ref();
+        let own_address = own.is_some();
+        let own = own.or(draft.settings.check_address.as_ref());
+        let own = own.and_then(|(spec, _)| endpoint(spec, Some(port), self.host).ok());
+        Some(Agent {
+            endpoint: own.unwrap_or_else(|| server.clone()).with_port(port),
+            port,
+            own_address,
+            inter: health.agent_inter,
+            send: health.agent_send.clone(),
+        })
     }
 
     /// Where a server's check connects to.

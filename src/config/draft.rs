@@ -21,6 +21,7 @@ use super::model::{
     LogTarget, Mode, PersistRule, Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket,
     Timeouts,
 };
+use super::server::HealthSettings;
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
 use crate::base::outgoing::Outgoing;
@@ -250,6 +251,7 @@ pub(super) struct ServerSettings {
     pub(super) outgoing: Outgoing,
     pub(super) proxy_header: Form,
     pub(super) check_proxy_header: bool,
+    pub(super) health: HealthSettings,
 }
 
 impl Default for ServerSettings {
@@ -275,6 +277,7 @@ impl Default for ServerSettings {
             outgoing: Outgoing::default(),
             proxy_header: Form::default(),
             check_proxy_header: false,
+            health: HealthSettings::default(),
         }
     }
 }

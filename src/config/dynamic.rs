@@ -35,12 +35,16 @@ const NOT_HERE: &[&str] = &[
     "tcp-ut",
 ];
 
-/// The server of the words behind `add server`: its address and its options. Its ids and its
-/// number, which is 0 where none was asked for, are the caller's to set.
+/// The server of the words behind `add server`: its address and its options, and whom it is to
+/// track. Its ids and its number, which is 0 where none was asked for, are the caller's to set.
 ///
 /// # Errors
 /// Why it cannot be, in the parser's words, which mostly begin with `'server B/S' : `.
-pub fn server(backend: &str, name: &str, words: &[&str]) -> Result<Server, String> {
+pub fn server(
+    backend: &str,
+    name: &str,
+    words: &[&str],
+) -> Result<(Server, Option<String>), String> {
     if let Some(word) = words.iter().skip(1).find(|word| NOT_HERE.contains(word)) {
         return Err(format!(
             "'server {backend}/{name}' : '{word}' option is not accepted for dynamic server"
@@ -49,6 +53,14 @@ pub fn server(backend: &str, name: &str, words: &[&str]) -> Result<Server, Strin
     let mut text = String::from("backend ");
     quote(backend, &mut text);
     text.push_str("\n server ");
+    // Whom it tracks is in the configuration, which is not read here.
+    let at = words.iter().position(|word| *word == "track");
+    let track = at.and_then(|at| words.get(at.saturating_add(1)));
+    let (before, after) = match (at, track) {
+        (Some(at), Some(_)) => (words.get(..at), words.get(at.saturating_add(2)..)),
+        _ => (Some(words), None),
+    };
+    let words = before.into_iter().chain(after).flatten();
     for word in [name].iter().chain(words) {
         quote(word, &mut text);
         text.push(' ');
@@ -74,7 +86,7 @@ pub fn server(backend: &str, name: &str, words: &[&str]) -> Result<Server, Strin
         file: "(null)".into(),
         line: 0,
     };
-    Ok(server)
+    Ok((server, track.map(|track| (*track).to_owned())))
 }
 
 /// Appends a word as one that means nothing but itself.
@@ -90,7 +102,7 @@ mod tests {
 
     #[test]
     fn servers_are_read_as_in_a_file() {
-        let read = |words: &[&str]| server("b", "s", words);
+        let read = |words: &[&str]| server("b", "s", words).map(|(server, _)| server);
         let read_number = |words: &[&str]| read(words).unwrap().number;
         let plain = read(&["127.0.0.1:80"]).unwrap();
         assert_eq!(plain.endpoint.to_string(), "127.0.0.1:80");

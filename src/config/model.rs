@@ -15,7 +15,7 @@ pub use self::persist::{
 };
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
-use crate::balance::server::{Admin, Initial, Op};
+use crate::balance::server::{Admin, AgentWord, Initial, Observed, Op};
 use crate::base::addr::{Address, Endpoint};
 use crate::base::outgoing::{Incoming, Outgoing};
 use crate::base::proxy_header::Form;
@@ -655,6 +655,16 @@ pub struct Server {
     pub proxy_header: Form,
     /// `check` and what belongs to it.
     pub check: Option<Check>,
+    /// `agent-check` and what belongs to it.
+    pub agent: Option<Agent>,
+    /// `observe` and what belongs to it.
+    pub observe: Option<Observe>,
+    /// `on-marked-down shutdown-sessions`.
+    pub shut_when_down: bool,
+    /// `on-marked-up shutdown-backup-sessions`.
+    pub shut_backups_when_up: bool,
+    /// `track`: the server whose state this one has.
+    pub track: Option<ServerId>,
     /// What a state file said of it.
     pub recalled: Option<Recalled>,
     /// `source`, `tcp-ut` and their like, of its line and its backend, if there are any.
@@ -704,6 +714,13 @@ impl Server {
             maxqueue: self.maxqueue,
             slow_start_ms: self.slow_start_ms,
             checked: check.is_some(),
+            observed: self
+                .observe
+                .map_or(Observed::Nothing, |observe| observe.what),
+            agent: match self.agent {
+                Some(_) => AgentWord::Up,
+                None => AgentWord::None,
+            },
             rise: check.map_or(2, |check| check.rise),
             fall: check.map_or(3, |check| check.fall),
         }
@@ -787,6 +804,45 @@ pub struct Check {
     pub own_port: Option<u16>,
     /// How it introduces itself.
     pub proxy_header: Form,
+}
+
+/// The agent of a server: who is asked what it is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Where it is asked.
+    pub endpoint: Endpoint,
+    /// `agent-port`, or the check's `port`.
+    pub port: u16,
+    /// `agent-addr` was given.
+    pub own_address: bool,
+    /// `agent-inter`, ms; 2000 by default.
+    pub inter: u32,
+    /// `agent-send`.
+    pub send: Vec<u8>,
+}
+
+/// What is made of a server's traffic (`observe`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observe {
+    /// What counts.
+    pub what: Observed,
+    /// `error-limit`: errors in a row that something is done about.
+    pub limit: u32,
+    /// `on-error`: what is done.
+    pub on_error: OnError,
+}
+
+/// `on-error`. All of them look again soon, where `fastinter` is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// `fastinter`: no more than that.
+    Hurry,
+    /// `fail-check`: as if a check had failed.
+    FailCheck,
+    /// `sudden-death`: the same, and the next failure is the last.
+    SuddenDeath,
+    /// `mark-down`: it is down.
+    MarkDown,
 }
 
 impl Network {

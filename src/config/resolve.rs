@@ -51,6 +51,10 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
         parser.check_ports();
         parser.check_addresses();
     }
+    let tracks = match clean {
+        true => parser.resolve_tracks(),
+        false => HashMap::new(),
+    };
     let mut servers = Vec::new();
     if parser.found.alerts() == 0 {
         servers = parser.resolve_servers(options.ignore_resolution);
@@ -67,6 +71,9 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
     };
     let mut config = (!failed).then(|| build(&mut parser, options, resolved, servers));
     if let Some(config) = &mut config {
+        for server in &mut config.servers {
+            server.track = tracks.get(&server.id).copied();
+        }
         state::load(config, &wanted, parser.host, &mut parser.found);
     }
     if !failed && strict && parser.found.warnings() > 0 {

@@ -28,6 +28,10 @@ const DEFAULT_SERVER: &str = "default-server";
 /// The heaviest weight.
 const WEIGHT_MAX: i64 = 256;
 
+mod health;
+
+pub(super) use health::HealthSettings;
+
 impl Parser<'_> {
     /// Reports at a word of a server line in the form that servers have.
     fn refuse_server(&mut self, line: &Line, index: usize, message: impl Into<String>) {
@@ -69,6 +73,9 @@ impl Parser<'_> {
         else {
             return;
         };
+        if self.check_health(line, &settings, &name, &before).is_none() {
+            return;
+        }
         let Some(proxy) = self.proxies.get_mut(at) else {
             return;
         };
@@ -112,6 +119,8 @@ impl Parser<'_> {
             match keyword.name {
                 "check" => settings.check = true,
                 "no-check" => settings.check = false,
+                "agent-check" => settings.health.agent = true,
+                "no-agent-check" => settings.health.agent = false,
                 "backup" => settings.backup = true,
                 "no-backup" => settings.backup = false,
                 "tfo" => settings.outgoing.fast_open = true,
@@ -214,6 +223,10 @@ impl Parser<'_> {
             "addr" => self.check_address(line, at, settings, before)?,
             "tcp-ut" => self.server_user_timeout(line, at, settings, before)?,
             "cookie" => self.server_cookie(line, at, settings, before)?,
+            "agent-addr" | "agent-inter" | "agent-port" | "agent-send" | "error-limit"
+            | "observe" | "on-error" | "on-marked-down" | "on-marked-up" | "track" => {
+                self.health_option(line, at, option, settings, name, before)?;
+            }
             _ => {
                 let message = format!("{before}'{option}' is not implemented by oneloop.");
                 self.refuse_server(line, at, message);

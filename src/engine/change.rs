@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::accept::Client;
 use super::balance::{Warming, place};
-use super::checks::Probe;
+use super::checks::{Probe, ProbeId};
 use super::idle::IdleList;
 use super::service::{Command, RateLimit, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::Counters;
 use super::upstream::{self, Upstream};
 use super::{Engine, Subject};
+use crate::balance::server::AgentWord;
 use crate::base::arena::Key;
 use crate::config::model::{Proxy, ProxyId, Server, ServerId};
 use crate::http::exchange::ResponseState;
@@ -55,8 +56,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 self.resume_accepting();
             }
             Command::Map(file, change) => self.maps.change(file, change),
-            Command::ShutSession(client) => self.shut_session(client),
-            Command::ShutSessions(server) => self.shut_sessions(server),
+            Command::ShutSession(client) => self.shut_session(client, Cause::Killed),
+            Command::ShutSessions(server) => self.shut_sessions(server, Cause::Killed),
             Command::ClearCounters { all } => self.clear_counters(all),
         }
     }
@@ -94,7 +95,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if rests {
             record = record.in_maintenance();
         }
+        record.agent = AgentWord::None;
         let mut probe = Probe::new(&server, &mut self.wheel, self.now.ms);
+        let mut agent = Probe::of_agent(&server, &mut self.wheel, self.now.ms);
         if let Some(probe) = &mut probe {
             probe.state.set_enabled(false);
             if rests {
@@ -102,6 +105,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
         }
         self.source_ports.add(&server);
+        if let Some(agent) = &mut agent {
+            agent.state.set_enabled(false);
+            agent.state.force(false);
+        }
         let algorithm = self.config.proxy(proxy).algorithm;
         let member = place(&server, &record, algorithm, self.now.ms);
         let warming = Warming::new(&server, &mut self.wheel);
@@ -112,6 +119,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.idle[index] = IdleList::new(&server, timer);
             self.probes[index] = probe;
             self.warmings[index] = warming;
+            self.agents[index] = agent;
         } else {
             let timer = self.wheel.add(Subject::Purge(id).handle());
             self.servers.push(record);
@@ -120,6 +128,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.idle_counts.push(0);
             self.probes.push(probe);
             self.warmings.push(warming);
+            self.agents.push(agent);
         }
         let backend = &self.config.proxy(proxy).name;
         let text = format!(
@@ -141,8 +150,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let proxy = self.roster.server(server).proxy;
         let record = &mut self.proxies[proxy.0 as usize];
         record.group.remove(self.roster.place(server));
-        self.end_probe(server);
-        if let Some(probe) = self.probes[server.0 as usize].take() {
+        for id in ProbeId::both(server) {
+            self.end_probe(id);
+        }
+        let index = server.0 as usize;
+        let probes = [self.probes[index].take(), self.agents[index].take()];
+        for probe in probes.into_iter().flatten() {
             self.wheel.remove(probe.promise().0);
         }
         if let Some(warming) = self.warmings[server.0 as usize].take() {
@@ -179,20 +192,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             .message(self.config, proxy, Level::Warning, &text, self.now);
     }
 
-    /// `shutdown sessions server`.
-    fn shut_sessions(&mut self, server: ServerId) {
+    /// `shutdown sessions server`, and the end of a server's sessions for another cause.
+    pub(super) fn shut_sessions(&mut self, server: ServerId, cause: Cause) {
         let its = |(key, client): (Key<Client>, &Client)| {
             let session = self.sessions.get(client.session?)?;
             (session.server == Some(server) && session.holds_slot).then_some(key)
         };
         let its: Vec<Key<Client>> = self.clients.iter().filter_map(its).collect();
         for key in its {
-            self.shut_session(key);
+            self.shut_session(key, cause);
         }
     }
 
     /// `shutdown session`: it ends here. Who has had nothing of an answer yet is told so.
-    fn shut_session(&mut self, key: Key<Client>) {
+    fn shut_session(&mut self, key: Key<Client>, cause: Cause) {
         open!(self, key => client, session);
         let unanswered = session.txn.http
             && matches!(
@@ -207,12 +220,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             } else {
                 Stage::None
             };
-            return self.close(key, Termination::new(Cause::Killed, stage));
+            return self.close(key, Termination::new(cause, stage));
         }
         session.exchange.on_server_lost();
         self.leave_queue(key);
         self.drop_upstream(key);
-        let why = Termination::new(Cause::Killed, Stage::Headers);
+        let why = Termination::new(cause, Stage::Headers);
         match self.answer_status(key, 502, why) {
             Flow::Close(why) => self.close(key, why),
             _ => self.drive(key),
@@ -239,6 +252,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if all {
             for server in &mut self.servers {
                 server.downs = 0;
+                server.alarms = 0;
             }
             for probe in self.probes.iter_mut().flatten() {
                 probe.failures = 0;

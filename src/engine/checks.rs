@@ -12,17 +12,56 @@ use super::probing::Talk;
 use super::service::Service;
 use super::{Engine, Subject};
 use crate::balance::server::{
-    Admin, Cause, Change, Counts, Mode, News, Op, Server, Story, write_news, write_none_left,
+    Admin, AgentWord, Cause, Change, Counts, Mode, News, Op, Server, Story, write_news,
+    write_none_left,
 };
 use crate::base::wheel::{TimerId, Wheel};
 use crate::check::conversation::{Ending, Event};
 use crate::check::probe::{Report, Status, write_reason};
-use crate::check::state::{Check, Settings, Spread, Transition, Verdict, write_health_line};
+use crate::check::state::{Check, Settings, Spread, Verdict, write_health_line};
 use crate::config::model::{self, Config, Server as Described, ServerId};
 use crate::log::syslog::Level;
 use crate::net::Net;
 
-/// The health check of one server at run time.
+/// Which probe: the check of a server, or the question to its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeId {
+    /// Whose it is.
+    pub server: ServerId,
+    /// It is the agent's.
+    pub agent: bool,
+}
+
+impl ProbeId {
+    /// One of the two of a server.
+    pub(crate) const fn of(server: ServerId, agent: bool) -> Self {
+        Self { server, agent }
+    }
+
+    /// The check of a server.
+    pub(crate) const fn check(server: ServerId) -> Self {
+        Self::of(server, false)
+    }
+
+    /// The check and the agent of a server.
+    pub(crate) const fn both(server: ServerId) -> [Self; 2] {
+        [Self::of(server, false), Self::of(server, true)]
+    }
+}
+
+/// The place of a probe in the engine's tables, borrowing nothing but one of them.
+macro_rules! seat {
+    ($engine:ident, $id:expr) => {
+        match $id.agent {
+            true => &mut $engine.agents,
+            false => &mut $engine.probes,
+        }
+        .get_mut($id.server.0 as usize)
+    };
+}
+pub(super) use seat;
+
+/// The health check of one server at run time, or the question to its agent.
 #[derive(Debug)]
 pub struct Probe {
     /// The rise/fall counter.
@@ -51,16 +90,34 @@ impl Probe {
             rise: check.rise,
             fall: check.fall,
         });
-        Some(Self {
+        Some(Self::begin(ProbeId::check(server.id), state, wheel, due_ms))
+    }
+
+    /// The same of its agent. One word of that is enough.
+    pub(crate) fn of_agent(server: &Described, wheel: &mut Wheel, due_ms: u64) -> Option<Self> {
+        let agent = server.agent.as_ref()?;
+        let state = Check::new(Settings {
+            inter_ms: u64::from(agent.inter),
+            fastinter_ms: None,
+            downinter_ms: None,
+            rise: 1,
+            fall: 1,
+        });
+        let id = ProbeId::of(server.id, true);
+        Some(Self::begin(id, state, wheel, due_ms))
+    }
+
+    fn begin(id: ProbeId, state: Check, wheel: &mut Wheel, due_ms: u64) -> Self {
+        Self {
             state,
             report: Report::default(),
             failures: 0,
             talk: None,
             attempt: 0,
-            timer: wheel.add(Subject::ProbeTimer(server.id).handle()),
+            timer: wheel.add(Subject::ProbeTimer(id).handle()),
             started_ms: due_ms,
             due_ms,
-        })
+        }
     }
 
     /// A check is under way just now.
@@ -110,51 +167,79 @@ pub enum Wish {
     Health(Op),
     /// `enable health` (true), `disable health`.
     Checks(bool),
+    /// `enable agent` (true), `disable agent`.
+    Agent(bool),
+    /// `set server B/S agent up` (true), `down`.
+    AgentWord(bool),
     /// `set maxconn server`; 0 for none.
     Maxconn(u32),
 }
 
-/// The probes of all servers, by server id; none where a server is not checked.
-pub(crate) fn probes(config: &Config, wheel: &mut Wheel, now_ms: u64) -> Vec<Option<Probe>> {
+/// The checks of all servers, by server id, and the questions to their agents; none where a server
+/// has none.
+pub(crate) fn probes(
+    config: &Config,
+    wheel: &mut Wheel,
+    now_ms: u64,
+) -> (Vec<Option<Probe>>, Vec<Option<Probe>>) {
     // Nobody looks after a proxy that is disabled.
-    let check_of = |server: &'_ model::Server| {
-        let lives = !config.proxy(server.proxy).disabled;
-        config.server(server.id).check.as_ref().filter(|_| lives)
-    };
-    let checked = config.servers.iter().filter_map(check_of);
-    let spread = Spread::new(checked.map(|check| u64::from(check.inter)));
+    let lives = |server: &model::Server| !config.proxy(server.proxy).disabled;
+    let asked = config.servers.iter().filter(|server| lives(server));
+    let intervals = asked.flat_map(|server| {
+        let check = server.check.as_ref().map(|check| check.inter);
+        let agent = server.agent.as_ref().map(|agent| agent.inter);
+        check.into_iter().chain(agent).map(u64::from)
+    });
+    let spread = Spread::new(intervals);
     let mut index = 0;
+    let mut delay = |probe: &mut Probe| {
+        let inter_ms = probe.state.settings().inter_ms;
+        probe.due_ms = now_ms + spread.delay_ms(index, inter_ms);
+        index += 1;
+    };
     config
         .servers
         .iter()
         .map(|server| {
-            check_of(server)?;
-            let mut probe = Probe::new(server, wheel, now_ms)?;
-            let inter_ms = probe.state.settings().inter_ms;
-            probe.due_ms = now_ms + spread.delay_ms(index, inter_ms);
-            index += 1;
-            let recalled = server.recalled.as_ref();
-            if recalled.map_or(server.disabled, |known| known.admin.any(Admin::MAINT)) {
-                probe.state.pause();
+            if !lives(server) {
+                return (None, None);
             }
-            if let Some(known) = recalled {
-                probe.state.set_enabled(known.check.enabled);
-                probe.state.carry_on(known.health, known.check.verdict);
-                probe.report.status = known.check.status;
-            }
-            if probe.state.runs() {
+            let check = Probe::new(server, wheel, now_ms).map(|mut probe| {
+                delay(&mut probe);
+                begin_check(server, probe, wheel)
+            });
+            let agent = Probe::of_agent(server, wheel, now_ms).map(|mut probe| {
+                delay(&mut probe);
                 wheel.promise(probe.timer, probe.due_ms);
-            }
-            Some(probe)
+                probe
+            });
+            (check, agent)
         })
-        .collect()
+        .unzip()
+}
+
+/// A check as a state file or the server's line has it.
+fn begin_check(server: &model::Server, mut probe: Probe, wheel: &mut Wheel) -> Probe {
+    let recalled = server.recalled.as_ref();
+    if recalled.map_or(server.disabled, |known| known.admin.any(Admin::MAINT)) {
+        probe.state.pause();
+    }
+    if let Some(known) = recalled {
+        probe.state.set_enabled(known.check.enabled);
+        probe.state.carry_on(known.health, known.check.verdict);
+        probe.report.status = known.check.status;
+    }
+    if probe.state.runs() {
+        wheel.promise(probe.timer, probe.due_ms);
+    }
+    probe
 }
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// The wheel's promise for a server's checks: time to start one, or to give one up.
-    pub(crate) fn on_probe_timer(&mut self, server: ServerId) {
+    pub(crate) fn on_probe_timer(&mut self, server: ProbeId) {
         let now = self.now.ms;
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+        let Some(Some(probe)) = seat!(self, server) else {
             return;
         };
         if probe.due_ms > now {
@@ -171,14 +256,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// A probe has ended: its result, what follows from it, and when to look again.
-    pub(super) fn finish_probe(&mut self, server: ServerId, ending: &Ending) {
-        let config = self.config;
+    pub(super) fn finish_probe(&mut self, id: ProbeId, ending: &Ending) {
         let status = ending.status;
         let now = self.now.ms;
-        let index = server.0 as usize;
-        let spread = self.spread(server);
-        self.drop_talk(server);
-        let Some(Some(probe)) = self.probes.get_mut(index) else {
+        let spread = self.spread(id);
+        let answer = self.answer(id);
+        self.drop_talk(id);
+        let Some(Some(probe)) = seat!(self, id) else {
             return;
         };
         let before = probe.report.status;
@@ -195,82 +279,145 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         } else {
             Verdict::Failed
         };
-        if verdict == Verdict::Failed && probe.state.is_up() {
+        // An agent that cannot be asked has not said that its server is down.
+        let decides = !id.agent || matches!(status, Status::L7Ok | Status::L7Status);
+        if !id.agent && verdict == Verdict::Failed && probe.state.is_up() {
             probe.failures += 1;
         }
-        let outcome = probe.state.on_result(verdict, now, spread);
-        probe.due_ms = outcome.due_ms;
+        let mut moved = false;
+        if decides {
+            let outcome = probe.state.on_result(verdict, now, spread);
+            (probe.due_ms, moved) = (outcome.due_ms, outcome.moved);
+        } else {
+            let due_ms = now + probe.state.interval_ms();
+            probe.due_ms = due_ms.saturating_add_signed(spread);
+        }
         self.wheel.promise(probe.timer, probe.due_ms);
-        self.servers[index].health.value = probe.state.value();
-        let described = Arc::clone(self.roster.server(server));
+        if let Some(answer) = answer {
+            self.obey(id.server, &answer);
+        }
+        if status != Status::Checked {
+            self.conclude(id, verdict, moved || before != status, decides);
+        }
+    }
+
+    /// A result is told, where it is `news`, and changes the server, where it `decides`.
+    pub(super) fn conclude(&mut self, id: ProbeId, verdict: Verdict, news: bool, decides: bool) {
+        let config = self.config;
+        let now = self.now.ms;
+        let index = id.server.0 as usize;
+        self.note_health(id);
+        let Some(Some(probe)) = seat!(self, id) else {
+            return;
+        };
+        let described = Arc::clone(self.roster.server(id.server));
         let proxy = config.proxy(described.proxy);
         let mut reason = Vec::new();
         write_reason(&mut reason, &probe.report);
         let told = proxy.log_options.health_checks;
-        if told && (outcome.moved || before != status) {
+        if told && news {
             let mut line = Vec::new();
             let names = (
                 proxy.name.as_str(),
                 described.name.as_str(),
                 described.backup,
             );
-            let drained = self.servers[index].is_drained();
-            write_health_line(&mut line, names, verdict, &reason, &probe.state, drained);
+            let what = if id.agent { "Agent" } else { "Health" };
+            let drained = self.servers[index].weight == 0;
+            write_health_line(
+                &mut line,
+                what,
+                names,
+                verdict,
+                &reason,
+                &probe.state,
+                drained,
+            );
             let line = String::from_utf8_lossy(&line);
             ::log::warn!("{line}");
             self.journal
                 .message(config, proxy, Level::Notice, &line, self.now);
         }
-        let cause = if told {
-            Cause::Untold
-        } else {
-            Cause::Check(&reason)
-        };
+        if !decides || described.track.is_some() {
+            return;
+        }
+        let is_up = probe.state.is_up();
+        let all_up = ProbeId::both(id.server).into_iter().all(|id| {
+            let Some(Some(probe)) = seat!(self, id) else {
+                return true;
+            };
+            !probe.state.is_enabled() || probe.state.is_up()
+        });
         let record = &mut self.servers[index];
-        let change = match outcome.transition {
-            Transition::WentDown => record.go_down(now),
-            Transition::CameUp => record.come_up(now),
-            Transition::Stopping => record.begin_stopping(now),
-            Transition::Resumed => record.come_up(now),
-            Transition::None => None,
+        let change = match verdict {
+            Verdict::Failed if !is_up => record.go_down(now),
+            Verdict::Failed => None,
+            _ if !all_up => None,
+            // What the check has found is not the agent's to end.
+            Verdict::Passed if id.agent && record.op == Op::Stopping => None,
+            Verdict::Passed => record.come_up(now),
+            Verdict::PassedStopping => record.begin_stopping(now),
         };
         if let Some(change) = change {
-            self.tell_change(server, change, cause);
+            let cause = if told {
+                Cause::Untold
+            } else {
+                Cause::Check(&reason)
+            };
+            self.tell_change(id.server, change, cause);
+        }
+    }
+
+    /// The record of a server learns how its check or its agent stands.
+    fn note_health(&mut self, id: ProbeId) {
+        let Some(Some(probe)) = seat!(self, id) else {
+            return;
+        };
+        let record = &mut self.servers[id.server.0 as usize];
+        if id.agent {
+            record.agent = match (probe.state.is_enabled(), probe.state.is_up()) {
+                (false, _) => AgentWord::None,
+                (true, true) => AgentWord::Up,
+                (true, false) => AgentWord::Down,
+            };
+        } else {
+            record.health.value = probe.state.value();
         }
     }
 
     /// `spread-checks`: a share of the interval, by chance that is the same in every run.
-    fn spread(&self, server: ServerId) -> i64 {
+    fn spread(&mut self, id: ProbeId) -> i64 {
         let percent = i64::from(self.config.global.spread_checks);
-        let Some(check) = self
-            .roster
-            .server(server)
-            .check
-            .as_ref()
-            .filter(|_| percent > 0)
-        else {
+        let Some(Some(probe)) = seat!(self, id).filter(|_| percent > 0) else {
             return 0;
         };
-        let mixed = (self.now.ms ^ (u64::from(server.0) << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let inter = probe.state.settings().inter_ms as i64;
+        let salt = (u64::from(id.server.0) << 32) | u64::from(id.agent);
+        let mixed = (self.now.ms ^ salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let share = (mixed >> 40) as i64 % 1000 - 500;
-        i64::from(check.inter) * percent * share / 50_000
+        inter * percent * share / 50_000
     }
 
     /// Carries out what the runtime socket asked for.
     pub(crate) fn wish(&mut self, server: ServerId, wish: Wish) {
         let now = self.now.ms;
+        let may_rise = self.may_come_up(server);
         let record = &mut self.servers[server.0 as usize];
         let before = record.admin;
         let changes = match wish {
-            Wish::Mode(mode) => record.set_mode(mode, true, now),
-            Wish::Checks(enabled) => return self.enable_checks(server, enabled),
+            Wish::Mode(mode) => record.set_mode(mode, may_rise, now),
+            Wish::Checks(enabled) => {
+                return self.enable_checks(ProbeId::of(server, false), enabled);
+            }
+            Wish::Agent(enabled) => return self.enable_checks(ProbeId::of(server, true), enabled),
+            Wish::AgentWord(up) => return self.force_agent(server, up),
             Wish::Maxconn(limit) => {
                 record.maxconn = limit;
                 self.tell_load(server);
                 return self.note_freed(server);
             }
             Wish::Disable => [record.add_admin(Admin::FORCED_MAINT, now), None],
-            Wish::Enable => [record.clear_admin(Admin::FORCED_MAINT, true, now), None],
+            Wish::Enable => [record.clear_admin(Admin::FORCED_MAINT, may_rise, now), None],
             Wish::Weight(weight) => {
                 record.weight = weight;
                 self.refresh_weight(server);
@@ -306,6 +453,27 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.tell_change(server, change, Cause::Untold);
         }
         self.refresh_weight(server);
+        if before != after {
+            self.lead(server);
+        }
+    }
+
+    /// `set server B/S agent up|down`.
+    fn force_agent(&mut self, server: ServerId, up: bool) {
+        let now = self.now.ms;
+        let id = ProbeId::of(server, true);
+        if let Some(Some(agent)) = seat!(self, id) {
+            agent.state.force(up);
+        }
+        self.note_health(id);
+        let record = &mut self.servers[server.0 as usize];
+        let change = match up {
+            true => record.come_up(now),
+            false => record.go_down(now),
+        };
+        if let Some(change) = change {
+            self.tell_change(server, change, Cause::Cli);
+        }
     }
 
     /// Checks rest while their server is in maintenance.
@@ -316,7 +484,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         if !before && after {
             probe.state.pause();
-            self.end_probe(server);
+            self.end_probe(ProbeId::check(server));
         } else if before && !after {
             probe.state.resume();
             if probe.state.runs() {
@@ -331,29 +499,32 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// `enable health`, `disable health`: what was found last stays.
-    fn enable_checks(&mut self, server: ServerId, enabled: bool) {
+    /// `enable health`, `disable health` and the same of agents: what was found last stays.
+    fn enable_checks(&mut self, id: ProbeId, enabled: bool) {
         let now = self.now.ms;
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+        let Some(Some(probe)) = seat!(self, id) else {
             return;
         };
         if probe.state.is_enabled() == enabled {
             return;
         }
         probe.state.set_enabled(enabled);
-        self.servers[server.0 as usize].checked = enabled;
+        if !id.agent {
+            self.servers[id.server.0 as usize].checked = enabled;
+        }
         if probe.state.runs() && !self.stopping {
             probe.catch_up(now);
             self.wheel.promise(probe.timer, probe.due_ms);
         } else {
-            self.end_probe(server);
+            self.end_probe(id);
         }
+        self.note_health(id);
     }
 
     /// No check of a server is under way any more, and none is due.
-    pub(crate) fn end_probe(&mut self, server: ServerId) {
-        self.drop_talk(server);
-        if let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) {
+    pub(crate) fn end_probe(&mut self, id: ProbeId) {
+        self.drop_talk(id);
+        if let Some(Some(probe)) = seat!(self, id) {
             self.wheel.disarm(probe.timer);
         }
     }
@@ -362,8 +533,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// and when it looks again.
     pub(crate) fn recall_check(&mut self, server: ServerId, value: u32, past: &Past) {
         let now = self.now.ms;
-        self.drop_talk(server);
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+        let id = ProbeId::check(server);
+        self.drop_talk(id);
+        let Some(Some(probe)) = seat!(self, id) else {
             return;
         };
         probe.state.set_enabled(past.enabled);
@@ -391,8 +563,21 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.note_changed(proxy);
     }
 
-    /// Tells a server's change to the order of service, stderr and the log.
+    /// Tells a server's change to the order of service, stderr and the log, and to those that track
+    /// it.
     pub(crate) fn tell_change(&mut self, server: ServerId, change: Change, cause: Cause<'_>) {
+        self.tell_one(server, change, cause, false);
+        self.lead(server);
+    }
+
+    /// The same, to nobody else. `led`: it changed because the one changed that it tracks.
+    pub(super) fn tell_one(
+        &mut self,
+        server: ServerId,
+        change: Change,
+        cause: Cause<'_>,
+        led: bool,
+    ) {
         let config = self.config;
         let now = self.now;
         let described = Arc::clone(self.roster.server(server));
@@ -403,12 +588,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let usable = || self.records_of(proxy.id).filter(|s| s.usable());
         let active = usable().filter(|s| !s.backup).count() as u32;
         let backup = usable().filter(|s| s.backup).count() as u32;
+        let tracked = self.roster.tracked(server, config);
         let story = Story {
             backend: &proxy.name,
             name: &described.name,
             server: record,
             cause,
-            via: None,
+            via: tracked.filter(|_| led),
             counts: Counts {
                 active,
                 backup,
@@ -424,8 +610,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         let kept = change.drain_kept.then_some(News::DrainKept);
         for news in [Some(change.news), kept].into_iter().flatten() {
+            // Whose maintenance or drain it is that remains.
+            let remains = matches!(news, News::MaintInherited | News::DrainKept);
+            let via = story.via.or_else(|| tracked.filter(|_| remains));
             let mut line = Vec::new();
-            write_news(&mut line, news, &story);
+            write_news(&mut line, news, &Story { via, ..story });
             let line = String::from_utf8_lossy(&line);
             ::log::warn!("{line}");
             self.journal.message(config, proxy, level, &line, now);
@@ -435,6 +624,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.close_idle_of(server);
         }
         self.review_backend(server);
+        self.note_unwanted(server, change);
     }
 
     /// Notes whether the backend of a server has a usable one left, and tells when it has none.
@@ -471,7 +661,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Ends all checks (soft stop).
     pub(crate) fn stop_checks(&mut self) {
         for server in 0..self.probes.len() {
-            self.end_probe(ServerId(server as u32));
+            for id in ProbeId::both(ServerId(server as u32)) {
+                self.end_probe(id);
+            }
         }
     }
 }

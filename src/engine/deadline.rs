@@ -8,6 +8,7 @@
 
 use super::Engine;
 use super::accept::Client;
+use super::health::Finding;
 use super::relay::Source;
 use super::service::Service;
 use super::session::{Flow, Phase, Session, open};
@@ -255,8 +256,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.server_stats[server.0 as usize].eresp += u64::from(unanswered);
         }
         session.exchange.on_server_lost();
+        let server = session.server.filter(|_| unanswered);
         if unanswered && session.response.is_flushed() {
-            return self.answer_status(key, 504, Termination::SERVER_TIMEOUT_IN_HEADERS);
+            let flow = self.answer_status(key, 504, Termination::SERVER_TIMEOUT_IN_HEADERS);
+            if let Some(server) = server {
+                self.observe(server, Finding::Late);
+            }
+            return flow;
         }
         Flow::Close(Termination::SERVER_TIMEOUT_IN_DATA)
     }

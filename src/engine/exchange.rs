@@ -10,6 +10,7 @@ use super::Engine;
 use super::accept::Client;
 use super::context::facts;
 use super::errors::Place;
+use super::health::Finding;
 use super::relay::{End, Pumped, Sent, Source, deliver, flush, pump, receive, understand};
 use super::service::Service;
 use super::session::{Flow, Phase, Session, flush_answer, open, source_of};
@@ -288,10 +289,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     }
                     return Flow::Wait;
                 }
-                Err(_) => {
+                Err(stop) => {
                     let any = !buffer.is_empty();
                     self.pool.give_back(buffer);
-                    return self.server_lost(key, any);
+                    // That an idle connection ended says nothing of its server.
+                    let server = session.server.filter(|_| any || !session.on_reused);
+                    let flow = self.server_lost(key, any);
+                    if let Some(server) = server {
+                        self.observe(server, Finding::of_end(stop));
+                    }
+                    return flow;
                 }
             }
         }
@@ -381,6 +388,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         session.txn.response_minor = Some(self.bench.head.minor);
         if let Some(server) = server {
             self.server_stats[server.0 as usize].answer(status);
+            self.observe(server, Finding::Answered(status));
         }
         for proxy in [backend, Some(frontend).filter(|f| backend != Some(*f))]
             .into_iter()

@@ -284,14 +284,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let armed = self.wheel.armed_at(timer);
             ensure!(armed.is_some_and(|at| at <= due), "{key:?} has no promise");
         }
-        for (index, probe) in self.probes.iter().enumerate() {
+        let probes = self.probes.iter().chain(&self.agents);
+        for (index, probe) in probes.enumerate() {
             let Some(probe) = probe else { continue };
             let (timer, due) = probe.promise();
             let lives = (probe.state.runs() || probe.is_running()) && !self.stopping;
             let armed = self.wheel.armed_at(timer);
             ensure!(
                 !lives || armed.is_some_and(|at| at <= due),
-                "the check of server {index} is due at {due}, promised {armed:?}"
+                "check {index} is due at {due}, promised {armed:?}"
             );
         }
         for (server, list) in self.idle.iter().enumerate() {
@@ -307,7 +308,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 list.len()
             );
         }
-        let records = self.clients.len() + self.clis.len() + self.probes.iter().flatten().count();
+        let probes = self.probes.iter().chain(&self.agents).flatten().count();
+        let records = self.clients.len() + self.clis.len() + probes;
         // The hard stop, the listeners that accept again, the rest that is told.
         let warmings = self.warmings.iter().flatten().count();
         let timers = records + warmings + self.servers.len() + 3;

@@ -24,6 +24,7 @@ mod document;
 pub mod errors;
 pub mod exchange;
 pub mod handover;
+pub mod health;
 pub mod idle;
 pub mod introduction;
 mod invariants;
@@ -57,7 +58,7 @@ use crate::check::conversation::Desk;
 use crate::config::model::{Config, DynamicCookies, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
 use crate::engine::balance::Warming;
-use crate::engine::checks::Probe;
+use crate::engine::checks::{Probe, ProbeId};
 use crate::engine::cli::Cli;
 use crate::engine::context::Bench;
 use crate::engine::journal::Journal;
@@ -88,9 +89,9 @@ pub enum Subject {
     /// A server connection.
     Upstream(Key<Upstream>),
     /// The socket of a running probe of a server; the generation tells attempts apart.
-    Probe(ServerId, u32),
+    Probe(ProbeId, u32),
     /// The timer of a server's checks.
-    ProbeTimer(ServerId),
+    ProbeTimer(ProbeId),
     /// A runtime connection.
     Cli(Key<Cli>),
     /// The timer of a server's idle connections.
@@ -113,14 +114,20 @@ impl Subject {
             Self::Listener(index) => Handle::new(1, 0, index),
             Self::Client(key) => key.handle(2),
             Self::Upstream(key) => key.handle(3),
-            Self::Probe(server, attempt) => Handle::new(4, attempt, server.0),
-            Self::ProbeTimer(server) => Handle::new(5, 0, server.0),
+            Self::Probe(id, attempt) => {
+                let kind = if id.agent { 9 } else { 4 };
+                Handle::new(kind, attempt, id.server.0)
+            }
+            Self::ProbeTimer(id) => {
+                let kind = if id.agent { 10 } else { 5 };
+                Handle::new(kind, 0, id.server.0)
+            }
             Self::Cli(key) => key.handle(6),
             Self::HardStop => Handle::new(7, 0, 0),
             Self::AcceptAgain => Handle::new(7, 0, 1),
             Self::TellRest => Handle::new(7, 0, 2),
             Self::Purge(server) => Handle::new(8, 0, server.0),
-            Self::Warming(server) => Handle::new(9, 0, server.0),
+            Self::Warming(server) => Handle::new(11, 0, server.0),
         }
     }
 
@@ -131,8 +138,11 @@ impl Subject {
             1 => Self::Listener(handle.index()),
             2 => Self::Client(Key::from_handle(handle)),
             3 => Self::Upstream(Key::from_handle(handle)),
-            4 => Self::Probe(ServerId(handle.index()), handle.generation()),
-            5 => Self::ProbeTimer(ServerId(handle.index())),
+            kind @ (4 | 9) => {
+                let id = ProbeId::of(ServerId(handle.index()), kind == 9);
+                Self::Probe(id, handle.generation())
+            }
+            kind @ (5 | 10) => Self::ProbeTimer(ProbeId::of(ServerId(handle.index()), kind == 10)),
             6 => Self::Cli(Key::from_handle(handle)),
             7 => match handle.index() {
                 0 => Self::HardStop,
@@ -141,7 +151,7 @@ impl Subject {
                 _ => return None,
             },
             8 => Self::Purge(ServerId(handle.index())),
-            9 => Self::Warming(ServerId(handle.index())),
+            11 => Self::Warming(ServerId(handle.index())),
             _ => return None,
         })
     }
@@ -155,6 +165,7 @@ macro_rules! view {
             roster: &$engine.roster,
             servers: &$engine.servers,
             probes: &$engine.probes,
+            agents: &$engine.agents,
             server_stats: &$engine.server_stats,
             idle: &$engine.idle_counts,
             errors: &$engine.errors,
@@ -248,9 +259,14 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) errors: errors::Errors,
     /// The constant answers; shared, so that one may be sent while the engine changes.
     pub(crate) builtins: Arc<Builtins>,
+    /// The checks of the servers.
     pub(crate) probes: Vec<Option<Probe>>,
     /// By server id; none where a server has no `slowstart`.
     pub(crate) warmings: Vec<Option<Warming>>,
+    /// The questions to their agents.
+    pub(crate) agents: Vec<Option<Probe>>,
+    /// Sessions that end with this turn, because their server went or another one came.
+    pub(crate) unwanted: Vec<health::Unwanted>,
     /// Storage of checks that no check uses just now.
     pub(crate) desks: Vec<Desk>,
     pub(crate) process: ProcessStats,
@@ -302,6 +318,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let buffers_max = maxconn
             .saturating_mul(ceiling::BUFFERS_PER_CONNECTION)
             .saturating_add(ceiling::BUFFERS_BESIDE);
+        let (probes, agents) = checks::probes(config, &mut wheel, now.ms);
         let servers: Vec<Server> = config
             .servers
             .iter()
@@ -339,7 +356,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             source_ports: ports::SourcePorts::new(&config.servers),
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),
-            probes: checks::probes(config, &mut wheel, now.ms),
+            probes,
+            agents,
+            unwanted: Vec::new(),
             warmings: balance::warmings(config, &mut wheel),
             desks: Vec::new(),
             roster: Roster::new(config),
@@ -501,6 +520,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             }
         }
         self.running = running;
+        if !self.unwanted.is_empty() {
+            self.let_unwanted_go();
+        }
         self.serve_queues();
         self.let_idle_go();
         self.journal.flush(&mut self.net, &mut self.process);

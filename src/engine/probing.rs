@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::checks::{ProbeId, seat};
 use super::context::Facts;
 use super::service::Service;
 use super::{Engine, Subject};
@@ -14,6 +15,7 @@ use crate::base::addr::{Address, Endpoint};
 use crate::base::arena::GENERATION_MAX;
 use crate::base::clock::Now;
 use crate::base::proxy_header::{self, Form, Guest};
+use crate::check::agent::{self, Answer, Question};
 use crate::check::conversation::{Action, Connect, Conversation, Desk, Ending, Event};
 use crate::check::probe::Status;
 use crate::check::sequence::{Surroundings, Tools};
@@ -34,6 +36,8 @@ const DESKS_KEPT: usize = 8;
 #[derive(Debug)]
 pub struct Talk {
     conversation: Conversation,
+    /// The same with an agent.
+    question: Question,
     desk: Desk,
     socket: Option<Socket>,
     stage: Stage,
@@ -87,9 +91,9 @@ fn words_of(stop: Stop) -> String {
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// A check is due.
-    pub(super) fn start_probe(&mut self, server: ServerId) {
+    pub(super) fn start_probe(&mut self, server: ProbeId) {
         let now = self.now.ms;
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+        let Some(Some(probe)) = seat!(self, server) else {
             return;
         };
         let mut desk = self.desks.pop().unwrap_or_default();
@@ -99,6 +103,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         probe.report.info.clear();
         probe.talk = Some(Box::new(Talk {
             conversation: Conversation::default(),
+            question: Question::default(),
             desk,
             socket: None,
             stage: Stage::Connect,
@@ -109,8 +114,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// An edge on a probe's socket.
-    pub(crate) fn on_probe_ready(&mut self, server: ServerId, attempt: u32, ready: Readiness) {
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+    pub(crate) fn on_probe_ready(&mut self, server: ProbeId, attempt: u32, ready: Readiness) {
+        let Some(Some(probe)) = seat!(self, server) else {
             return;
         };
         let Some(talk) = &mut probe.talk else { return };
@@ -138,12 +143,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Tells the conversation what happened, and does what it wants until it has to wait.
-    pub(super) fn advance_probe(&mut self, server: ServerId, event: Event<'_>) {
+    pub(super) fn advance_probe(&mut self, server: ProbeId, event: Event<'_>) {
         let step = self.tell_probe(server, event);
         self.go_on(server, step);
     }
 
-    fn go_on(&mut self, server: ServerId, mut step: Option<Step>) {
+    fn go_on(&mut self, server: ProbeId, mut step: Option<Step>) {
         while let Some(done) = step {
             let sends = self
                 .talk(server)
@@ -159,9 +164,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// One event and the first attempt at what follows from it; nothing when the check is over.
-    fn tell_probe(&mut self, server: ServerId, event: Event<'_>) -> Option<Step> {
+    fn tell_probe(&mut self, server: ProbeId, event: Event<'_>) -> Option<Step> {
         let config = self.config;
-        let proxy = self.roster.server(server).proxy;
+        let described = Arc::clone(self.roster.server(server.server));
+        if let Some(agent) = described.agent.as_ref().filter(|_| server.agent) {
+            let talk = self.talk(server)?;
+            let action = talk.question.on(event, &agent.send, &mut talk.desk);
+            return self.act(server, action);
+        }
+        let (id, server) = (server, server.server);
+        let proxy = described.proxy;
         let script = &config.proxy(proxy).script;
         let probe = self.probes.get_mut(server.0 as usize)?.as_mut()?;
         let talk = probe.talk.as_deref_mut()?;
@@ -187,17 +199,23 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             buffers: &mut self.bench.scratch.buffers,
             process: &mut self.variables,
         };
-        match talk
+        let action = talk
             .conversation
-            .on(event, script, &mut talk.desk, &mut tools)
-        {
+            .on(event, script, &mut talk.desk, &mut tools);
+        self.act(id, action)
+    }
+
+    /// Does what a conversation wants, as far as that needs no waiting.
+    fn act(&mut self, server: ProbeId, action: Action) -> Option<Step> {
+        match action {
             Action::Connect(how) => Some(self.connect_probe(server, how)),
             Action::Send => {
-                talk.stage = Stage::Send(0);
+                self.talk(server)?.stage = Stage::Send(0);
                 self.step_probe(server)
             }
             Action::Receive => {
                 // The header goes first, also to a server that speaks first.
+                let talk = self.talk(server)?;
                 talk.stage = match talk.desk.output.is_empty() {
                     true => Stage::Receive,
                     false => Stage::Introduce(0),
@@ -205,7 +223,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 self.step_probe(server)
             }
             Action::Done(ending) => {
-                if let (Some(socket), false) = (&talk.socket, talk.desk.output.is_empty()) {
+                if let Some(Some(probe)) = seat!(self, server)
+                    && let Some(talk) = probe.talk.as_deref()
+                    && let (Some(socket), false) = (&talk.socket, talk.desk.output.is_empty())
+                {
                     // What does not leave at once is not worth waiting for.
                     let _ = self.net.send(socket, &talk.desk.output, b"", false);
                 }
@@ -215,18 +236,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    fn talk(&mut self, server: ServerId) -> Option<&mut Talk> {
-        self.probes
-            .get_mut(server.0 as usize)?
-            .as_mut()?
-            .talk
-            .as_deref_mut()
+    /// What the agent said, when one was asked and answered.
+    pub(super) fn answer(&mut self, server: ProbeId) -> Option<Answer> {
+        let talk = self.talk(server).filter(|_| server.agent)?;
+        agent::line_of(&talk.desk.input).map(Answer::of)
+    }
+
+    fn talk(&mut self, server: ProbeId) -> Option<&mut Talk> {
+        seat!(self, server)?.as_mut()?.talk.as_deref_mut()
     }
 
     /// Sends or receives what the check waits for.
-    fn step_probe(&mut self, server: ServerId) -> Option<Step> {
+    fn step_probe(&mut self, server: ProbeId) -> Option<Step> {
         let most = self.config.global.buffer_size as usize;
-        let probe = self.probes.get_mut(server.0 as usize)?.as_mut()?;
+        let probe = seat!(self, server)?.as_mut()?;
         let talk = probe.talk.as_deref_mut()?;
         let socket = talk.socket.as_ref()?;
         let desk = &mut talk.desk;
@@ -262,28 +285,31 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Makes a connection as the conversation wants it, in the place of the one before.
-    fn connect_probe(&mut self, server: ServerId, how: Connect) -> Step {
+    fn connect_probe(&mut self, server: ProbeId, how: Connect) -> Step {
         self.close_talk(server);
-        let described = Arc::clone(self.roster.server(server));
-        let (Some(check), Some(Some(probe))) = (
-            described.check.as_ref(),
-            self.probes.get_mut(server.0 as usize),
-        ) else {
+        let described = Arc::clone(self.roster.server(server.server));
+        let target = match server.agent {
+            true => described.agent.as_ref().map(|a| (&a.endpoint, a.inter)),
+            false => described.check.as_ref().map(|c| (&c.endpoint, c.inter)),
+        };
+        let (Some((to, inter)), Some(Some(probe))) = (target, seat!(self, server)) else {
             return Step::Wait;
         };
         let Some(talk) = &mut probe.talk else {
             return Step::Wait;
         };
-        let limit = connect_limit(check, &self.config.proxy(described.proxy).timeouts);
+        let limit = connect_limit(inter, &self.config.proxy(described.proxy).timeouts);
         probe.attempt = (probe.attempt + 1) & GENERATION_MAX;
         probe.due_ms = self.now.ms + u64::from(limit);
         (talk.stage, talk.linger) = (Stage::Connect, how.linger);
-        let mut to = check.endpoint.clone();
+        let mut to = to.clone();
         if let Endpoint::Inet(address) = &mut to {
             address.set_port(how.port.unwrap_or_else(|| address.port()));
             address.set_ip(how.address.unwrap_or_else(|| address.ip()));
         }
-        let forms = (check.proxy_header, described.proxy_header);
+        let own = described.check.as_ref().filter(|_| !server.agent);
+        let own = own.map_or(Form::default(), |check| check.proxy_header);
+        let forms = (own, described.proxy_header);
         talk.header = match forms {
             (form, _) if how.as_server && !form.is_none() => form,
             (_, form) if how.send_proxy && form.has(Form::V2) => form,
@@ -311,9 +337,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Puts the header of a check, if it has one, before what it says.
-    fn introduce_probe(&mut self, server: ServerId) {
-        let described = Arc::clone(self.roster.server(server));
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+    fn introduce_probe(&mut self, server: ProbeId) {
+        let described = Arc::clone(self.roster.server(server.server));
+        let Some(Some(probe)) = seat!(self, server) else {
             return;
         };
         let Some(talk) = &mut probe.talk else {
@@ -335,20 +361,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// From now on the server has as long as `timeout check` says, where it says something.
-    fn hold_to_answer(&mut self, server: ServerId) {
-        let proxy = self.config.proxy(self.roster.server(server).proxy);
+    fn hold_to_answer(&mut self, server: ProbeId) {
+        let proxy = self.config.proxy(self.roster.server(server.server).proxy);
         let Some(limit) = proxy.timeouts.check else {
             return;
         };
-        if let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) {
+        if let Some(Some(probe)) = seat!(self, server) {
             probe.due_ms = self.now.ms + u64::from(limit);
             self.wheel.promise(probe.timer, probe.due_ms);
         }
     }
 
     /// Ends the connection of a check under way.
-    fn close_talk(&mut self, server: ServerId) {
-        let Some(Some(probe)) = self.probes.get_mut(server.0 as usize) else {
+    fn close_talk(&mut self, server: ProbeId) {
+        let Some(Some(probe)) = seat!(self, server) else {
             return;
         };
         let Some(talk) = &mut probe.talk else { return };
@@ -360,10 +386,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// No check of a server is under way any more.
-    pub(super) fn drop_talk(&mut self, server: ServerId) {
+    pub(super) fn drop_talk(&mut self, server: ProbeId) {
         self.close_talk(server);
         let most = self.config.global.buffer_size as usize;
-        if let Some(Some(probe)) = self.probes.get_mut(server.0 as usize)
+        if let Some(Some(probe)) = seat!(self, server)
             && let Some(talk) = probe.talk.take()
             && self.desks.len() < DESKS_KEPT
             && talk.desk.output.capacity() <= most
@@ -374,10 +400,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 }
 
 /// How long a check's connect may take, ms.
-fn connect_limit(check: &model::Check, timeouts: &model::Timeouts) -> u32 {
+fn connect_limit(inter: u32, timeouts: &model::Timeouts) -> u32 {
     match (timeouts.check, timeouts.connect) {
-        (Some(_), Some(connect)) => check.inter.min(connect),
-        _ => check.inter,
+        (Some(_), Some(connect)) => inter.min(connect),
+        _ => inter,
     }
 }
 

@@ -19,6 +19,8 @@ struct Entry {
     present: Arc<Server>,
     /// Its place in its backend.
     place: u32,
+    /// Those that track it, the last one declared first.
+    trackers: Vec<ServerId>,
 }
 
 /// The servers that there are now.
@@ -42,7 +44,7 @@ impl Roster {
             free: Vec::new(),
         };
         for server in &config.servers {
-            roster.add(server.clone());
+            roster.add_member(server.clone());
             // A state file has moved the check: that is how it is, and not how it was declared.
             if let Some(recalled) = &server.recalled {
                 roster.change(server.id, |present| {
@@ -52,6 +54,9 @@ impl Roster {
                     }
                 });
             }
+        }
+        for server in &config.servers {
+            roster.note_tracker(server.id, server.track);
         }
         roster
     }
@@ -112,8 +117,45 @@ impl Roster {
         self.free.last().copied().unwrap_or_else(fresh)
     }
 
+    /// Those that track a server.
+    #[must_use]
+    pub fn trackers(&self, id: ServerId) -> &[ServerId] {
+        self.entries
+            .get(id.0 as usize)
+            .map_or(&[], |entry| entry.trackers.as_slice())
+    }
+
+    /// The names of backend and server of the one that a server tracks.
+    #[must_use]
+    pub fn tracked<'a>(&'a self, id: ServerId, config: &'a Config) -> Option<(&'a str, &'a str)> {
+        let leader = self.server(self.server(id).track?);
+        Some((&config.proxy(leader.proxy).name, &leader.name))
+    }
+
+    /// Whom a server tracks in the end, itself where it tracks nobody.
+    #[must_use]
+    pub fn leader(&self, id: ServerId) -> ServerId {
+        let mut last = id;
+        while let Some(next) = self.server(last).track {
+            last = next;
+        }
+        last
+    }
+
+    fn note_tracker(&mut self, id: ServerId, leader: Option<ServerId>) {
+        if let Some(leader) = leader.and_then(|id| self.entries.get_mut(id.0 as usize)) {
+            leader.trackers.insert(0, id);
+        }
+    }
+
     /// A server comes in at the end of its proxy. Its id is [`Roster::next_id`].
     pub(crate) fn add(&mut self, server: Server) {
+        let (id, leader) = (server.id, server.track);
+        self.add_member(server);
+        self.note_tracker(id, leader);
+    }
+
+    fn add_member(&mut self, server: Server) {
         let id = server.id;
         debug_assert_eq!(id, self.next_id());
         let Some(members) = self.members.get_mut(server.proxy.0 as usize) else {
@@ -126,6 +168,7 @@ impl Roster {
             present: Arc::clone(&declared),
             declared,
             place,
+            trackers: Vec::new(),
         };
         match self.free.pop() {
             Some(id) => {
@@ -140,7 +183,10 @@ impl Roster {
     /// A server goes: those behind it move up. Its id may be given again.
     pub(crate) fn remove(&mut self, id: ServerId) {
         debug_assert!(self.is_live(id));
-        let proxy = self.server(id).proxy;
+        let (proxy, leader) = (self.server(id).proxy, self.server(id).track);
+        if let Some(leader) = leader.and_then(|id| self.entries.get_mut(id.0 as usize)) {
+            leader.trackers.retain(|tracker| *tracker != id);
+        }
         if let Some(members) = self.members.get_mut(proxy.0 as usize) {
             members.retain(|member| *member != id);
             for (place, member) in (0..).zip(members.iter()) {

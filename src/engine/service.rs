@@ -6,7 +6,7 @@
 //! [`Command`], which the engine applies between two commands. An answer to a request is rendered
 //! in pieces, each from a view of its own, as the client takes them.
 
-pub use crate::balance::server::{Admin, Mode, Op, write_status};
+pub use crate::balance::server::{Admin, Mode, Op, Tracked, write_status};
 pub use crate::rules::applet::Applet;
 pub use crate::rules::maps::{Found, MapChange, MapFile, Maps, NewPair, Which};
 
@@ -78,6 +78,8 @@ pub struct View<'a> {
     pub servers: &'a [Server],
     /// Health checks, by server id; `None` where a server has none.
     pub probes: &'a [Option<Probe>],
+    /// The questions to agents, by server id.
+    pub agents: &'a [Option<Probe>],
     /// Counters, by server id.
     pub server_stats: &'a [Counters],
     /// Messages that could not be read.

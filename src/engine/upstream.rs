@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::accept::Client;
 use super::balance::place;
 use super::errors::Place;
+use super::health::Finding;
 use super::introduction::destination;
 use super::ports::is_out_of_ports;
 use super::relay::{End, Sent, deliver};
@@ -607,11 +608,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let http = session.txn.http;
         client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
         session.txn.marks.connected = self.now.ms as i64;
+        let server = record.server;
         let early = self.config.proxy(client.frontend).log_options.log_asap;
         if self.config.proxy(client.frontend).needs_destination {
             session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
         }
         let header = record.introduces;
+        self.observe(server, Finding::Connected);
         if !http && early {
             self.log_early(key);
         }
@@ -631,6 +634,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         let proxy = config.proxy(backend);
         client.phase = Phase::Connect;
+        self.observe(server, Finding::NotConnected);
+        open!(self, key => _client, session, else Flow::Gone);
         if session.retries_left == 0 {
             self.server_stats[server.0 as usize].econ += 1;
             self.proxy_stats[backend.0 as usize].back.econ += 1;
@@ -807,9 +812,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         );
         open!(self, key => _client, session, else Flow::Gone);
         session.exchange.on_server_lost();
-        if let Some(server) = session.server {
+        let server = session.server;
+        if let Some(server) = server {
             self.server_stats[server.0 as usize].eresp += 1;
+            self.observe(server, Finding::Garbled);
         }
+        open!(self, key => _client, session, else Flow::Gone);
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize].back.eresp += 1;
         }

@@ -4,6 +4,7 @@
 //! Parameters are HAProxy's: `b` the backend by name or `#number`, `s` a server, as often as there
 //! are, and `action`; of two backends or actions the last counts. The answers are its codes.
 
+use crate::balance::server::AgentWord;
 use crate::config::model::{Proxy, ProxyId, Server};
 use crate::engine::checks::Wish;
 use crate::engine::service::{Admin, Command, Mode, Op, View};
@@ -110,8 +111,10 @@ enum Action {
     Checks(bool),
     /// Its sessions end.
     Shutdown,
-    /// Something of an agent, which no server has.
-    Agent,
+    /// Its agent is asked again, or no more.
+    Agent(bool),
+    /// What its agent says.
+    AgentWord(bool),
 }
 
 impl Action {
@@ -128,7 +131,10 @@ impl Action {
             b"ehlth" => Self::Checks(true),
             b"dhlth" => Self::Checks(false),
             b"shutdown" => Self::Shutdown,
-            b"dagent" | b"eagent" | b"arunn" | b"adown" => Self::Agent,
+            b"eagent" => Self::Agent(true),
+            b"dagent" => Self::Agent(false),
+            b"arunn" => Self::AgentWord(true),
+            b"adown" => Self::AgentWord(false),
             _ => return None,
         })
     }
@@ -141,11 +147,15 @@ impl Action {
             Self::Maintenance(on) if record.admin.any(Admin::MAINT) == on => return None,
             Self::Maintenance(true) => Wish::Disable,
             Self::Maintenance(false) => Wish::Enable,
+            Self::Health(_) if server.track.is_some() => return None,
             Self::Health(op) => Wish::Health(op),
             Self::Checks(_) if server.check.is_none() => return None,
             Self::Checks(on) => Wish::Checks(on),
             Self::Shutdown => return Some(Command::ShutSessions(server.id)),
-            Self::Agent => return None,
+            Self::Agent(_) | Self::AgentWord(_) if server.agent.is_none() => return None,
+            Self::Agent(on) => Wish::Agent(on),
+            Self::AgentWord(_) if record.agent == AgentWord::None => return None,
+            Self::AgentWord(up) => Wish::AgentWord(up),
         };
         Some(Command::Server(server.id, wish))
     }

@@ -536,7 +536,13 @@ pub(super) const SERVER: &[Group] = &[
     ),
     yes("source", "---XX", ANY),
     yes(
-        "backup check disabled enabled no-backup no-check no-tfo tfo",
+        "agent-addr agent-inter agent-port agent-send error-limit observe on-error \
+         on-marked-down on-marked-up track",
+        "---XX",
+        1,
+    ),
+    yes(
+        "agent-check backup check disabled enabled no-agent-check no-backup no-check no-tfo tfo",
         "---XX",
         0,
     ),
@@ -559,13 +565,13 @@ pub(super) const SERVER: &[Group] = &[
     not(
         "---XX",
         "",
-        "agent-addr agent-check agent-inter agent-port agent-send check-proto \
-         check-via-socks4 error-limit init-addr log-proto max-reuse \
-         namespace no-agent-check \
-         non-stick observe on-error \
-         on-marked-down on-marked-up proto redir resolve-net resolve-opts \
+        "check-proto \
+         check-via-socks4 init-addr log-proto max-reuse \
+         namespace \
+         non-stick \
+         proto redir resolve-net resolve-opts \
          resolve-prefer resolvers \
-         socks4 stick track usesrc ws",
+         socks4 stick usesrc ws",
     ),
 ];
 

@@ -304,7 +304,8 @@ pub(crate) fn apply(engine: &mut Simulated<'_>, excuses: &mut Excuses, command: 
         Command::Server(_, Wish::Mode(_) | Wish::Disable | Wish::Enable) => "command: server state",
         Command::Server(_, Wish::Health(_)) => "command: server health",
         Command::Server(_, Wish::Weight(_)) => "command: weight",
-        Command::Server(_, Wish::Checks(_)) => "command: health checks",
+        Command::Server(_, Wish::Checks(_) | Wish::Agent(_)) => "command: health checks",
+        Command::Server(_, Wish::AgentWord(_)) => "command: agent",
         Command::Server(_, Wish::Maxconn(_))
         | Command::FrontendMaxconn(..)
         | Command::GlobalMaxconn(_) => "command: maxconn",
