@@ -204,7 +204,7 @@ fn postgresql_is_written_by_its_primary_and_read_from_both() {
         assert_eq!(ask(reading, "SELECT name FROM rows").unwrap(), "one");
     }
     primary.stop();
-    log.message("Server writing/primary is DOWN, reason: Layer4 connection problem");
+    log.message("Server writing/primary is DOWN");
     log.message("Server reading/primary is DOWN");
     let refused = ask(writing, "INSERT INTO rows VALUES ('two')").unwrap_err();
     assert!(refused.contains("read-only transaction"), "{refused}");
