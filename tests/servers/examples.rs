@@ -81,6 +81,7 @@ fn haproxy_takes_the_examples() {
 
 const EXAMPLES: &[&str] = &[
     "blue-green",
+    "one-port",
     "postgresql",
     "proxy-protocol",
     "redis",
