@@ -71,7 +71,8 @@ impl Compare {
             let Self::Regex(regex) = self else {
                 return false;
             };
-            return regex.is_match(text);
+            // HAProxy keeps names in small letters, and an expression says itself what it ignores.
+            return regex.is_match(&lower(text));
         };
         let pattern = lower(&pattern.render(context, buffers));
         let text = lower(text);
