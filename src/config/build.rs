@@ -326,10 +326,15 @@ fn build_proxy(
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
     let persist_rules = std::mem::take(&mut draft.persist_rules);
-    let persists_by_destination = needs_destination(&persist_rules, |condition| {
+    let choices = resolved.server_choices;
+    let persists_by_destination = needs_destination(&persist_rules, &choices, |condition| {
         condition.needs_destination(acls)
     });
-    let persistence = persistence(&mut draft, Rules::new(persist_rules, acls));
+    let persistence = persistence(
+        &mut draft,
+        Rules::new(persist_rules, acls),
+        Rules::new(choices, acls),
+    );
     let settings = draft.settings;
     let http_request = draft.request;
     let mut logs = Vec::new();

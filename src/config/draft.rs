@@ -310,6 +310,14 @@ pub(super) struct SwitchDraft {
     pub(super) condition: Option<Condition>,
 }
 
+/// One `use-server` line.
+#[derive(Debug)]
+pub(super) struct ServerChoiceDraft {
+    pub(super) target: Vec<u8>,
+    pub(super) at: diag::Place,
+    pub(super) condition: Condition,
+}
+
 /// ACLs by name, as declared so far; several lines of one name mean any of them.
 pub(super) type AclNames = BTreeMap<Vec<u8>, Vec<AclId>>;
 
@@ -367,6 +375,7 @@ pub(super) struct ProxyDraft {
     /// `force-persist` and `ignore-persist`.
     pub(super) persist_rules: Vec<PersistRule>,
     pub(super) capture: Option<Capture>,
+    pub(super) server_choices: Vec<ServerChoiceDraft>,
     pub(super) switches: Vec<SwitchDraft>,
     /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
     pub(super) unused_default: Option<(String, diag::Place)>,
@@ -388,6 +397,7 @@ pub(super) struct LayerSix {
     pub(super) request: Vec<diag::Place>,
     pub(super) response: Vec<diag::Place>,
     pub(super) switches: Vec<diag::Place>,
+    pub(super) server_choices: Vec<diag::Place>,
 }
 
 impl ProxyDraft {

@@ -11,7 +11,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::persist::{
-    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, twins,
+    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
+    ServerTarget, twins,
 };
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;

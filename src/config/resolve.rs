@@ -15,7 +15,7 @@ use super::build::build;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
 use super::model::{
-    ErrorLine, LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget, UniqueId,
+    ErrorLine, LogTarget, Mode, ProxyId, ServerChoice, Statistics, Switch, SwitchTarget, UniqueId,
 };
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
@@ -33,6 +33,7 @@ pub(super) struct Resolved {
     pub(super) switches: Vec<Switch>,
     pub(super) log_format: Option<Format>,
     pub(super) error_line: ErrorLine,
+    pub(super) server_choices: Vec<ServerChoice>,
     pub(super) balance: Balance,
     pub(super) unique_id: Option<Box<UniqueId>>,
     /// The statistics page, without its rules.
@@ -108,6 +109,7 @@ impl Parser<'_> {
         let is_frontend = self.proxies.get(at).is_some_and(ProxyDraft::is_frontend);
         resolved.default_backend = default_backend.filter(|_| is_frontend);
         resolved.switches = self.find_switches(at);
+        resolved.server_choices = self.find_server_choices(at);
         if clean {
             self.warn_of_idle_check_rules(at);
             self.warn_of_idle_servers(at, default_backend.is_some());
@@ -341,7 +343,12 @@ impl Parser<'_> {
             return;
         }
         let name = proxy.name.clone();
-        let all = [lines.switches, lines.request, lines.response];
+        let all = [
+            lines.switches,
+            lines.request,
+            lines.response,
+            lines.server_choices,
+        ];
         for place in all.into_iter().flatten() {
             let file = self.found.file_name(place.file);
             let message = format!(

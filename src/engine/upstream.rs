@@ -14,13 +14,13 @@ use super::balance::place;
 use super::errors::Place;
 use super::health::Finding;
 use super::introduction::destination;
+use super::persist::{by_cookie, by_name};
 use super::ports::is_out_of_ports;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
-use crate::balance::persist::Directory;
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
 use crate::balance::server::{Load, Server};
@@ -103,7 +103,7 @@ pub(crate) fn proxy_record(
         .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
-    let described = config.servers_of(proxy).iter();
+    let described = || config.servers_of(proxy).iter();
     ProxyRecord {
         group: Group::new(proxy.algorithm, &places, proxy.all_backups)
             .bounded(proxy.hash_factor)
@@ -114,9 +114,8 @@ pub(crate) fn proxy_record(
             .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
-        cookies: Directory::new(
-            described.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))),
-        ),
+        cookies: by_cookie(described()),
+        names: by_name(proxy, described()),
         dynamic: proxy.persistence.dynamic.clone(),
     }
 }

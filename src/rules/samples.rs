@@ -51,12 +51,12 @@ impl Needs {
         }
         match (self, scope) {
             (Self::Request, Scope::Response | Scope::Log) => Some("HTTP request headers"),
-            (Self::Response, Scope::Request | Scope::Switch | Scope::Log) => {
+            (Self::Response, Scope::Request | Scope::Switch | Scope::Server | Scope::Log) => {
                 Some("HTTP response headers")
             }
             (Self::Message, Scope::Log) => Some("HTTP request headers,HTTP response headers"),
-            (Self::Status, Scope::Request | Scope::Switch) => Some("HTTP response"),
-            (Self::Server, Scope::Request | Scope::Switch) => Some("server"),
+            (Self::Status, Scope::Request | Scope::Switch | Scope::Server) => Some("HTTP response"),
+            (Self::Server, Scope::Request | Scope::Switch | Scope::Server) => Some("server"),
             _ => None,
         }
     }
