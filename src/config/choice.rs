@@ -1,18 +1,64 @@
-//! The lines that name where sessions go before any balancing: `use-server` (configuration.txt 4.2).
+//! The lines that name where sessions go without balancing: `use-server` and `dispatch`
+//! (configuration.txt 4.2).
 //!
 //! A handler keeps its line; `resolve` finds the servers when all of them are known. A name with a
-//! `%` is a format string, whose server is looked for when a request comes.
+//! `%` is a format string, whose server is looked for when a request comes. The address of
+//! `dispatch` becomes a server that is none of its backend's.
 
 use super::diag::{Lead, Severity};
-use super::draft::ServerChoiceDraft;
+use super::draft::{DispatchDraft, ServerChoiceDraft};
 use super::lexer::Line;
+use super::lines::{AddressProblem, endpoint};
 use super::model::{ServerChoice, ServerId, ServerTarget};
 use super::rules::layer_six_word;
 use super::sections::Parser;
+use super::units::{self, Allow};
 use crate::rules::fetch::Scope;
 use crate::rules::format::Purpose;
 
 impl Parser<'_> {
+    /// `dispatch ADDRESS:PORT`.
+    pub(super) fn dispatch_line(&mut self, line: &Line) {
+        let word = line.word(1).into_owned();
+        let made = units::address(&word, Allow::DISPATCH).and_then(|spec| {
+            endpoint(&spec, None, self.host).map_err(|problem| match problem {
+                AddressProblem::Unresolved(name) => {
+                    format!("invalid address: '{name}' in '{word}'")
+                }
+                AddressProblem::Unsupported => {
+                    format!("'{word}' is not implemented by oneloop.")
+                }
+            })
+        });
+        let endpoint = match made {
+            Ok(endpoint) => endpoint,
+            Err(text) => {
+                self.refuse(line, 1, format!("'dispatch' : {text}"));
+                return;
+            }
+        };
+        let at = line.at(1);
+        if self.only(line, 1)
+            && let Some(proxy) = self.proxy()
+        {
+            proxy.dispatch = Some(DispatchDraft { endpoint, at });
+        }
+    }
+
+    /// Where a backend balances, nothing goes to the address of `dispatch`.
+    pub(super) fn warn_of_unused_dispatch(&mut self, at: usize) {
+        let Some(proxy) = self.proxies.get(at) else {
+            return;
+        };
+        let unused = proxy.dispatch.is_some() && proxy.dispatches().is_none();
+        if unused && proxy.is_backend() {
+            let (kind, name) = (proxy.kind(), &proxy.name);
+            let message =
+                format!("dispatch address of {kind} '{name}' will be ignored in balance mode.");
+            self.warn(at, message);
+        }
+    }
+
     /// `use-server SERVER if|unless CONDITION`.
     pub(super) fn use_server_line(&mut self, line: &Line) {
         if line.bytes(1).is_empty() {

@@ -59,7 +59,8 @@ pub struct Config {
     pub global: Global,
     /// Every `frontend`, `backend` and `listen`, in the order of the files.
     pub proxies: Vec<Proxy>,
-    /// Every server of every proxy; those of one proxy are adjacent.
+    /// Every server of every proxy; those of one proxy are adjacent. Behind them the addresses of
+    /// `dispatch` lines.
     pub servers: Vec<Server>,
     /// Every listening address, in order; those of one proxy are adjacent.
     pub listeners: Vec<Listener>,
@@ -428,6 +429,9 @@ pub struct Proxy {
     pub hash_factor: u32,
     /// `option allbackups`.
     pub all_backups: bool,
+    /// `dispatch`: where sessions go that are bound to no server, instead of being balanced. It is
+    /// no server of this backend to anybody who asks.
+    pub dispatch: Option<ServerId>,
     /// What the checks of its servers say and expect.
     pub script: Script,
     /// `monitor-uri`.
@@ -625,6 +629,8 @@ pub struct Server {
     pub name: String,
     /// Its line.
     pub place: Place,
+    /// It is the address of a `dispatch` line.
+    pub dispatch: bool,
     /// Where it is.
     pub endpoint: Endpoint,
     /// The port is the client's destination port plus this, when the address had `+N`, `-N` or
@@ -932,6 +938,9 @@ impl Proxy {
     /// The algorithm, as `show stat` has it.
     #[must_use]
     pub fn algorithm_name(&self) -> &'static str {
+        if self.dispatch.is_some() {
+            return "none";
+        }
         match (self.algorithm, &self.hashing) {
             (_, Some(hashing)) => hashing.key.name(),
             (Algorithm::RoundRobin, _) => "roundrobin",

@@ -101,8 +101,10 @@ impl Parser<'_> {
         }
         if clean {
             self.warn_of_tcp_cookie(at);
-            self.warn_of_missing_bind(at);
+            self.warn_of_monitor(at);
             self.warn_of_hash(at);
+            self.warn_of_missing_bind(at);
+            self.warn_of_unused_dispatch(at);
         }
         let default_backend = self.find_default_backend(at);
         // That of a backend is checked and not used.
@@ -139,20 +141,25 @@ impl Parser<'_> {
             .push(Severity::Warning, Lead::Bare, place, message);
     }
 
-    fn warn_of_missing_bind(&mut self, at: usize) {
+    fn warn_of_monitor(&mut self, at: usize) {
         let Some(proxy) = self.proxies.get(at) else {
             return;
         };
-        let (kind, name) = (proxy.kind(), proxy.name.clone());
         let tcp = proxy.settings.mode == Mode::Tcp;
-        let front = proxy.is_frontend();
-        let unbound = front && proxy.bind_lines == 0;
-        if front && tcp && proxy.settings.monitor_uri.is_some() {
+        if proxy.is_frontend() && tcp && proxy.settings.monitor_uri.is_some() {
+            let (kind, name) = (proxy.kind(), &proxy.name);
             let message =
                 format!("monitor-uri will be ignored for {kind} '{name}' (needs 'mode http').");
             self.warn(at, message);
         }
-        if unbound {
+    }
+
+    fn warn_of_missing_bind(&mut self, at: usize) {
+        let Some(proxy) = self.proxies.get(at) else {
+            return;
+        };
+        if proxy.is_frontend() && proxy.bind_lines == 0 {
+            let (kind, name) = (proxy.kind(), &proxy.name);
             let message = format!(
                 "{kind} '{name}' has no 'bind' directive. Please declare it as a backend if this was intended."
             );

@@ -382,9 +382,13 @@ impl<'a> Parser<'a> {
     /// Keeps the targets that a proxy names in vain, for their checks: that the line was ignored has
     /// been told.
     fn note_unused_target(&mut self, line: &Line) {
-        let is_frontend = self.scope().0 == Section::Frontend;
-        if is_frontend && line.bytes(0) == b"use-server" {
-            return self.use_server_line(line);
+        if self.scope().0 == Section::Frontend {
+            match line.bytes(0) {
+                b"use-server" => self.use_server_line(line),
+                b"dispatch" => self.dispatch_line(line),
+                _ => {}
+            }
+            return;
         }
         let target = line.word(1).into_owned();
         let place = line.at(1);
@@ -548,6 +552,7 @@ impl<'a> Parser<'a> {
             persist_rules: Vec::new(),
             capture: None,
             server_choices: Vec::new(),
+            dispatch: None,
             switches: Vec::new(),
             has_own_stats: false,
             stats_rules: Vec::new(),

@@ -389,6 +389,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             edits: &mut bench.edits,
         };
         let server = session.server.map(|id| self.roster.server(id));
+        let server = server.filter(|server| !server.dispatch);
         let value = server.and_then(|server| server.cookie.as_deref());
         let is_direct = session.direct.is_some();
         let mut nothing = Vec::new();

@@ -240,6 +240,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(server) = session.direct {
             return self.assign_direct(key, server);
         }
+        if let Some(address) = backend.dispatch {
+            self.give_slot(key, address, false);
+            return Assigned::Server;
+        }
         let record = &mut self.proxies[backend.id.0 as usize];
         let members = self.roster.members(backend.id);
         let avoid = avoid.map(|server| self.roster.place(server));
@@ -310,7 +314,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
-        session.txn.target = Target::Server(server.0);
+        session.txn.target = match self.roster.server(server).dispatch {
+            true => Target::Dispatch(server.0),
+            false => Target::Server(server.0),
+        };
         if session.txn.marks.dequeued < 0 {
             session.txn.marks.dequeued = now as i64;
         }
@@ -345,8 +352,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// A slot of this server may have come free.
     pub(crate) fn note_freed(&mut self, server: ServerId) {
-        let backend = self.roster.server(server).proxy.0 as usize;
-        if self.proxies[backend].queue.is_empty() {
+        let described = self.roster.server(server);
+        let backend = described.proxy.0 as usize;
+        if self.proxies[backend].queue.is_empty() || described.dispatch {
             return;
         }
         // Whoever leaves still counts: that is the load under which the slot came free.

@@ -563,6 +563,10 @@ impl Fetch {
                 let ms = context.now().wall_ms % 1000;
                 Sample::Int(ms.saturating_mul(1000) as i64)
             }
+            // What a log says where no server was is the name of none.
+            Self::Name(Field::ServerName) if fact(context, Field::ServerId).is_none() => {
+                return None;
+            }
             Self::Name(field) => match context.field(*field) {
                 Value::Bytes(text) => Sample::Str(text),
                 _ => return None,
