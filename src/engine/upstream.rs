@@ -768,6 +768,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub(crate) fn never_sent(&mut self, key: Key<Client>, errno: i32) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         session.txn.marks.connected = NO_MARK;
+        session.request.take_back_lead();
         if !session.on_reused {
             return self.connect_failed(key, Some(errno));
         }
