@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, twins,
 };
+pub use self::retry::{Failure, RetryOn};
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, AgentWord, Initial, Observed, Op};
@@ -33,6 +34,7 @@ use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
 
 mod persist;
+mod retry;
 
 /// Index into [`Config::proxies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -413,6 +415,9 @@ pub struct Proxy {
     pub splicing: Splicing,
     /// `retries`; 3 by default.
     pub retries: u32,
+    /// `retry-on`: after which failures a request is tried again; in TCP mode after a connection
+    /// that could not be made.
+    pub retry_on: RetryOn,
     /// `option redispatch`.
     pub redispatch: Redispatch,
     /// What binds clients to servers.
