@@ -21,7 +21,7 @@ use super::session::{Flow, Phase, open};
 use super::upstream::Assigned;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
-use crate::config::model::{Failure, Proxy, ProxyId, Redispatch, ServerId};
+use crate::config::model::{Failure, Proxy, Redispatch, ServerId};
 use crate::http::head::{Progress, Refusal};
 use crate::log::record::NO_MARK;
 use crate::log::termination::Termination;
@@ -30,6 +30,12 @@ use crate::net::{Net, Stop};
 /// The pause before the next attempt to connect to the same server, ms; `timeout connect`, if
 /// shorter.
 const RETRY_PAUSE_MS: u32 = 1_000;
+
+/// The pause before a server is tried again, ms.
+fn retry_pause_ms(proxy: &Proxy) -> u64 {
+    let connect = proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS);
+    RETRY_PAUSE_MS.min(connect).into()
+}
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// An attempt to connect failed (`None`: it took too long). Again, elsewhere, or 503.
@@ -56,43 +62,35 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             return Flow::Close(why);
         }
-        let pause = RETRY_PAUSE_MS.min(proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS));
-        self.try_again(key, (server, proxy), errno.map_or(0, |_| pause))
+        self.try_again(key, (server, proxy), errno.is_some())
     }
 
-    /// The next attempt: elsewhere if it may be, else at the same server after a pause, ms.
+    /// The next attempt: elsewhere if it may be, else at the same server, which is first left alone
+    /// for a while when it `pauses`.
     fn try_again(
         &mut self,
         key: Key<Client>,
         (server, proxy): (ServerId, &Proxy),
-        pause: u32,
+        pauses: bool,
     ) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
         session.retries_left = session.retries_left.saturating_sub(1);
         session.txn.retries += 1;
-        self.server_stats[server.0 as usize].wretr += 1;
-        self.proxy_stats[proxy.id.0 as usize].back.wretr += 1;
-        if self.may_redispatch(key, proxy) && self.redispatch(key, server, proxy.id) {
-            return Flow::Again;
+        if self.may_redispatch(key, proxy) {
+            return self.redispatch(key, server, proxy, pauses);
         }
-        open!(self, key => client, session, else Flow::Gone);
-        if session.server.is_none() {
-            // Every server is full or gone since: the queue, or the end.
-            return match client.phase {
-                Phase::Queued => Flow::Wait,
-                _ => Flow::Again,
-            };
-        }
+        self.count_retry(server);
         // HAProxy counts each attempt as a session of the server.
         let stats = &mut self.server_stats[server.0 as usize];
         stats.stot += 1;
         stats.rate.add(self.now.ms, 1);
         stats.lastsess = Some(self.now.ms);
-        if pause == 0 {
+        open!(self, key => _client, session, else Flow::Gone);
+        if !pauses {
             session.retry_at_ms = 0;
             return Flow::Again;
         }
-        session.retry_at_ms = self.now.ms + u64::from(pause);
+        session.retry_at_ms = self.now.ms + retry_pause_ms(proxy);
         Flow::Wait
     }
 
@@ -123,31 +121,38 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             .count()
     }
 
-    fn redispatch(&mut self, key: Key<Client>, old: ServerId, backend: ProxyId) -> bool {
+    /// Leaves a server for whichever the session is given next. Who has no choice, or is given the
+    /// same server again, `pauses` as before any retry.
+    fn redispatch(&mut self, key: Key<Client>, old: ServerId, proxy: &Proxy, pauses: bool) -> Flow {
+        let pause = pauses.then(|| self.now.ms + retry_pause_ms(proxy));
+        let has_choice = self.usable_of(proxy) > 1;
         self.free_slot(key);
         self.unbind(key);
-        open!(self, key => _client, session, else false);
+        open!(self, key => _client, session, else Flow::Gone);
         session.server = None;
+        session.left = Some(old);
         // What was lost on the old one was waiting, not connecting.
         session.txn.marks.dequeued = NO_MARK;
-        match self.assign(key, Some(old)) {
+        if let Some(until) = pause.filter(|_| !has_choice) {
+            session.retry_at_ms = until;
+            return Flow::Wait;
+        }
+        match self.assign(key) {
             Assigned::Server => {}
             Assigned::Queued => {
                 if let Some(client) = self.clients.get_mut(key) {
                     client.phase = Phase::Queued;
                 }
-                return false;
+                return Flow::Wait;
             }
-            Assigned::None => return false,
+            Assigned::None => return self.no_server(key),
         }
-        open!(self, key => _client, session, else false);
-        if session.server == Some(old) {
-            return false;
+        open!(self, key => _client, session, else Flow::Gone);
+        if let Some(until) = pause.filter(|_| session.server == Some(old)) {
+            session.retry_at_ms = until;
+            return Flow::Wait;
         }
-        session.txn.redispatched = true;
-        self.server_stats[old.0 as usize].wredis += 1;
-        self.proxy_stats[backend.0 as usize].back.wredis += 1;
-        true
+        Flow::Again
     }
 
     /// The connection broke before anything of the request had left: it is as good as not made, and
@@ -195,7 +200,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let (Some(server), Some(backend)) = (session.server, session.backend) else {
             return self.no_server(key);
         };
-        self.try_again(key, (server, config.proxy(backend)), 0)
+        // HAProxy counts it beside what it counts of any retry.
+        self.count_retry(server);
+        self.try_again(key, (server, config.proxy(backend)), false)
     }
 
     /// The whole request waits to be sent again, and nothing is left of the attempt before; false

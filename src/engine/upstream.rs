@@ -10,13 +10,13 @@ use super::accept::Client;
 use super::balance::place;
 use super::health::Finding;
 use super::introduction::destination;
+use super::persist::{by_cookie, by_name};
 use super::ports::is_out_of_ports;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
-use crate::balance::persist::Directory;
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
 use crate::balance::server::{Load, Server};
@@ -95,7 +95,7 @@ pub(crate) fn proxy_record(
         .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
-    let described = config.servers_of(proxy).iter();
+    let described = || config.servers_of(proxy).iter();
     ProxyRecord {
         group: Group::new(proxy.algorithm, &places, proxy.all_backups)
             .bounded(proxy.hash_factor)
@@ -106,9 +106,8 @@ pub(crate) fn proxy_record(
             .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
-        cookies: Directory::new(
-            described.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))),
-        ),
+        cookies: by_cookie(described()),
+        names: by_name(proxy, described()),
         dynamic: proxy.persistence.dynamic.clone(),
     }
 }
@@ -170,7 +169,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(body) = body.or_else(|| self.pool.lend()) else {
             return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         };
-        let assigned = self.assign(key, None);
+        let assigned = self.assign(key);
         match assigned {
             Assigned::None => {
                 self.pool.give_back(body);
@@ -224,9 +223,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Again
     }
 
-    /// Chooses a server and takes a slot on it, or a place in the queue. `avoid` is left out unless
-    /// it is the only one.
-    pub(crate) fn assign(&mut self, key: Key<Client>, avoid: Option<ServerId>) -> Assigned {
+    /// Chooses a server and takes a slot on it, or a place in the queue. The one that was left is
+    /// taken again only if there is no other.
+    pub(crate) fn assign(&mut self, key: Key<Client>) -> Assigned {
         let config = self.config;
         open!(self, key => _client, session, else Assigned::None);
         let Some(backend) = session.backend.map(|id| config.proxy(id)) else {
@@ -235,9 +234,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(server) = session.direct {
             return self.assign_direct(key, server);
         }
+        if let Some(address) = backend.dispatch {
+            self.give_slot(key, address, false);
+            return Assigned::Server;
+        }
         let record = &mut self.proxies[backend.id.0 as usize];
         let members = self.roster.members(backend.id);
-        let avoid = avoid.map(|server| self.roster.place(server));
+        let avoid = session.left.map(|server| self.roster.place(server));
         let load = Load {
             sessions: self.proxy_stats[backend.id.0 as usize].back.scur,
             full_conn: record.full_conn,
@@ -305,7 +308,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
-        session.txn.target = Target::Server(server.0);
+        session.txn.target = match self.roster.server(server).dispatch {
+            true => Target::Dispatch(server.0),
+            false => Target::Server(server.0),
+        };
         if session.txn.marks.dequeued < 0 {
             session.txn.marks.dequeued = now as i64;
         }
@@ -319,7 +325,24 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             back.lbtot += u64::from(balanced);
             back.lastsess = Some(now);
         }
+        match session.left.take() {
+            Some(old) if old == server => self.count_retry(server),
+            Some(old) => {
+                session.txn.redispatched = true;
+                let backend = self.roster.server(old).proxy;
+                self.server_stats[old.0 as usize].wredis += 1;
+                self.proxy_stats[backend.0 as usize].back.wredis += 1;
+            }
+            None => {}
+        }
         self.tell_load(server);
+    }
+
+    /// A server is tried once more.
+    pub(crate) fn count_retry(&mut self, server: ServerId) {
+        let backend = self.roster.server(server).proxy;
+        self.server_stats[server.0 as usize].wretr += 1;
+        self.proxy_stats[backend.0 as usize].back.wretr += 1;
     }
 
     /// Gives the session's slot back; somebody may be waiting for it.
@@ -339,8 +362,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// A slot of this server may have come free.
     pub(crate) fn note_freed(&mut self, server: ServerId) {
-        let backend = self.roster.server(server).proxy.0 as usize;
-        if self.proxies[backend].queue.is_empty() {
+        let described = self.roster.server(server);
+        let backend = described.proxy.0 as usize;
+        if self.proxies[backend].queue.is_empty() || described.dispatch {
             return;
         }
         // Whoever leaves still counts: that is the load under which the slot came free.
@@ -429,7 +453,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         session.retry_at_ms = 0;
         if session.server.is_none() {
-            match self.assign(key, None) {
+            match self.assign(key) {
                 Assigned::Server => {}
                 Assigned::Queued => {
                     if let Some(client) = self.clients.get_mut(key) {
