@@ -15,6 +15,7 @@ pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
     ServerTarget, twins,
 };
+pub use self::retry::{Failure, RetryOn};
 pub use self::statistics::{Access, Statistics, StatisticsRule};
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
@@ -36,6 +37,7 @@ use crate::rules::plan::{Conditional, Rules};
 
 mod health;
 mod persist;
+mod retry;
 mod statistics;
 
 /// Index into [`Config::proxies`].
@@ -418,6 +420,9 @@ pub struct Proxy {
     pub splicing: Splicing,
     /// `retries`; 3 by default.
     pub retries: u32,
+    /// `retry-on`: after which failures a request is tried again; in TCP mode after a connection
+    /// that could not be made.
+    pub retry_on: RetryOn,
     /// `option redispatch`.
     pub redispatch: Redispatch,
     /// What binds clients to servers.
