@@ -18,6 +18,7 @@ use super::service::Service;
 use super::session::open;
 use super::upstream::Upstream;
 use super::{Engine, Subject};
+use crate::balance::server::Admin;
 use crate::base::arena::Key;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::config::model::{Config, ProxyId, Reuse, Server, ServerId};
@@ -200,7 +201,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let private = reuse == Reuse::Never || list.private;
         if record.ready.has(Readiness(told))
             || self.stopping
-            || !self.servers[server.0 as usize].alive()
+            || self.servers[server.0 as usize].admin.any(Admin::MAINT)
             || (!private && !list.has_room(self.server_stats[server.0 as usize].used_max))
         {
             if let Some(record) = self.upstreams.remove(found) {
