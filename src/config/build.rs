@@ -448,6 +448,7 @@ fn build_proxy(
         servers: 0..0,
         maxconn: settings.maxconn.filter(|_| is_frontend),
         full_conn: settings.full_conn,
+        session_rate: (settings.session_rate > 0 && is_frontend).then_some(settings.session_rate),
         backlog: settings.backlog,
         timeouts: without_zeros(settings.timeouts),
         logs,

@@ -105,6 +105,8 @@ pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) maxconn: Option<u32>,
     pub(super) full_conn: Option<u32>,
+    /// `rate-limit sessions`; 0 for none.
+    pub(super) session_rate: u32,
     pub(super) backlog: Option<u32>,
     pub(super) timeouts: Timeouts,
     pub(super) logs: Vec<LogLine>,
@@ -145,6 +147,7 @@ impl Settings {
             disabled: false,
             maxconn,
             full_conn: None,
+            session_rate: 0,
             backlog: None,
             timeouts: Timeouts::default(),
             logs: Vec::new(),
@@ -369,6 +372,8 @@ pub(super) struct ProxyDraft {
     pub(super) state_file: Option<String>,
     /// The timeouts that its `defaults` handed on: only a second line of its own is a mistake.
     pub(super) timeouts_inherited: Timeouts,
+    /// Likewise.
+    pub(super) session_rate_inherited: u32,
     pub(super) listeners: Vec<ListenerDraft>,
     pub(super) servers: Vec<ServerDraft>,
     /// Which listener and which server has an `id`, the first of those that share it.

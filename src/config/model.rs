@@ -388,6 +388,8 @@ pub struct Proxy {
     pub servers: Range<u32>,
     /// `maxconn` of a frontend; the global value when absent.
     pub maxconn: Option<u32>,
+    /// `rate-limit sessions` of a frontend: so many a second at most.
+    pub session_rate: Option<u32>,
     /// `fullconn` of a backend: a tenth of the sum of the frontends' maxconn when absent.
     pub full_conn: Option<u32>,
     /// `backlog`.

@@ -126,6 +126,7 @@ impl Parser<'_> {
             }
             "retry-on" => self.retry_on_line(line),
             "http-reuse" => self.http_reuse_line(line),
+            "rate-limit" => self.rate_limit_line(line),
             "monitor-uri" => {
                 if let Some(uri) = self.word_line(line, "'monitor-uri' expects an URI.") {
                     self.settings().monitor_uri = Some(uri);
@@ -523,6 +524,53 @@ impl Parser<'_> {
         if self.only_as(line, 1, &full) {
             self.settings().reuse = reuse;
         }
+    }
+
+    /// `rate-limit sessions N`.
+    fn rate_limit_line(&mut self, line: &Line) {
+        let word = line.word(1).into_owned();
+        if word != "sessions" {
+            let message = format!("'rate-limit' only supports 'sessions' (got '{word}')");
+            self.found
+                .alert(line.at(1), message)
+                .suggest(&word, ["sessions"]);
+            return;
+        }
+        let word = line.word(2).into_owned();
+        if word.is_empty() {
+            // The doubled word is HAProxy's.
+            let message =
+                "'rate-limit sessions' expects expects an integer value (in sessions/second)";
+            self.refuse(line, 2, message);
+            return;
+        }
+        let rate = units::integer(&word).and_then(|rate| u32::try_from(rate).ok());
+        let Some(rate) = rate else {
+            let digits = word.trim_start_matches(['+', '-']);
+            let text = match digits.chars().find(|c| !c.is_ascii_digit()) {
+                Some(bad) => format!("unexpected character '{bad}' in integer value '{word}'"),
+                None => format!("'{word}' is out of range."),
+            };
+            self.refuse(line, 2, format!("'rate-limit sessions' : {text}"));
+            return;
+        };
+        if !self.only_as(line, 2, "rate-limit sessions") {
+            return;
+        }
+        let before = std::mem::replace(&mut self.settings().session_rate, rate);
+        let Some(proxy) = self.proxy() else { return };
+        let message = if !proxy.is_frontend() {
+            format!(
+                "rate-limit sessions will be ignored because {} '{}' has no frontend capability",
+                proxy.kind(),
+                proxy.name
+            )
+        } else if before != proxy.session_rate_inherited {
+            "overwriting rate-limit sessions which was already specified".to_owned()
+        } else {
+            return;
+        };
+        self.found.warning(line.at(0), message);
     }
 
     /// `id N`.

@@ -539,6 +539,7 @@ impl<'a> Parser<'a> {
             number: None,
             description: None,
             timeouts_inherited: settings.timeouts,
+            session_rate_inherited: settings.session_rate,
             settings,
             state_file: None,
             listeners: Vec::new(),

@@ -168,6 +168,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     ),
     yes("error-log-format log-format", "-XXLX", ANY),
     yes("mode", "-XXXX", 1),
+    yes("rate-limit", "-XXXX", ANY),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
     yes("retry-on", "-XXXX", ANY),
@@ -261,7 +262,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "-XXXX",
         "",
         "compression declare email-alert \
-         max-keep-alive-queue persist rate-limit stick-table tcp-response transparent use-fcgi-app",
+         max-keep-alive-queue persist stick-table tcp-response transparent use-fcgi-app",
     ),
     // What HAProxy takes for nothing or refuses too.
     Group {
