@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::diag::Lead;
-use super::draft::ScriptDraft;
+use super::draft::{ProgramDraft, ScriptDraft};
 use super::lexer::Line;
 use super::sections::Parser;
 use super::units::{self, Allow};
@@ -52,7 +52,7 @@ impl ChecksDraft {
         let rules = match script {
             ScriptDraft::Tcp => &self.tcp,
             ScriptDraft::Http => &self.http,
-            ScriptDraft::Connection | ScriptDraft::Protocol(_) => return None,
+            ScriptDraft::Connection | ScriptDraft::Protocol(_) | ScriptDraft::Program => return None,
         };
         let ports = rules.steps.iter().filter_map(|step| match &**step {
             Step::Connect(connect) => Some(connect.how.port.is_some() || connect.port.is_some()),
@@ -64,8 +64,9 @@ impl ChecksDraft {
     }
 
     /// What the checks of a proxy say and expect.
-    pub(super) fn build(self, script: ScriptDraft) -> Script {
+    pub(super) fn build(self, script: ScriptDraft, program: ProgramDraft) -> Script {
         match script {
+            ScriptDraft::Program => Script::Program(Box::new(program.build())),
             ScriptDraft::Connection => Script::Connection,
             ScriptDraft::Protocol(protocol) => Script::Protocol(protocol),
             ScriptDraft::Tcp => {

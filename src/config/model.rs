@@ -142,6 +142,10 @@ pub struct Global {
     pub quiet: bool,
     /// `no strict-limits` clears it.
     pub strict_limits: bool,
+    /// `insecure-fork-wanted`: processes may be made while the service runs.
+    pub forks: bool,
+    /// `insecure-setuid-wanted`: programs that are run may gain privileges.
+    pub gains_privileges: bool,
 }
 
 /// `stats socket PATH ...` (configuration.txt 3.1 "stats socket").

@@ -102,6 +102,7 @@ impl Parser<'_> {
             self.warn_of_tcp_cookie(at);
             self.warn_of_missing_bind(at);
             self.warn_of_hash(at);
+            self.check_program(at);
         }
         let default_backend = self.find_default_backend(at);
         // That of a backend is checked and not used.
