@@ -19,7 +19,8 @@ use crate::rules::format::{Format, Purpose};
 
 mod steps;
 
-use steps::{Kind, compile_step};
+use steps::compile_step;
+pub(super) use steps::Kind;
 
 /// What the checks of a section do.
 #[derive(Clone, Debug, Default)]
@@ -297,25 +298,26 @@ impl Parser<'_> {
         None
     }
 
-    /// Rules that no option asks for are told of.
-    pub(super) fn warn_of_idle_check_rules(&mut self, at: usize) {
+    /// Rules of a kind that no option asks for are told of.
+    pub(super) fn warn_of_idle_check_rules(&mut self, at: usize, kind: Kind) {
         let Some(proxy) = self.proxies.get(at) else {
             return;
         };
         let checks = &proxy.settings.checks;
-        let (kind, name) = (proxy.kind(), proxy.name.clone());
-        let mut idle = Vec::new();
-        if !checks.tcp.asked && !checks.tcp.steps.is_empty() {
-            idle.push("tcp-check rules without 'option tcp-check'");
-        }
-        if !checks.http.asked && !checks.http.steps.is_empty() {
-            idle.push("http-check rules without 'option httpchk'");
-        }
-        for rules in idle {
-            self.warn(
-                at,
-                format!("{kind} '{name}' uses {rules}, so the rules are ignored."),
-            );
+        let (rules, idle) = match kind {
+            Kind::Tcp => (
+                &checks.tcp,
+                "tcp-check rules without 'option tcp-check'",
+            ),
+            Kind::Http => (
+                &checks.http,
+                "http-check rules without 'option httpchk'",
+            ),
+        };
+        if !rules.asked && !rules.steps.is_empty() {
+            let (kind, name) = (proxy.kind(), &proxy.name);
+            let message = format!("{kind} '{name}' uses {idle}, so the rules are ignored.");
+            self.warn(at, message);
         }
     }
 }

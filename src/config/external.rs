@@ -23,12 +23,8 @@ impl ProgramDraft {
 impl Parser<'_> {
     /// `external-check command PROGRAM` or `external-check path DIRECTORIES`.
     pub(super) fn external_check_line(&mut self, line: &Line) {
-        if !self.only(line, 2) {
-            return;
-        }
         let word: Box<[u8]> = line.bytes(2).into();
-        let kind = line.bytes(1);
-        match kind {
+        match line.bytes(1) {
             b"" => {
                 let message = "missing argument after 'external-check'.\n";
                 self.refuse(line, 0, message);
@@ -37,6 +33,7 @@ impl Parser<'_> {
                 let message = format!("missing argument after '{}'.", line.word(1));
                 self.refuse(line, 1, message);
             }
+            b"command" | b"path" if !self.only(line, 2) => {}
             b"command" => self.settings().program.command = Some(word),
             b"path" => self.settings().program.path = Some(word),
             _ => {

@@ -834,6 +834,16 @@ impl Config {
         &self.servers[id.0 as usize]
     }
 
+    /// Whether checks run programs (`option external-check`).
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        let runs = |proxy: &Proxy| {
+            let asked = matches!(proxy.script, Script::Program(_));
+            asked && proxy.is_backend && !proxy.disabled
+        };
+        self.proxies.iter().any(runs)
+    }
+
     /// Whether a rule speaks of a server.
     #[must_use]
     pub fn names_server(&self, id: ServerId) -> bool {

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use super::balance::Balance;
 use super::build::build;
+use super::checks::Kind;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
 use super::model::{
@@ -102,6 +103,7 @@ impl Parser<'_> {
             self.warn_of_tcp_cookie(at);
             self.warn_of_missing_bind(at);
             self.warn_of_hash(at);
+            self.warn_of_idle_check_rules(at, Kind::Http);
             self.check_program(at);
         }
         let default_backend = self.find_default_backend(at);
@@ -110,7 +112,6 @@ impl Parser<'_> {
         resolved.default_backend = default_backend.filter(|_| is_frontend);
         resolved.switches = self.find_switches(at);
         if clean {
-            self.warn_of_idle_check_rules(at);
             self.warn_of_idle_servers(at, default_backend.is_some());
             self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
@@ -118,6 +119,7 @@ impl Parser<'_> {
             resolved.balance = self.resolve_balance(at);
             resolved.unique_id = self.unique_id_of(at);
             self.warn_of_timeouts(at);
+            self.warn_of_idle_check_rules(at, Kind::Tcp);
             self.limit_capture(at);
             self.warn_of_twins(at);
         }

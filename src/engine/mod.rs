@@ -35,6 +35,7 @@ pub mod orders;
 pub mod persist;
 mod ports;
 pub mod probing;
+mod programs;
 pub mod relay;
 pub mod request;
 pub mod roster;
@@ -59,6 +60,7 @@ use crate::config::model::{Config, DynamicCookies, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
 use crate::engine::balance::Warming;
 use crate::engine::checks::{Probe, ProbeId};
+use crate::engine::programs::Leaving;
 use crate::engine::cli::Cli;
 use crate::engine::context::Bench;
 use crate::engine::journal::Journal;
@@ -265,6 +267,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) warmings: Vec<Option<Warming>>,
     /// The questions to their agents.
     pub(crate) agents: Vec<Option<Probe>>,
+    /// Programs of checks that are to end.
+    pub(crate) leaving: Vec<Leaving>,
     /// Sessions that end with this turn, because their server went or another one came.
     pub(crate) unwanted: Vec<health::Unwanted>,
     /// Storage of checks that no check uses just now.
@@ -358,6 +362,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             builtins: Arc::new(Builtins::new()),
             probes,
             agents,
+            leaving: Vec::new(),
             unwanted: Vec::new(),
             warmings: balance::warmings(config, &mut wheel),
             desks: Vec::new(),
@@ -675,6 +680,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.close_cli(key);
         }
         self.stop_checks();
+        self.end_programs();
         self.journal.flush(&mut self.net, &mut self.process);
     }
 
