@@ -67,6 +67,15 @@ pub(super) enum ScriptDraft {
     Http,
     /// `option redis-check` and its kin.
     Protocol(Protocol),
+    /// `option external-check`.
+    Program,
+}
+
+/// `external-check command` and `external-check path`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProgramDraft {
+    pub(super) command: Option<Box<[u8]>>,
+    pub(super) path: Option<Box<[u8]>>,
 }
 
 /// Which line a finished session writes.
@@ -129,6 +138,7 @@ pub(super) struct Settings {
     pub(super) all_backups: bool,
     pub(super) script: ScriptDraft,
     pub(super) checks: ChecksDraft,
+    pub(super) program: ProgramDraft,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
@@ -170,6 +180,7 @@ impl Settings {
             all_backups: false,
             script: ScriptDraft::default(),
             checks: ChecksDraft::default(),
+            program: ProgramDraft::default(),
             monitor_uri: None,
             stats: None,
             error_files: Vec::new(),
@@ -488,4 +499,10 @@ pub(super) struct GlobalDraft {
     /// A keyword asked for more than one thread: said once for all of them.
     pub(super) threads_warned: bool,
     pub(super) unix_bind: UnixBind,
+    /// `external-check`.
+    pub(super) programs_checked: bool,
+    /// `insecure-fork-wanted`.
+    pub(super) forks: bool,
+    /// `insecure-setuid-wanted`.
+    pub(super) gains_privileges: bool,
 }

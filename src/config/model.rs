@@ -149,6 +149,10 @@ pub struct Global {
     pub quiet: bool,
     /// `no strict-limits` clears it.
     pub strict_limits: bool,
+    /// `insecure-fork-wanted`: processes may be made while the service runs.
+    pub forks: bool,
+    /// `insecure-setuid-wanted`: programs that are run may gain privileges.
+    pub gains_privileges: bool,
 }
 
 /// `stats socket PATH ...` (configuration.txt 3.1 "stats socket").
@@ -771,6 +775,16 @@ impl Config {
     )]
     pub fn server(&self, id: ServerId) -> &Server {
         &self.servers[id.0 as usize]
+    }
+
+    /// Whether checks run programs (`option external-check`).
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        let runs = |proxy: &Proxy| {
+            let asked = matches!(proxy.script, Script::Program(_));
+            asked && proxy.is_backend && !proxy.disabled
+        };
+        self.proxies.iter().any(runs)
     }
 
     /// Whether a rule speaks of a server.

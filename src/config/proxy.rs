@@ -8,7 +8,7 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{self, Lead};
-use super::draft::{LogChoice, LogLine, Settings, StateSource};
+use super::draft::{LogChoice, LogLine, ScriptDraft, Settings, StateSource};
 use super::keywords::{self, Admitted, Prefix, Scope};
 use super::lexer::Line;
 use super::lines::reason;
@@ -100,6 +100,7 @@ impl Parser<'_> {
             "hash-balance-factor" => self.hash_factor_line(line),
             "server" => self.server_line(line),
             "http-check" | "tcp-check" => self.check_line(line),
+            "external-check" => self.external_check_line(line),
             "default-server" => self.default_server_line(line),
             "maxconn" | "backlog" => {
                 let expects = format!("'{name}' expects an integer argument.");
@@ -334,6 +335,7 @@ impl Parser<'_> {
             "redispatch" => self.redispatch_option(line, on),
             "httpchk" => self.httpchk_option(line),
             "tcp-check" => self.tcp_check_option(),
+            "external-check" => self.settings().script = ScriptDraft::Program,
             "httplog" | "tcplog" => self.log_option(line, name),
             "smtpchk" | "redis-check" | "mysql-check" | "pgsql-check" | "ldap-check" => {
                 self.protocol_option(line, name);

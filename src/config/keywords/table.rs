@@ -107,7 +107,13 @@ pub(super) const KEYWORDS: &[Group] = &[
         ANY,
     ),
     yes("maxconn", "XXXIX", 1),
-    toggle("strict-limits set-dumpable", "X----", 0),
+    toggle(
+        "strict-limits set-dumpable insecure-fork-wanted",
+        "X----",
+        0,
+    ),
+    yes("insecure-setuid-wanted", "X----", 0),
+    yes("external-check", "XXXXX", ANY),
     yes("spread-checks ulimit-n", "X----", 1),
     yes("stats", "XXXXX", ANY),
     // global: TLS defaults, checked for form because the article's file has them.
@@ -208,14 +214,14 @@ pub(super) const KEYWORDS: &[Group] = &[
          no-memory-trimming tune.fail-alloc tune.buffers.limit tune.buffers.reserve \
          profiling.tasks",
     ),
-    not_toggle("X----", "", "busy-polling insecure-fork-wanted"),
+    not_toggle("X----", "", "busy-polling"),
     not(
         "X----",
         "",
         "close-spread-time cluster-secret default-path expose-experimental-directives \
          fd-hard-limit h1-accept-payload-with-any-method h1-case-adjust h1-case-adjust-file \
          h2-workaround-bogus-websocket-clients httpclient.resolvers.id \
-         httpclient.resolvers.prefer insecure-setuid-wanted lua-load lua-load-per-thread \
+         httpclient.resolvers.prefer lua-load lua-load-per-thread \
          lua-prepend-path max-spread-checks maxcompcpuusage maxcomprate maxconnrate \
          maxsessrate maxzlibmem pp2-never-send-local set-var \
          set-var-fmt tune.comp.maxlevel tune.h2.header-table-size tune.h2.initial-window-size \
@@ -227,7 +233,6 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size \
          tune.vars.txn-max-size",
     ),
-    not("XXXXX", "", "external-check"),
     not("-XIXX", "", "http-send-name-header "),
     not("-NXIX", "", "monitor"),
     not("-NIXX", "", "stick"),
@@ -435,6 +440,7 @@ pub(super) const OPTIONS: &[Group] = &[
     yes("tcplog", "-XXLX", 0),
     yes("httpchk", "-XIXX", 3),
     yes("tcp-check", "-XIXX", 0),
+    yes("external-check", "-XXXX", 0),
     yes("ldap-check redis-check", "-XIXX", 0),
     yes("pgsql-check smtpchk", "-XIXX", 2),
     yes("mysql-check", "-XIXX", 3),
@@ -459,7 +465,7 @@ pub(super) const OPTIONS: &[Group] = &[
     not(
         "-XIXX",
         "a plain 'check' on the server tests the connection.",
-        "ssl-hello-chk spop-check external-check",
+        "ssl-hello-chk spop-check",
     ),
     not("-XXLX", NO_TLS, "httpslog"),
     not("-XXXX", "", "originalto http-restrict-req-hdr-names"),
