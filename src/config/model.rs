@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 pub use self::health::{Agent, Check, Observe, OnError};
 pub use self::persist::{
-    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, twins,
+    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
+    ServerTarget, twins,
 };
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
@@ -60,7 +61,8 @@ pub struct Config {
     pub global: Global,
     /// Every `frontend`, `backend` and `listen`, in the order of the files.
     pub proxies: Vec<Proxy>,
-    /// Every server of every proxy; those of one proxy are adjacent.
+    /// Every server of every proxy; those of one proxy are adjacent. Behind them the addresses of
+    /// `dispatch` lines.
     pub servers: Vec<Server>,
     /// Every listening address, in order; those of one proxy are adjacent.
     pub listeners: Vec<Listener>,
@@ -429,6 +431,9 @@ pub struct Proxy {
     pub hash_factor: u32,
     /// `option allbackups`.
     pub all_backups: bool,
+    /// `dispatch`: where sessions go that are bound to no server, instead of being balanced. It is
+    /// no server of this backend to anybody who asks.
+    pub dispatch: Option<ServerId>,
     /// What the checks of its servers say and expect.
     pub script: Script,
     /// `monitor-uri`.
@@ -626,6 +631,8 @@ pub struct Server {
     pub name: String,
     /// Its line.
     pub place: Place,
+    /// It is the address of a `dispatch` line.
+    pub dispatch: bool,
     /// Where it is.
     pub endpoint: Endpoint,
     /// The port is the client's destination port plus this, when the address had `+N`, `-N` or
@@ -871,6 +878,9 @@ impl Proxy {
     /// The algorithm, as `show stat` has it.
     #[must_use]
     pub fn algorithm_name(&self) -> &'static str {
+        if self.dispatch.is_some() {
+            return "none";
+        }
         match (self.algorithm, &self.hashing) {
             (_, Some(hashing)) => hashing.key.name(),
             (Algorithm::RoundRobin, _) => "roundrobin",

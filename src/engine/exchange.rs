@@ -337,6 +337,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.proxy_stats[client.frontend.0 as usize]
             .front
             .answer(bench.head.status);
+        if let Some(server) = session.server {
+            self.server_stats[server.0 as usize].answered(bench.head.status);
+        }
         let mut length = 0;
         if session.exchange.takes_interim() {
             bench.edits.clear();
@@ -387,7 +390,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             logged_head_bytes(&self.bench.head, buffer.readable()) + LOGGED_MESSAGE_END;
         session.txn.response_minor = Some(self.bench.head.minor);
         if let Some(server) = server {
-            self.server_stats[server.0 as usize].answer(status);
+            self.server_stats[server.0 as usize].answered(status);
             self.observe(server, Finding::Answered(status));
         }
         for proxy in [backend, Some(frontend).filter(|f| backend != Some(*f))]

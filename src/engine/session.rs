@@ -93,6 +93,8 @@ pub struct Session {
     pub(crate) server: Option<ServerId>,
     /// The server that a cookie or a rule has chosen.
     pub(crate) direct: Option<ServerId>,
+    /// The server that it could not reach and has left for another, until it is given one.
+    pub(crate) left: Option<ServerId>,
     pub(crate) bond: Bond,
     /// The number that its server is chosen by, where the backend's algorithm knows one.
     pub(crate) hash: Option<u32>,
@@ -128,6 +130,7 @@ impl Session {
             backend: None,
             server: None,
             direct: None,
+            left: None,
             bond: Bond::default(),
             hash: None,
             holds_slot: false,
@@ -152,6 +155,7 @@ impl Session {
         self.backend = None;
         self.server = None;
         self.direct = None;
+        self.left = None;
         self.bond = Bond::default();
         self.hash = None;
         self.ticket = None;

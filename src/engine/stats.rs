@@ -241,6 +241,12 @@ impl Counters {
         };
         self.hrsp[class] += 1;
     }
+
+    /// The same for a server: its requests are those that it has answered, each 1xx among them.
+    pub fn answered(&mut self, status: u16) {
+        self.req_tot += 1;
+        self.answer(status);
+    }
 }
 
 /// A proxy's two sides.

@@ -14,13 +14,13 @@ use super::balance::place;
 use super::errors::Place;
 use super::health::Finding;
 use super::introduction::destination;
+use super::persist::{by_cookie, by_name};
 use super::ports::is_out_of_ports;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
-use crate::balance::persist::Directory;
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
 use crate::balance::server::{Load, Server};
@@ -103,7 +103,7 @@ pub(crate) fn proxy_record(
         .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
-    let described = config.servers_of(proxy).iter();
+    let described = || config.servers_of(proxy).iter();
     ProxyRecord {
         group: Group::new(proxy.algorithm, &places, proxy.all_backups)
             .bounded(proxy.hash_factor)
@@ -114,9 +114,8 @@ pub(crate) fn proxy_record(
             .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
-        cookies: Directory::new(
-            described.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))),
-        ),
+        cookies: by_cookie(described()),
+        names: by_name(proxy, described()),
         dynamic: proxy.persistence.dynamic.clone(),
     }
 }
@@ -160,6 +159,12 @@ pub(crate) struct Freed {
     sessions: u32,
 }
 
+/// The pause before a server is tried again, ms.
+fn retry_pause_ms(proxy: &Proxy) -> u64 {
+    let connect = proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS);
+    RETRY_PAUSE_MS.min(connect).into()
+}
+
 /// What looking for a server came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Assigned {
@@ -178,7 +183,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(body) = body.or_else(|| self.pool.lend()) else {
             return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         };
-        let assigned = self.assign(key, None);
+        let assigned = self.assign(key);
         match assigned {
             Assigned::None => {
                 self.pool.give_back(body);
@@ -230,9 +235,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Again
     }
 
-    /// Chooses a server and takes a slot on it, or a place in the queue. `avoid` is left out unless
-    /// it is the only one.
-    fn assign(&mut self, key: Key<Client>, avoid: Option<ServerId>) -> Assigned {
+    /// Chooses a server and takes a slot on it, or a place in the queue. The one that was left is
+    /// taken again only if there is no other.
+    fn assign(&mut self, key: Key<Client>) -> Assigned {
         let config = self.config;
         open!(self, key => _client, session, else Assigned::None);
         let Some(backend) = session.backend.map(|id| config.proxy(id)) else {
@@ -241,9 +246,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(server) = session.direct {
             return self.assign_direct(key, server);
         }
+        if let Some(address) = backend.dispatch {
+            self.give_slot(key, address, false);
+            return Assigned::Server;
+        }
         let record = &mut self.proxies[backend.id.0 as usize];
         let members = self.roster.members(backend.id);
-        let avoid = avoid.map(|server| self.roster.place(server));
+        let avoid = session.left.map(|server| self.roster.place(server));
         let load = Load {
             sessions: self.proxy_stats[backend.id.0 as usize].back.scur,
             full_conn: record.full_conn,
@@ -311,13 +320,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
-        session.txn.target = Target::Server(server.0);
+        session.txn.target = match self.roster.server(server).dispatch {
+            true => Target::Dispatch(server.0),
+            false => Target::Server(server.0),
+        };
         if session.txn.marks.dequeued < 0 {
             session.txn.marks.dequeued = now as i64;
         }
         self.servers[server.0 as usize].served += 1;
         let stats = &mut self.server_stats[server.0 as usize];
-        stats.req_tot += u64::from(session.txn.http);
         stats.enter(now);
         stats.lbtot += u64::from(balanced);
         stats.lastsess = Some(now);
@@ -326,7 +337,24 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             back.lbtot += u64::from(balanced);
             back.lastsess = Some(now);
         }
+        match session.left.take() {
+            Some(old) if old == server => self.count_retry(server),
+            Some(old) => {
+                session.txn.redispatched = true;
+                let backend = self.roster.server(old).proxy;
+                self.server_stats[old.0 as usize].wredis += 1;
+                self.proxy_stats[backend.0 as usize].back.wredis += 1;
+            }
+            None => {}
+        }
         self.tell_load(server);
+    }
+
+    /// A server is tried once more.
+    fn count_retry(&mut self, server: ServerId) {
+        let backend = self.roster.server(server).proxy;
+        self.server_stats[server.0 as usize].wretr += 1;
+        self.proxy_stats[backend.0 as usize].back.wretr += 1;
     }
 
     /// Gives the session's slot back; somebody may be waiting for it.
@@ -346,8 +374,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// A slot of this server may have come free.
     pub(crate) fn note_freed(&mut self, server: ServerId) {
-        let backend = self.roster.server(server).proxy.0 as usize;
-        if self.proxies[backend].queue.is_empty() {
+        let described = self.roster.server(server);
+        let backend = described.proxy.0 as usize;
+        if self.proxies[backend].queue.is_empty() || described.dispatch {
             return;
         }
         // Whoever leaves still counts: that is the load under which the slot came free.
@@ -436,7 +465,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         session.retry_at_ms = 0;
         if session.server.is_none() {
-            match self.assign(key, None) {
+            match self.assign(key) {
                 Assigned::Server => {}
                 Assigned::Queued => {
                     if let Some(client) = self.clients.get_mut(key) {
@@ -650,34 +679,22 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         session.retries_left -= 1;
         session.txn.retries += 1;
-        self.server_stats[server.0 as usize].wretr += 1;
-        self.proxy_stats[backend.0 as usize].back.wretr += 1;
-        if self.may_redispatch(key, proxy) && self.redispatch(key, server, backend) {
-            return Flow::Again;
+        if self.may_redispatch(key, proxy) {
+            return self.redispatch(key, server, proxy, errno.is_some());
         }
-        open!(self, key => client, session, else Flow::Gone);
-        if session.server.is_none() {
-            // Every server is full or gone since: the queue, or the end.
-            return match client.phase {
-                Phase::Queued => Flow::Wait,
-                _ => Flow::Again,
-            };
-        }
+        self.count_retry(server);
         // HAProxy counts each attempt as a session of the server.
         let stats = &mut self.server_stats[server.0 as usize];
         stats.stot += 1;
         stats.rate.add(self.now.ms, 1);
         stats.lastsess = Some(self.now.ms);
-        let pause = RETRY_PAUSE_MS.min(proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS));
-        session.retry_at_ms = match errno {
-            Some(_) => self.now.ms + u64::from(pause),
-            None => 0,
-        };
-        if errno.is_some() {
-            Flow::Wait
-        } else {
-            Flow::Again
+        open!(self, key => _client, session, else Flow::Gone);
+        if errno.is_none() {
+            session.retry_at_ms = 0;
+            return Flow::Again;
         }
+        session.retry_at_ms = self.now.ms + retry_pause_ms(proxy);
+        Flow::Wait
     }
 
     /// Whether this attempt may go to another server: with several usable ones under round robin at
@@ -712,31 +729,38 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         members.map(|id| &self.servers[id.0 as usize])
     }
 
-    fn redispatch(&mut self, key: Key<Client>, old: ServerId, backend: ProxyId) -> bool {
+    /// Leaves a server for whichever the session is given next. Who has no choice, or is given the
+    /// same server again, `pauses` as before any retry.
+    fn redispatch(&mut self, key: Key<Client>, old: ServerId, proxy: &Proxy, pauses: bool) -> Flow {
+        let pause = pauses.then(|| self.now.ms + retry_pause_ms(proxy));
+        let has_choice = self.usable_of(proxy) > 1;
         self.free_slot(key);
         self.unbind(key);
-        open!(self, key => _client, session, else false);
+        open!(self, key => _client, session, else Flow::Gone);
         session.server = None;
+        session.left = Some(old);
         // What was lost on the old one was waiting, not connecting.
         session.txn.marks.dequeued = NO_MARK;
-        match self.assign(key, Some(old)) {
+        if let Some(until) = pause.filter(|_| !has_choice) {
+            session.retry_at_ms = until;
+            return Flow::Wait;
+        }
+        match self.assign(key) {
             Assigned::Server => {}
             Assigned::Queued => {
                 if let Some(client) = self.clients.get_mut(key) {
                     client.phase = Phase::Queued;
                 }
-                return false;
+                return Flow::Wait;
             }
-            Assigned::None => return false,
+            Assigned::None => return self.no_server(key),
         }
-        open!(self, key => _client, session, else false);
-        if session.server == Some(old) {
-            return false;
+        open!(self, key => _client, session, else Flow::Gone);
+        if let Some(until) = pause.filter(|_| session.server == Some(old)) {
+            session.retry_at_ms = until;
+            return Flow::Wait;
         }
-        session.txn.redispatched = true;
-        self.server_stats[old.0 as usize].wredis += 1;
-        self.proxy_stats[backend.0 as usize].back.wredis += 1;
-        true
+        Flow::Again
     }
 
     /// The connection broke before anything of the request had left: it is as good as not made, and
@@ -744,6 +768,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub(crate) fn never_sent(&mut self, key: Key<Client>, errno: i32) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         session.txn.marks.connected = NO_MARK;
+        session.request.take_back_lead();
         if !session.on_reused {
             return self.connect_failed(key, Some(errno));
         }
