@@ -24,6 +24,7 @@ use super::model::{
 use super::server::HealthSettings;
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
+use crate::base::addr::Endpoint;
 use crate::base::outgoing::Outgoing;
 use crate::base::proxy_header::Form;
 use crate::check::protocol::Protocol;
@@ -310,6 +311,21 @@ pub(super) struct SwitchDraft {
     pub(super) condition: Option<Condition>,
 }
 
+/// The `dispatch` line.
+#[derive(Clone, Debug)]
+pub(super) struct DispatchDraft {
+    pub(super) endpoint: Endpoint,
+    pub(super) at: diag::Place,
+}
+
+/// One `use-server` line.
+#[derive(Debug)]
+pub(super) struct ServerChoiceDraft {
+    pub(super) target: Vec<u8>,
+    pub(super) at: diag::Place,
+    pub(super) condition: Condition,
+}
+
 /// ACLs by name, as declared so far; several lines of one name mean any of them.
 pub(super) type AclNames = BTreeMap<Vec<u8>, Vec<AclId>>;
 
@@ -367,6 +383,8 @@ pub(super) struct ProxyDraft {
     /// `force-persist` and `ignore-persist`.
     pub(super) persist_rules: Vec<PersistRule>,
     pub(super) capture: Option<Capture>,
+    pub(super) server_choices: Vec<ServerChoiceDraft>,
+    pub(super) dispatch: Option<DispatchDraft>,
     pub(super) switches: Vec<SwitchDraft>,
     /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
     pub(super) unused_default: Option<(String, diag::Place)>,
@@ -388,12 +406,19 @@ pub(super) struct LayerSix {
     pub(super) request: Vec<diag::Place>,
     pub(super) response: Vec<diag::Place>,
     pub(super) switches: Vec<diag::Place>,
+    pub(super) server_choices: Vec<diag::Place>,
 }
 
 impl ProxyDraft {
     /// It may accept connections.
     pub(super) fn is_frontend(&self) -> bool {
         matches!(self.section, Section::Frontend | Section::Listen)
+    }
+
+    /// Where its sessions go that nothing binds to a server: no `balance` line says another way.
+    pub(super) fn dispatches(&self) -> Option<&DispatchDraft> {
+        let balances = self.settings.balance.is_said();
+        self.dispatch.as_ref().filter(|_| !balances)
     }
 
     /// It may have servers.

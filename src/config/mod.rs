@@ -20,6 +20,7 @@ mod bind;
 pub mod blocks;
 mod build;
 mod checks;
+mod choice;
 pub mod diag;
 mod draft;
 pub mod dynamic;

@@ -10,8 +10,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::health::{Agent, Check, Observe, OnError};
 pub use self::persist::{
-    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, twins,
+    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
+    ServerTarget, twins,
 };
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
@@ -32,6 +34,7 @@ use crate::rules::format::Format;
 use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
 
+mod health;
 mod persist;
 
 /// Index into [`Config::proxies`].
@@ -58,7 +61,8 @@ pub struct Config {
     pub global: Global,
     /// Every `frontend`, `backend` and `listen`, in the order of the files.
     pub proxies: Vec<Proxy>,
-    /// Every server of every proxy; those of one proxy are adjacent.
+    /// Every server of every proxy; those of one proxy are adjacent. Behind them the addresses of
+    /// `dispatch` lines.
     pub servers: Vec<Server>,
     /// Every listening address, in order; those of one proxy are adjacent.
     pub listeners: Vec<Listener>,
@@ -427,6 +431,9 @@ pub struct Proxy {
     pub hash_factor: u32,
     /// `option allbackups`.
     pub all_backups: bool,
+    /// `dispatch`: where sessions go that are bound to no server, instead of being balanced. It is
+    /// no server of this backend to anybody who asks.
+    pub dispatch: Option<ServerId>,
     /// What the checks of its servers say and expect.
     pub script: Script,
     /// `monitor-uri`.
@@ -624,6 +631,8 @@ pub struct Server {
     pub name: String,
     /// Its line.
     pub place: Place,
+    /// It is the address of a `dispatch` line.
+    pub dispatch: bool,
     /// Where it is.
     pub endpoint: Endpoint,
     /// The port is the client's destination port plus this, when the address had `+N`, `-N` or
@@ -783,68 +792,6 @@ impl Default for IdlePool {
     }
 }
 
-/// The health check of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// Where the check connects to (`addr`, `port`, else the server's own).
-    pub endpoint: Endpoint,
-    /// `inter`, ms; 2000 by default.
-    pub inter: u32,
-    /// `fastinter`, ms; `inter` when absent.
-    pub fastinter: Option<u32>,
-    /// `downinter`, ms; `inter` when absent.
-    pub downinter: Option<u32>,
-    /// `rise`; 2 by default.
-    pub rise: u32,
-    /// `fall`; 3 by default.
-    pub fall: u32,
-    /// `addr` was given.
-    pub own_address: bool,
-    /// `port` was given.
-    pub own_port: Option<u16>,
-    /// How it introduces itself.
-    pub proxy_header: Form,
-}
-
-/// The agent of a server: who is asked what it is worth.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Agent {
-    /// Where it is asked.
-    pub endpoint: Endpoint,
-    /// `agent-port`, or the check's `port`.
-    pub port: u16,
-    /// `agent-addr` was given.
-    pub own_address: bool,
-    /// `agent-inter`, ms; 2000 by default.
-    pub inter: u32,
-    /// `agent-send`.
-    pub send: Vec<u8>,
-}
-
-/// What is made of a server's traffic (`observe`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Observe {
-    /// What counts.
-    pub what: Observed,
-    /// `error-limit`: errors in a row that something is done about.
-    pub limit: u32,
-    /// `on-error`: what is done.
-    pub on_error: OnError,
-}
-
-/// `on-error`. All of them look again soon, where `fastinter` is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnError {
-    /// `fastinter`: no more than that.
-    Hurry,
-    /// `fail-check`: as if a check had failed.
-    FailCheck,
-    /// `sudden-death`: the same, and the next failure is the last.
-    SuddenDeath,
-    /// `mark-down`: it is down.
-    MarkDown,
-}
-
 impl Network {
     /// Whether an address lies in the network; one of the other family never does.
     #[must_use]
@@ -931,6 +878,9 @@ impl Proxy {
     /// The algorithm, as `show stat` has it.
     #[must_use]
     pub fn algorithm_name(&self) -> &'static str {
+        if self.dispatch.is_some() {
+            return "none";
+        }
         match (self.algorithm, &self.hashing) {
             (_, Some(hashing)) => hashing.key.name(),
             (Algorithm::RoundRobin, _) => "roundrobin",

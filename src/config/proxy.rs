@@ -155,6 +155,8 @@ impl Parser<'_> {
             "cookie" => self.cookie_line(line),
             "dynamic-cookie-key" => self.dynamic_key_line(line),
             "force-persist" | "ignore-persist" => self.persist_rule_line(line),
+            "dispatch" => self.dispatch_line(line),
+            "use-server" => self.use_server_line(line),
             "capture" => self.capture_line(line),
             "id" => self.id_of_proxy(line),
             "source" => self.source_line(line),

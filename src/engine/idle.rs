@@ -31,7 +31,7 @@ pub struct IdleList {
     proven: Vec<Key<Upstream>>,
     /// The others. The one that was used last is at the end, here as there.
     fresh: Vec<Key<Upstream>>,
-    /// Each speaks for one client (`send-proxy`): none of them lies here.
+    /// Each is for one client (`send-proxy`, `dispatch`): none of them lies here.
     private: bool,
     /// So many are kept at most.
     most: u32,
@@ -58,7 +58,7 @@ impl IdleList {
         Self {
             proven: Vec::new(),
             fresh: Vec::new(),
-            private: !server.proxy_header.is_none(),
+            private: !server.proxy_header.is_none() || server.dispatch,
             most: match server.pool.purge_delay {
                 0 => 0,
                 _ => server.pool.most.unwrap_or(u32::MAX),

@@ -222,6 +222,8 @@ pub struct ProxyRecord {
     pub log_count: u64,
     /// Its servers by their cookies.
     pub cookies: Directory,
+    /// Its servers by their names, where a rule makes such a name.
+    pub names: Directory,
     /// How servers without a cookie of their own get one.
     pub dynamic: DynamicCookies,
 }

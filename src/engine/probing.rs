@@ -312,7 +312,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             address.set_ip(how.address.unwrap_or_else(|| address.ip()));
         }
         let own = described.check.as_ref().filter(|_| !server.agent);
-        let own = own.map_or(Form::default(), |check| check.proxy_header);
+        let own = own.map_or_else(Form::default, |check| check.proxy_header);
         let forms = (own, described.proxy_header);
         talk.header = match forms {
             (form, _) if how.as_server && !form.is_none() => form,

@@ -80,6 +80,9 @@ pub struct Pipe {
     /// A head that waits to be sent, before `output`: it costs its own length and no buffer, so
     /// that thousands of connections may be on their way at once.
     pub head: Vec<u8>,
+    /// So many bytes of `head`, its first, are of the connection and not of the message: they
+    /// introduce the client, and another connection has its own.
+    lead: usize,
     /// Understood and not yet sent, in order.
     pub output: [Option<Buffer>; 2],
     /// How the body ends.
@@ -94,7 +97,7 @@ pub struct Pipe {
     pub shut: bool,
     /// Body bytes understood so far.
     pub moved: u64,
-    /// Bytes that left so far, heads and chunk lines included.
+    /// Bytes of the message that left so far, heads and chunk lines included.
     pub sent: u64,
     /// Bytes of trailers passed on, as the log counts them: names and values.
     pub trailers: u64,
@@ -167,6 +170,8 @@ impl Pipe {
     pub fn reset_output<N: Net>(&mut self, net: &mut N, pool: &mut Pool) {
         self.return_tube(net);
         self.head.clear();
+        self.lead = 0;
+        self.sent = 0;
         for buffer in &mut self.output {
             if let Some(buffer) = buffer.take() {
                 pool.give_back(buffer);
@@ -185,10 +190,25 @@ impl Pipe {
         self.output[slot] = Some(buffer);
     }
 
-    /// Puts bytes before all that waits: nothing of it has left yet.
+    /// Puts bytes of the connection before all that waits: nothing of it has left yet.
     pub fn precede(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.in_tube(), 0, "what is in a tube leaves first");
+        debug_assert_eq!(self.lead, 0, "a connection is introduced once");
         self.head.splice(..0, bytes.iter().copied());
+        self.lead = bytes.len();
+    }
+
+    /// Takes back what was to precede the message on a connection that is gone.
+    pub fn take_back_lead(&mut self) {
+        self.head.drain(..self.lead.min(self.head.len()));
+        self.lead = 0;
+    }
+
+    /// So many bytes have left the head's beginning, or what lies behind it.
+    fn left(&mut self, bytes: usize) {
+        let of_lead = bytes.min(self.lead);
+        self.lead -= of_lead;
+        self.sent += (bytes - of_lead) as u64;
     }
 
     /// Queues bytes behind what already waits; false when they fit nowhere.
@@ -327,7 +347,7 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
                 if n < total {
                     to.ready.clear(Readiness::WRITABLE);
                 }
-                pipe.sent += n as u64;
+                pipe.left(n);
                 let of_head = n.min(pipe.head.len());
                 pipe.head.drain(..of_head);
                 let mut left = n - of_head;

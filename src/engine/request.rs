@@ -307,6 +307,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
             }
         }
+        self.choose_server(key, backend, Some(&buffer));
         if self.follow_request(key, (proxy, backend), &buffer).is_err() {
             return self.answer_overflow(key, buffer, &framing);
         }
@@ -684,6 +685,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 if !backend.persistence.is_empty() {
                     self.begin_persistence(key, backend, None);
                 }
+                self.choose_server(key, backend, None);
                 self.find_hash(key, backend, None);
                 true
             }

@@ -14,13 +14,13 @@ use super::balance::place;
 use super::errors::Place;
 use super::health::Finding;
 use super::introduction::destination;
+use super::persist::{by_cookie, by_name};
 use super::ports::is_out_of_ports;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
-use crate::balance::persist::Directory;
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
 use crate::balance::server::{Load, Server};
@@ -103,7 +103,7 @@ pub(crate) fn proxy_record(
         .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
-    let described = config.servers_of(proxy).iter();
+    let described = || config.servers_of(proxy).iter();
     ProxyRecord {
         group: Group::new(proxy.algorithm, &places, proxy.all_backups)
             .bounded(proxy.hash_factor)
@@ -114,9 +114,8 @@ pub(crate) fn proxy_record(
             .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
-        cookies: Directory::new(
-            described.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))),
-        ),
+        cookies: by_cookie(described()),
+        names: by_name(proxy, described()),
         dynamic: proxy.persistence.dynamic.clone(),
     }
 }
@@ -247,6 +246,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(server) = session.direct {
             return self.assign_direct(key, server);
         }
+        if let Some(address) = backend.dispatch {
+            self.give_slot(key, address, false);
+            return Assigned::Server;
+        }
         let record = &mut self.proxies[backend.id.0 as usize];
         let members = self.roster.members(backend.id);
         let avoid = session.left.map(|server| self.roster.place(server));
@@ -317,7 +320,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
-        session.txn.target = Target::Server(server.0);
+        session.txn.target = match self.roster.server(server).dispatch {
+            true => Target::Dispatch(server.0),
+            false => Target::Server(server.0),
+        };
         if session.txn.marks.dequeued < 0 {
             session.txn.marks.dequeued = now as i64;
         }
@@ -368,8 +374,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// A slot of this server may have come free.
     pub(crate) fn note_freed(&mut self, server: ServerId) {
-        let backend = self.roster.server(server).proxy.0 as usize;
-        if self.proxies[backend].queue.is_empty() {
+        let described = self.roster.server(server);
+        let backend = described.proxy.0 as usize;
+        if self.proxies[backend].queue.is_empty() || described.dispatch {
             return;
         }
         // Whoever leaves still counts: that is the load under which the slot came free.
@@ -763,6 +770,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub(crate) fn never_sent(&mut self, key: Key<Client>, errno: i32) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         session.txn.marks.connected = NO_MARK;
+        session.request.take_back_lead();
         if !session.on_reused {
             return self.connect_failed(key, Some(errno));
         }

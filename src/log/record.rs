@@ -28,6 +28,8 @@ pub enum Target {
     None,
     /// A server of the backend, by its id.
     Server(u32),
+    /// The address of a `dispatch` line, by its server's id: `<NOSRV>`.
+    Dispatch(u32),
     /// The statistics page: `<STATS>`.
     Stats,
     /// The metrics service: `<PROMEX>`.

@@ -556,3 +556,12 @@ fn accepted_sockets_have_what_their_listener_has() {
         assert_eq!(end, if alive == 1 { reset } else { Ok(0) });
     }
 }
+
+/// A machine that has just started knows servers whose states are older.
+#[test]
+fn ages_may_exceed_that_of_the_machine() {
+    let year_us = 365 * 24 * 3600 * 1_000_000;
+    assert!(clock_us() > 10 * year_us);
+    let (first, second) = (clock_us(), clock_us());
+    assert!(second >= first);
+}

@@ -173,6 +173,8 @@ pub enum Scope {
     Request,
     /// `use_backend`.
     Switch,
+    /// `use-server`.
+    Server,
     /// `http-response` rules.
     Response,
     /// Log formats.
@@ -270,6 +272,7 @@ impl ExpressionError {
                 Scope::Request => "http-request expression",
                 Scope::Response => "http-response response",
                 Scope::Switch => "use_backend expression",
+                Scope::Server => "use-server or balance expression",
                 Scope::Log => "log-format string",
                 Scope::Check => "tcp-check rule",
             };

@@ -39,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) bytes_any: bool,
     /// Origins that are driven by steps instead of answering by themselves.
     pub(crate) manual: Vec<char>,
+    /// Origins of which it does not matter how often they are asked the same.
+    pub(crate) repeats: Vec<char>,
 }
 
 /// The four things that are compared.
@@ -221,6 +223,7 @@ impl Case {
             chunks_exact: false,
             bytes_any: false,
             manual: Vec::new(),
+            repeats: Vec::new(),
         }
     }
 
@@ -273,6 +276,7 @@ impl Case {
         let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
         let act = match word {
             "manual" => return self.manual.push(origin),
+            "repeats" => return self.repeats.push(origin),
             "close" => Act::Close,
             "shut" => Act::Shut,
             "accept" => Act::Accept,

@@ -185,7 +185,11 @@ pub(super) const KEYWORDS: &[Group] = &[
     // What binds clients to servers.
     yes("cookie dynamic-cookie-key", "-XIXX", ANY),
     yes("capture", "-XXIX", ANY),
-    yes("force-persist ignore-persist", "-NIXX", ANY),
+    yes(
+        "dispatch force-persist ignore-persist use-server",
+        "-NIXX",
+        ANY,
+    ),
     // What oneloop lacks.
     not(
         "X----",
@@ -229,7 +233,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     not("XXXXX", "", "external-check"),
     not("-XIXX", "", "http-send-name-header "),
     not("-NXIX", "", "monitor"),
-    not("-NIXX", "", "dispatch stick use-server"),
+    not("-NIXX", "", "stick"),
     not("-NXXX", "", "filter"),
     not(
         "-NCXX",

@@ -147,6 +147,11 @@ impl Reached {
         }
     }
 
+    /// How often something came.
+    pub(crate) fn count(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or_default()
+    }
+
     /// Adds up; true when something was new.
     pub(crate) fn join(&mut self, other: &Self) -> bool {
         let before = self.0.len();

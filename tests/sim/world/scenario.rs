@@ -747,6 +747,21 @@ fn rules() -> String {
     text
 }
 
+/// Rules that choose a server, one of them by a name that there may not be.
+const CHOICES: &str = "  use-server s0 if { path_end 1 3 }
+  use-server s%[path,bytes(3,1)] unless { path_end 2 }
+";
+
+/// A backend that says nothing of balancing may have one address instead.
+fn unbalanced(rng: &mut Rng, backend: usize) -> &'static str {
+    let dispatch = match backend {
+        2 => "  dispatch 127.0.0.1:9021\n",
+        3 => "  dispatch 127.0.0.1:9030\n",
+        _ => "",
+    };
+    rng.pick(&["", dispatch])
+}
+
 fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
     text += "  stats socket /sim.sock level admin\n";
@@ -811,7 +826,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         // What is drawn besides leaves the rest of the scenario as it was.
         let mut fork = rng.clone();
         text += match rng.pick(&["", "  balance roundrobin\n"]) {
-            "" => "",
+            "" => unbalanced(&mut fork, backend),
             _ => balance_of(&mut fork, backend),
         };
         if backend == 1 {
@@ -822,6 +837,10 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         let mut limit = rng.pick(&["", "", " maxconn 1", " maxconn 2"]);
         if backend == 1 && (sort.short_queue || sort.crowd) {
             limit = " maxconn 1";
+        }
+        // One that is full is not waited for as it should be yet.
+        if backend == 0 && limit.is_empty() {
+            text += fork.pick(&["", CHOICES]);
         }
         for server in 0..servers.len() {
             let port = 9000 + backend * 10 + server;
