@@ -463,6 +463,7 @@ fn build_proxy(
         accept_invalid: settings.accept_invalid,
         splicing: settings.splicing,
         retries: settings.retries,
+        retry_on: settings.retry_on,
         redispatch: settings.redispatch,
         persistence,
         capture: draft.capture,

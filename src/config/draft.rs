@@ -18,8 +18,8 @@ use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
     AcceptInvalid, Capture, DynamicCookies, ForwardFor, HttpConnection, IdlePool, LogOptions,
-    LogTarget, Mode, PersistRule, Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket,
-    Timeouts,
+    LogTarget, Mode, PersistRule, Place, Redispatch, RetryOn, Reuse, Splicing, StatisticsRule,
+    StatsSocket, Timeouts,
 };
 use super::server::HealthSettings;
 use super::sockets::{ProxySockets, UnixBind};
@@ -121,6 +121,7 @@ pub(super) struct Settings {
     pub(super) accept_invalid: AcceptInvalid,
     pub(super) splicing: Splicing,
     pub(super) retries: u32,
+    pub(super) retry_on: RetryOn,
     pub(super) redispatch: Redispatch,
     pub(super) balance: BalanceDraft,
     pub(super) all_backups: bool,
@@ -160,6 +161,7 @@ impl Settings {
             accept_invalid: AcceptInvalid::default(),
             splicing: Splicing::default(),
             retries: 3,
+            retry_on: RetryOn::default(),
             redispatch: Redispatch::Off,
             balance: BalanceDraft::default(),
             all_backups: false,

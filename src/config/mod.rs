@@ -35,6 +35,7 @@ mod persist;
 mod protocol;
 mod proxy;
 mod resolve;
+mod retry;
 mod rules;
 mod sections;
 mod server;

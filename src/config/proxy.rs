@@ -12,7 +12,7 @@ use super::draft::{LogChoice, LogLine, Settings, StateSource};
 use super::keywords::{self, Admitted, Prefix, Scope};
 use super::lexer::Line;
 use super::lines::reason;
-use super::model::{ForwardFor, HttpConnection, Mode, Network, Redispatch, Reuse, Timeouts};
+use super::model::{ForwardFor, HttpConnection, Mode, Network, Reuse, Timeouts};
 use super::sections::Parser;
 use super::units;
 use crate::http::head::Limits;
@@ -124,6 +124,7 @@ impl Parser<'_> {
                     self.settings().retries = number;
                 }
             }
+            "retry-on" => self.retry_on_line(line),
             "http-reuse" => self.http_reuse_line(line),
             "monitor-uri" => {
                 if let Some(uri) = self.word_line(line, "'monitor-uri' expects an URI.") {
@@ -360,24 +361,6 @@ impl Parser<'_> {
             *current = kind;
         } else if *current == kind {
             *current = HttpConnection::default();
-        }
-    }
-
-    /// `option redispatch [N]`.
-    fn redispatch_option(&mut self, line: &Line, on: bool) {
-        let mut every = -1;
-        if on && line.words.len() > 2 {
-            let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
-            let Some(number) = self.number(line, 2, "option redispatch", range) else {
-                return;
-            };
-            every = i32::try_from(number).unwrap_or(-1);
-        }
-        if self.only_as(line, if on { 2 } else { 1 }, "option redispatch") {
-            self.settings().redispatch = match (on, every) {
-                (false, _) | (true, 0) => Redispatch::Off,
-                (true, every) => Redispatch::Every(every),
-            };
         }
     }
 

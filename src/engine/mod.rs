@@ -37,6 +37,7 @@ mod ports;
 pub mod probing;
 pub mod relay;
 pub mod request;
+pub mod retry;
 pub mod roster;
 pub mod service;
 pub mod session;

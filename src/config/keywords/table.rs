@@ -175,6 +175,7 @@ pub(super) const KEYWORDS: &[Group] = &[
     yes("mode", "-XXXX", 1),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
+    yes("retry-on", "-XXXX", ANY),
     yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
     yes(
@@ -265,7 +266,7 @@ pub(super) const KEYWORDS: &[Group] = &[
         "-XXXX",
         "",
         "compression declare email-alert \
-         max-keep-alive-queue persist rate-limit retry-on stick-table tcp-response use-fcgi-app",
+         max-keep-alive-queue persist rate-limit stick-table tcp-response use-fcgi-app",
     ),
     not("-XXXX", NO_SERVER_NAMED, "transparent"),
     // What HAProxy takes for nothing or refuses too.
@@ -592,19 +593,20 @@ pub(super) const SERVER: &[Group] = &[
 
 pub(super) const HTTP_REQUEST: &[Group] = &[
     yes(
-        "add-header allow del-header deny redirect replace-header replace-path \
-         replace-pathq replace-uri replace-value return set-header set-method set-path \
-         set-pathq set-query set-uri use-service",
+        "add-header allow del-header deny disable-l7-retry redirect replace-header \
+         replace-path replace-pathq replace-uri replace-value return set-header set-method \
+         set-path set-pathq set-priority-class set-priority-offset set-query set-uri \
+         use-service",
         "-AXXX",
         ANY,
     ),
     not(
         "-AXXX",
         "",
-        "add-acl auth cache-use capture del-acl del-map disable-l7-retry do-resolve \
+        "add-acl auth cache-use capture del-acl del-map do-resolve \
          early-hint normalize-uri ot-group reject sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 \
          sc-set-gpt sc-set-gpt0 send-spoe-group set-dst set-dst-port set-log-level \
-         set-map set-mark set-nice set-priority-class set-priority-offset set-src \
+         set-map set-mark set-nice set-src \
          set-src-port set-timeout set-tos set-var set-var-fmt silent-drop strict-mode \
          tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var \
          wait-for-body wait-for-handshake",
