@@ -335,10 +335,10 @@ impl Net for Os {
         }
         if let Some(outgoing) = how.outgoing
             && address.family() != libc::AF_UNIX
-            && tune::set_outgoing(descriptor, outgoing, how.source_port, how.check).is_err()
+            && let Err(error) = tune::set_outgoing(descriptor, outgoing, how.source_port, how.check)
         {
             close(descriptor);
-            return Err(Stop::Closed);
+            return Err(Stop::NoSource(error.raw_os_error().unwrap_or(0)));
         }
         if how.check {
             // Without the quick acknowledgement the reset is the third and last packet.

@@ -75,6 +75,11 @@ const fn gone(names: &'static str, sections: &'static str, text: &'static str) -
 }
 
 const NO_TLS: &str = "oneloop has no TLS; put a TLS terminator in front of it or behind it.";
+const NAMESPACES: &str =
+    "start oneloop inside the namespace ('ip netns exec', 'NetworkNamespacePath=' of its unit).";
+const FOREIGN_ADDRESS: &str =
+    "to bind addresses that come later, set the sysctl net.ipv4.ip_nonlocal_bind.";
+const NO_SERVER_NAMED: &str = "a server with the address 0.0.0.0 is where the client connected to.";
 const POLLER: &str = "oneloop always uses epoll and its own event loop; remove the line.";
 
 pub(super) const SECTIONS: &[Group] = &[
@@ -267,8 +272,9 @@ pub(super) const KEYWORDS: &[Group] = &[
         "-XXXX",
         "",
         "compression declare email-alert \
-         max-keep-alive-queue persist stick-table tcp-response transparent use-fcgi-app",
+         max-keep-alive-queue persist stick-table tcp-response use-fcgi-app",
     ),
+    not("-XXXX", NO_SERVER_NAMED, "transparent"),
     // What HAProxy takes for nothing or refuses too.
     Group {
         names: "bind-process",
@@ -448,8 +454,9 @@ pub(super) const OPTIONS: &[Group] = &[
         "-XIXX",
         "",
         "checkcache h1-case-adjust-bogus-server \
-         http-pretend-keepalive prefer-last-server transparent",
+         http-pretend-keepalive prefer-last-server",
     ),
+    not_toggle("-XIXX", NO_SERVER_NAMED, "transparent"),
     not_toggle(
         "-XXIX",
         "",
@@ -509,7 +516,7 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str = "accept-netscaler-cip namespace proto severity-output transparent";
+const OTHER_BIND: &str = "accept-netscaler-cip proto severity-output";
 
 pub(super) const BIND: &[Group] = &[
     yes(
@@ -521,6 +528,8 @@ pub(super) const BIND: &[Group] = &[
     yes("accept-proxy defer-accept tfo v4v6 v6only", "--XXX", 0),
     not("--XXX", NO_TLS, TLS_BIND),
     not("--XXX", "", OTHER_BIND),
+    not("--XXX", NAMESPACES, "namespace"),
+    not("--XXX", FOREIGN_ADDRESS, "transparent"),
 ];
 
 pub(super) const STATS_SOCKET: &[Group] = &[
@@ -532,6 +541,8 @@ pub(super) const STATS_SOCKET: &[Group] = &[
     yes("defer-accept v4v6 v6only", "X----", 0),
     not("X----", NO_TLS, TLS_BIND),
     not("X----", "", OTHER_BIND),
+    not("X----", NAMESPACES, "namespace"),
+    not("X----", FOREIGN_ADDRESS, "transparent"),
     not(
         "X----",
         "",
@@ -579,12 +590,12 @@ pub(super) const SERVER: &[Group] = &[
         "",
         "check-proto \
          check-via-socks4 init-addr log-proto max-reuse \
-         namespace \
          non-stick \
          proto redir resolve-net resolve-opts \
          resolve-prefer resolvers \
          socks4 stick usesrc ws",
     ),
+    not("---XX", NAMESPACES, "namespace"),
 ];
 
 pub(super) const HTTP_REQUEST: &[Group] = &[
