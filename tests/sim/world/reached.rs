@@ -111,6 +111,7 @@ pub(crate) const KINDS: &[&str] = &[
     "log: TCP",
     "log: HTTP",
     "log: queued",
+    "log: queued at a server",
     "log: tried again",
     "log: sent elsewhere",
     "ended: ----",

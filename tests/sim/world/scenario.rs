@@ -747,6 +747,8 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
 fn rules() -> String {
     let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
     text += "  http-request disable-l7-retry if { path_beg /app2 }\n";
+    text += "  http-request set-priority-class req.hdr(x-id),mod(3),sub(1)\n";
+    text += "  http-request set-priority-offset req.hdr(x-id),mod(5),mul(7) if { prio_class 0 }\n";
     text += "  http-request deny if { path_beg /deny }\n";
     text += "  http-request redirect location /new if { path_beg /redirect }\n";
     text += "  http-request return status 200 content-type text/plain string \"all well\"";
