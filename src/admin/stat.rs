@@ -558,7 +558,7 @@ pub(super) fn frontend<'a>(proxy: &'a Proxy, view: &View<'a>) -> Row<'a> {
         (false, false) => "OPEN",
     };
     row.set(Column::Status, status);
-    row.set(Column::RateLim, 0u32);
+    row.set(Column::RateLim, proxy.session_rate.unwrap_or(0));
     row.set(Column::ReqRate, counters.req_rate.read(now));
     row.set(Column::ReqRateMax, counters.req_rate.max);
     row.set(Column::ReqTot, counters.req_tot);

@@ -448,6 +448,7 @@ fn build_proxy(
         servers: 0..0,
         maxconn: settings.maxconn.filter(|_| is_frontend),
         full_conn: settings.full_conn,
+        session_rate: (settings.session_rate > 0 && is_frontend).then_some(settings.session_rate),
         backlog: settings.backlog,
         timeouts: without_zeros(settings.timeouts),
         logs,
@@ -472,7 +473,7 @@ fn build_proxy(
         hash_factor: resolved.balance.factor,
         all_backups: settings.all_backups,
         dispatch: None,
-        script: settings.checks.build(settings.script),
+        script: settings.checks.build(settings.script, settings.program),
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
         stats,
@@ -552,5 +553,7 @@ fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -
         reloads_max: said.reloads_max,
         quiet: said.quiet || options.quiet,
         strict_limits: !said.limits_are_loose,
+        forks: said.forks,
+        gains_privileges: said.gains_privileges,
     }
 }

@@ -67,6 +67,15 @@ pub(super) enum ScriptDraft {
     Http,
     /// `option redis-check` and its kin.
     Protocol(Protocol),
+    /// `option external-check`.
+    Program,
+}
+
+/// `external-check command` and `external-check path`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProgramDraft {
+    pub(super) command: Option<Box<[u8]>>,
+    pub(super) path: Option<Box<[u8]>>,
 }
 
 /// Which line a finished session writes.
@@ -105,6 +114,8 @@ pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) maxconn: Option<u32>,
     pub(super) full_conn: Option<u32>,
+    /// `rate-limit sessions`; 0 for none.
+    pub(super) session_rate: u32,
     pub(super) backlog: Option<u32>,
     pub(super) timeouts: Timeouts,
     pub(super) logs: Vec<LogLine>,
@@ -127,6 +138,7 @@ pub(super) struct Settings {
     pub(super) all_backups: bool,
     pub(super) script: ScriptDraft,
     pub(super) checks: ChecksDraft,
+    pub(super) program: ProgramDraft,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
@@ -145,6 +157,7 @@ impl Settings {
             disabled: false,
             maxconn,
             full_conn: None,
+            session_rate: 0,
             backlog: None,
             timeouts: Timeouts::default(),
             logs: Vec::new(),
@@ -167,6 +180,7 @@ impl Settings {
             all_backups: false,
             script: ScriptDraft::default(),
             checks: ChecksDraft::default(),
+            program: ProgramDraft::default(),
             monitor_uri: None,
             stats: None,
             error_files: Vec::new(),
@@ -369,6 +383,8 @@ pub(super) struct ProxyDraft {
     pub(super) state_file: Option<String>,
     /// The timeouts that its `defaults` handed on: only a second line of its own is a mistake.
     pub(super) timeouts_inherited: Timeouts,
+    /// Likewise.
+    pub(super) session_rate_inherited: u32,
     pub(super) listeners: Vec<ListenerDraft>,
     pub(super) servers: Vec<ServerDraft>,
     /// Which listener and which server has an `id`, the first of those that share it.
@@ -483,4 +499,10 @@ pub(super) struct GlobalDraft {
     /// A keyword asked for more than one thread: said once for all of them.
     pub(super) threads_warned: bool,
     pub(super) unix_bind: UnixBind,
+    /// `external-check`.
+    pub(super) programs_checked: bool,
+    /// `insecure-fork-wanted`.
+    pub(super) forks: bool,
+    /// `insecure-setuid-wanted`.
+    pub(super) gains_privileges: bool,
 }

@@ -25,6 +25,7 @@ pub mod diag;
 mod draft;
 pub mod dynamic;
 mod error_line;
+mod external;
 mod global;
 pub mod host;
 pub mod keywords;

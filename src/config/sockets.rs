@@ -13,6 +13,10 @@ use super::units::{self, Allow, Host, Port, TimeUnit};
 use crate::base::addr::Endpoint;
 use crate::base::outgoing::{Incoming, Keepalive, Outgoing};
 
+/// What is said of `source ... usesrc`, besides that it is refused.
+pub(super) const NO_USESRC: &str =
+    "servers are told of clients by 'send-proxy-v2' or 'option forwardfor'.";
+
 /// What the lines of a proxy say of its sockets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxySockets {
@@ -205,7 +209,7 @@ impl Parser<'_> {
                         self.refuse(line, at + 1, message);
                     } else {
                         let message = "'source ... usesrc' is not implemented by oneloop.";
-                        self.refuse(line, at, message);
+                        self.found.alert(line.at(at), message).note(NO_USESRC);
                     }
                     return;
                 }

@@ -358,7 +358,7 @@ pub fn receive<N: Net>(
         Err(Stop::Blocked) => from.ready.clear(Readiness::READABLE),
         // The kernel will say so as well, but the session may end before that.
         Err(Stop::Closed) => from.ready.add(Readiness::READ_CLOSED),
-        Err(Stop::Failed(_)) => {}
+        Err(Stop::Failed(_) | Stop::NoSource(_)) => {}
     }
     result
 }
@@ -416,7 +416,7 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
                 return Sent::Part;
             }
             Err(Stop::Closed) => return Sent::Failed(0),
-            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+            Err(Stop::Failed(errno) | Stop::NoSource(errno)) => return Sent::Failed(errno),
         }
     }
     Sent::All
@@ -438,7 +438,7 @@ fn drain_tube<N: Net>(net: &mut N, to: &mut End<'_>, pipe: &mut Pipe) -> Sent {
                 return Sent::Part;
             }
             Err(Stop::Closed) => return Sent::Failed(0),
-            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+            Err(Stop::Failed(errno) | Stop::NoSource(errno)) => return Sent::Failed(errno),
         }
     }
     Sent::All
@@ -751,6 +751,6 @@ fn ended(stop: Stop, pipe: &mut Pipe, pool: &mut Pool) -> Option<Pumped> {
             (!fits).then_some(Pumped::NoBuffer)
         }
         Stop::Closed => Some(Pumped::CutShort),
-        Stop::Failed(errno) => Some(Pumped::SenderFailed(errno)),
+        Stop::Failed(errno) | Stop::NoSource(errno) => Some(Pumped::SenderFailed(errno)),
     }
 }

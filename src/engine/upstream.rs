@@ -480,7 +480,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(backend) = session.backend {
             let backend = self.config.proxy(backend);
             let name = &backend.name;
-            let (level, text, more) = if stop == Stop::Closed {
+            let (level, text, more) = if matches!(stop, Stop::NoSource(_)) {
                 let text = "Cannot bind to source address before connect() for backend";
                 (Level::Emerg, format!("{text} {name}."), " Aborting.")
             } else {
@@ -518,7 +518,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     record.ready.clear(told);
                     return Flow::Wait;
                 }
-                Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
+                Err(Stop::Failed(errno) | Stop::NoSource(errno)) => {
+                    return self.connect_failed(key, Some(errno));
+                }
                 Err(Stop::Closed) => return self.connect_failed(key, Some(0)),
             }
             record.connected = true;
