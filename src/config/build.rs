@@ -467,6 +467,7 @@ fn build_proxy(
         accept_invalid: settings.accept_invalid,
         splicing: settings.splicing,
         retries: settings.retries,
+        retry_on: settings.retry_on,
         redispatch: settings.redispatch,
         persistence,
         capture: draft.capture,
@@ -475,7 +476,7 @@ fn build_proxy(
         hash_factor: resolved.balance.factor,
         all_backups: settings.all_backups,
         dispatch: None,
-        script: settings.checks.build(settings.script),
+        script: settings.checks.build(settings.script, settings.program),
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
         stats,
@@ -555,5 +556,7 @@ fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -
         reloads_max: said.reloads_max,
         quiet: said.quiet || options.quiet,
         strict_limits: !said.limits_are_loose,
+        forks: said.forks,
+        gains_privileges: said.gains_privileges,
     }
 }

@@ -18,8 +18,8 @@ use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
     AcceptInvalid, Capture, DynamicCookies, ForwardFor, HttpConnection, HttpOptions, IdlePool,
-    LogOptions, LogTarget, Mode, PersistRule, Place, Redispatch, Reuse, Splicing, StatisticsRule,
-    StatsSocket, Timeouts,
+    LogOptions, LogTarget, Mode, PersistRule, Place, Redispatch, RetryOn, Reuse, Splicing,
+    StatisticsRule, StatsSocket, Timeouts,
 };
 use super::server::HealthSettings;
 use super::sockets::{ProxySockets, UnixBind};
@@ -67,6 +67,15 @@ pub(super) enum ScriptDraft {
     Http,
     /// `option redis-check` and its kin.
     Protocol(Protocol),
+    /// `option external-check`.
+    Program,
+}
+
+/// `external-check command` and `external-check path`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProgramDraft {
+    pub(super) command: Option<Box<[u8]>>,
+    pub(super) path: Option<Box<[u8]>>,
 }
 
 /// Which line a finished session writes.
@@ -126,11 +135,13 @@ pub(super) struct Settings {
     pub(super) accept_invalid: AcceptInvalid,
     pub(super) splicing: Splicing,
     pub(super) retries: u32,
+    pub(super) retry_on: RetryOn,
     pub(super) redispatch: Redispatch,
     pub(super) balance: BalanceDraft,
     pub(super) all_backups: bool,
     pub(super) script: ScriptDraft,
     pub(super) checks: ChecksDraft,
+    pub(super) program: ProgramDraft,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
@@ -169,11 +180,13 @@ impl Settings {
             accept_invalid: AcceptInvalid::default(),
             splicing: Splicing::default(),
             retries: 3,
+            retry_on: RetryOn::default(),
             redispatch: Redispatch::Off,
             balance: BalanceDraft::default(),
             all_backups: false,
             script: ScriptDraft::default(),
             checks: ChecksDraft::default(),
+            program: ProgramDraft::default(),
             monitor_uri: None,
             stats: None,
             error_files: Vec::new(),
@@ -492,4 +505,10 @@ pub(super) struct GlobalDraft {
     /// A keyword asked for more than one thread: said once for all of them.
     pub(super) threads_warned: bool,
     pub(super) unix_bind: UnixBind,
+    /// `external-check`.
+    pub(super) programs_checked: bool,
+    /// `insecure-fork-wanted`.
+    pub(super) forks: bool,
+    /// `insecure-setuid-wanted`.
+    pub(super) gains_privileges: bool,
 }

@@ -15,6 +15,8 @@ pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
     ServerTarget, twins,
 };
+pub use self::retry::{Failure, RetryOn};
+pub use self::statistics::{Access, Statistics, StatisticsRule};
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, AgentWord, Initial, Observed, Op};
@@ -27,7 +29,6 @@ use crate::check::state::Verdict;
 use crate::http::reply::Reply;
 use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
-use crate::rules::basic_credentials;
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::connection::ConnectionRule;
 use crate::rules::format::Format;
@@ -36,6 +37,8 @@ use crate::rules::plan::{Conditional, Rules};
 
 mod health;
 mod persist;
+mod retry;
+mod statistics;
 
 /// Index into [`Config::proxies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,6 +149,10 @@ pub struct Global {
     pub quiet: bool,
     /// `no strict-limits` clears it.
     pub strict_limits: bool,
+    /// `insecure-fork-wanted`: processes may be made while the service runs.
+    pub forks: bool,
+    /// `insecure-setuid-wanted`: programs that are run may gain privileges.
+    pub gains_privileges: bool,
 }
 
 /// `stats socket PATH ...` (configuration.txt 3.1 "stats socket").
@@ -425,6 +432,9 @@ pub struct Proxy {
     pub splicing: Splicing,
     /// `retries`; 3 by default.
     pub retries: u32,
+    /// `retry-on`: after which failures a request is tried again; in TCP mode after a connection
+    /// that could not be made.
+    pub retry_on: RetryOn,
     /// `option redispatch`.
     pub redispatch: Redispatch,
     /// What binds clients to servers.
@@ -469,78 +479,6 @@ pub struct Proxy {
     pub outgoing: Outgoing,
     /// `option socket-stats`: each listener counts for itself.
     pub socket_stats: bool,
-}
-
-/// The statistics page of a proxy (configuration.txt 4.2, "stats ...").
-#[derive(Debug, Default)]
-pub struct Statistics {
-    /// `stats uri`: what the targets of its requests begin with.
-    pub uri: String,
-    /// `stats refresh`, seconds.
-    pub refresh: Option<u32>,
-    /// `stats realm`.
-    pub realm: Option<String>,
-    /// `stats auth`, each as `user:password`; with none everybody may look.
-    pub users: Vec<String>,
-    /// `stats scope`: the proxies that are shown; all of them when absent.
-    pub scope: Option<Vec<ProxyId>>,
-    /// `stats hide-version`.
-    pub hides_version: bool,
-    /// `stats show-legends`: addresses and algorithms are shown, too.
-    pub shows_legends: bool,
-    /// `stats show-modules`.
-    pub shows_modules: bool,
-    /// `stats show-node`, and the name unless it is the host's.
-    pub node: Option<Option<String>>,
-    /// `stats show-desc`.
-    pub description: Option<String>,
-    /// `stats http-request` rules in order.
-    pub rules: Vec<StatisticsRule>,
-    /// `stats admin`: who may change servers here, if any condition holds.
-    pub admins: Vec<Condition>,
-}
-
-impl Statistics {
-    /// Whether the credentials of a request (its `Authorization` fields) are those of a user, or
-    /// none are wanted.
-    pub fn knows<'a>(&self, mut fields: impl Iterator<Item = &'a [u8]>) -> bool {
-        self.users.is_empty() || fields.next().is_some_and(|field| self.is_user(field))
-    }
-
-    fn is_user(&self, field: &[u8]) -> bool {
-        let Some(given) = basic_credentials(field) else {
-            return false;
-        };
-        // Each is looked at to its end, so that time tells nothing of a password.
-        let users = self.users.iter();
-        users.fold(false, |found, user| found | same(user.as_bytes(), &given))
-    }
-}
-
-/// Whether two texts are the same; how long it takes depends on their lengths alone.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    let pairs = left.iter().zip(right);
-    left.len() == right.len() && pairs.fold(0, |differs, (l, r)| differs | (l ^ r)) == 0
-}
-
-/// A `stats http-request` rule.
-#[derive(Debug)]
-pub struct StatisticsRule {
-    /// What it does.
-    pub action: Access,
-    /// When it does it.
-    pub condition: Option<Condition>,
-}
-
-/// What a `stats http-request` rule says of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// It is answered.
-    Allow,
-    /// It is denied.
-    Deny,
-    /// It is asked for a name, for this realm.
-    Authenticate(Option<String>),
 }
 
 /// Options of HTTP (configuration.txt 4.2).
@@ -861,6 +799,16 @@ impl Config {
     )]
     pub fn server(&self, id: ServerId) -> &Server {
         &self.servers[id.0 as usize]
+    }
+
+    /// Whether checks run programs (`option external-check`).
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        let runs = |proxy: &Proxy| {
+            let asked = matches!(proxy.script, Script::Program(_));
+            asked && proxy.is_backend && !proxy.disabled
+        };
+        self.proxies.iter().any(runs)
     }
 
     /// Whether a rule speaks of a server.

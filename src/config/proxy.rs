@@ -8,11 +8,11 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{self, Lead};
-use super::draft::{LogChoice, LogLine, Settings, StateSource};
+use super::draft::{LogChoice, LogLine, ScriptDraft, Settings, StateSource};
 use super::keywords::{self, Admitted, Prefix, Scope};
 use super::lexer::Line;
 use super::lines::reason;
-use super::model::{ForwardFor, HttpConnection, Mode, Network, Redispatch, Reuse, Timeouts};
+use super::model::{ForwardFor, HttpConnection, Mode, Network, Reuse, Timeouts};
 use super::sections::Parser;
 use super::units;
 use crate::http::head::Limits;
@@ -108,6 +108,7 @@ impl Parser<'_> {
             "hash-balance-factor" => self.hash_factor_line(line),
             "server" => self.server_line(line),
             "http-check" | "tcp-check" => self.check_line(line),
+            "external-check" => self.external_check_line(line),
             "default-server" => self.default_server_line(line),
             "maxconn" | "backlog" => {
                 let expects = format!("'{name}' expects an integer argument.");
@@ -132,6 +133,7 @@ impl Parser<'_> {
                     self.settings().retries = number;
                 }
             }
+            "retry-on" => self.retry_on_line(line),
             "http-reuse" => self.http_reuse_line(line),
             "rate-limit" => self.rate_limit_line(line),
             "monitor-uri" => {
@@ -341,6 +343,7 @@ impl Parser<'_> {
             "redispatch" => self.redispatch_option(line, on),
             "httpchk" => self.httpchk_option(line),
             "tcp-check" => self.tcp_check_option(),
+            "external-check" => self.settings().script = ScriptDraft::Program,
             "httplog" | "tcplog" => self.log_option(line, name),
             "smtpchk" | "redis-check" | "mysql-check" | "pgsql-check" | "ldap-check" => {
                 self.protocol_option(line, name);
@@ -369,24 +372,6 @@ impl Parser<'_> {
             *current = kind;
         } else if *current == kind {
             *current = HttpConnection::default();
-        }
-    }
-
-    /// `option redispatch [N]`.
-    fn redispatch_option(&mut self, line: &Line, on: bool) {
-        let mut every = -1;
-        if on && line.words.len() > 2 {
-            let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
-            let Some(number) = self.number(line, 2, "option redispatch", range) else {
-                return;
-            };
-            every = i32::try_from(number).unwrap_or(-1);
-        }
-        if self.only_as(line, if on { 2 } else { 1 }, "option redispatch") {
-            self.settings().redispatch = match (on, every) {
-                (false, _) | (true, 0) => Redispatch::Off,
-                (true, every) => Redispatch::Every(every),
-            };
         }
     }
 

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use super::balance::Balance;
 use super::build::build;
+use super::checks::Kind;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
 use super::model::{
@@ -105,6 +106,8 @@ impl Parser<'_> {
             self.warn_of_hash(at);
             self.warn_of_missing_bind(at);
             self.warn_of_unused_dispatch(at);
+            self.warn_of_idle_check_rules(at, Kind::Http);
+            self.check_program(at);
         }
         let default_backend = self.find_default_backend(at);
         // That of a backend is checked and not used.
@@ -113,7 +116,6 @@ impl Parser<'_> {
         resolved.switches = self.find_switches(at);
         resolved.server_choices = self.find_server_choices(at);
         if clean {
-            self.warn_of_idle_check_rules(at);
             self.warn_of_idle_servers(at, default_backend.is_some());
             self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
@@ -121,6 +123,7 @@ impl Parser<'_> {
             resolved.balance = self.resolve_balance(at);
             resolved.unique_id = self.unique_id_of(at);
             self.warn_of_timeouts(at);
+            self.warn_of_idle_check_rules(at, Kind::Tcp);
             self.limit_capture(at);
             self.warn_of_twins(at);
         }

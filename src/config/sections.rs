@@ -379,8 +379,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Keeps the targets that a proxy names in vain, for their checks: that the line was ignored has
-    /// been told.
+    /// Keeps the targets that a proxy names in vain, for their checks: that the line was ignored
+    /// has been told.
     fn note_unused_target(&mut self, line: &Line) {
         if self.scope().0 == Section::Frontend {
             match line.bytes(0) {

@@ -248,6 +248,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         if let Some(talk) = &probe.talk {
             let connected = talk.is_connected();
+            self.tell_late_program(server);
             return self.advance_probe(server, Event::TimedOut { connected });
         }
         if probe.state.runs() && !self.stopping {

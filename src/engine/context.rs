@@ -289,6 +289,8 @@ impl Context for Facts<'_> {
             Field::FrontendConnections => Value::Int(i64::from(txn.counters.feconn)),
             Field::BackendConnections => Value::Int(i64::from(txn.counters.beconn)),
             Field::ServerConnections => Value::Int(i64::from(txn.counters.srv_conn)),
+            Field::PriorityClass => Value::Int(txn.priority.class.into()),
+            Field::PriorityOffset => Value::Int(txn.priority.offset_ms.into()),
             Field::Retries => flagged(i64::from(txn.retries), txn.redispatched),
             Field::ServerQueue => Value::Int(i64::from(txn.counters.srv_queue)),
             Field::BackendQueue => Value::Int(i64::from(txn.counters.backend_queue)),

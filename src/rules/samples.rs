@@ -256,6 +256,8 @@ const TABLE: &[Row] = &[
     row("nbsrv", BACKEND, 1, ANY, INT, |a, _, _| number(Field::UsableServers(a.id(0)))),
     row("path", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Path)),
     row("pathq", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::PathQuery)),
+    row("prio_class", NONE, 0, ANY, INT, |_, _, _| number(Field::PriorityClass)),
+    row("prio_offset", NONE, 0, ANY, INT, |_, _, _| number(Field::PriorityOffset)),
     row("proc", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Int(1))),
     row("query", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Query)),
     row("queue", BACKEND, 1, ANY, INT, |a, _, _| number(Field::Queue(a.id(0)))),

@@ -17,7 +17,7 @@ use crate::rules::variables::check_name;
 
 /// Whose rule it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::config) enum Kind {
     /// `tcp-check`
     Tcp,
     /// `http-check`

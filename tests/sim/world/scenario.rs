@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) mishap: Mishap,
     /// The answer turns the connection into a tunnel.
     pub(crate) upgrade: bool,
+    /// The mishap does not come a second time.
+    pub(crate) recovers: bool,
 }
 
 impl Plan {
@@ -255,6 +257,8 @@ pub(crate) struct Scenario {
     pub(crate) hard_stop_after: Option<u64>,
     pub(crate) servers_flip: bool,
     pub(crate) wishes: bool,
+    /// Requests are sent once more when a server fails them.
+    pub(crate) repeats: bool,
     pub(crate) plans: Vec<Plan>,
     pub(crate) scripts: Vec<Script>,
 }
@@ -301,9 +305,11 @@ impl Scenario {
             hard_stop_after: sort.hard_stop_after,
             servers_flip: sort.checks,
             wishes: dirty(rng, 200),
+            repeats: false,
             plans: Vec::new(),
             scripts: Vec::new(),
         };
+        scenario.repeats = scenario.text.contains("  retry-on ");
         scenario.add_signals(rng, stops);
         let clients = rng.between(1, 9);
         for _ in 0..clients {
@@ -620,6 +626,7 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         early: last && carries && rng.permille(150),
         mishap: Mishap::None,
         upgrade,
+        recovers: id.is_multiple_of(2),
     }
     .fixed(last)
 }
@@ -739,6 +746,7 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
 /// What each HTTP frontend does with requests.
 fn rules() -> String {
     let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
+    text += "  http-request disable-l7-retry if { path_beg /app2 }\n";
     text += "  http-request deny if { path_beg /deny }\n";
     text += "  http-request redirect location /new if { path_beg /redirect }\n";
     text += "  http-request return status 200 content-type text/plain string \"all well\"";
@@ -798,6 +806,15 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     text += "defaults raw from base\n  mode tcp\n  option tcplog\n";
     text += "defaults web from base\n  mode http\n  option httplog\n  option forwardfor\n";
     text += "  timeout http-request 2s\n  timeout http-keep-alive 2s\n";
+    // What is drawn besides leaves the rest of the scenario as it was.
+    let mut fork = rng.clone();
+    text += fork.pick(&[
+        "",
+        "",
+        "  retry-on all-retryable-errors\n",
+        "  retry-on conn-failure empty-response 404\n",
+        "  retry-on junk-response response-timeout\n",
+    ]);
     if sort.http_close {
         text += "  option httpclose\n";
     } else {
