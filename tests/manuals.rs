@@ -534,7 +534,8 @@ fn tests_that_documents_name_exist() {
 
 #[test]
 fn links_lead_somewhere() {
-    let mut documents = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    let documents = ["README.md", "README.ja.md", "CHANGELOG.md"];
+    let mut documents: Vec<PathBuf> = documents.map(|name| root().join(name)).into();
     files(&root().join("docs"), &[".md"], &mut documents);
     for path in documents {
         let text = fs::read_to_string(&path).unwrap();

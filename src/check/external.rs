@@ -157,7 +157,11 @@ mod tests {
                 inet("127.0.0.1:80"),
                 ["NOT_USED", "NOT_USED", "127.0.0.1", "80"],
             ),
-            (None, inet("[::1]:80"), ["NOT_USED", "NOT_USED", "::1", "80"]),
+            (
+                None,
+                inet("[::1]:80"),
+                ["NOT_USED", "NOT_USED", "::1", "80"],
+            ),
             (None, unix("/s"), ["NOT_USED", "NOT_USED", "/s", "NOT_USED"]),
             (
                 None,

@@ -19,8 +19,8 @@ use crate::rules::format::{Format, Purpose};
 
 mod steps;
 
-use steps::compile_step;
 pub(super) use steps::Kind;
+use steps::compile_step;
 
 /// What the checks of a section do.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,9 @@ impl ChecksDraft {
         let rules = match script {
             ScriptDraft::Tcp => &self.tcp,
             ScriptDraft::Http => &self.http,
-            ScriptDraft::Connection | ScriptDraft::Protocol(_) | ScriptDraft::Program => return None,
+            ScriptDraft::Connection | ScriptDraft::Protocol(_) | ScriptDraft::Program => {
+                return None;
+            }
         };
         let ports = rules.steps.iter().filter_map(|step| match &**step {
             Step::Connect(connect) => Some(connect.how.port.is_some() || connect.port.is_some()),
@@ -305,14 +307,8 @@ impl Parser<'_> {
         };
         let checks = &proxy.settings.checks;
         let (rules, idle) = match kind {
-            Kind::Tcp => (
-                &checks.tcp,
-                "tcp-check rules without 'option tcp-check'",
-            ),
-            Kind::Http => (
-                &checks.http,
-                "http-check rules without 'option httpchk'",
-            ),
+            Kind::Tcp => (&checks.tcp, "tcp-check rules without 'option tcp-check'"),
+            Kind::Http => (&checks.http, "http-check rules without 'option httpchk'"),
         };
         if !rules.asked && !rules.steps.is_empty() {
             let (kind, name) = (proxy.kind(), &proxy.name);

@@ -55,7 +55,8 @@ impl Parser<'_> {
         let place = proxy.at.clone();
         let program = proxy.settings.program.clone();
         if matches!(proxy.settings.script, ScriptDraft::Program) {
-            let option = format!("Proxy '{name}' : 'option external-check' unable to find required");
+            let option =
+                format!("Proxy '{name}' : 'option external-check' unable to find required");
             let mut missing = Vec::new();
             if !self.global.programs_checked {
                 missing.push("'global.external-check'");

@@ -38,6 +38,7 @@ pub mod probing;
 mod programs;
 pub mod relay;
 pub mod request;
+pub mod retry;
 pub mod roster;
 pub mod service;
 pub mod session;
@@ -60,10 +61,10 @@ use crate::config::model::{Config, DynamicCookies, Global, ProxyId, ServerId};
 use crate::engine::accept::{Client, ListenerRecord};
 use crate::engine::balance::Warming;
 use crate::engine::checks::{Probe, ProbeId};
-use crate::engine::programs::Leaving;
 use crate::engine::cli::Cli;
 use crate::engine::context::Bench;
 use crate::engine::journal::Journal;
+use crate::engine::programs::Leaving;
 use crate::engine::roster::Roster;
 use crate::engine::service::{Limits, Service, View};
 use crate::engine::session::Sessions;
@@ -224,6 +225,8 @@ pub struct ProxyRecord {
     pub log_count: u64,
     /// Its servers by their cookies.
     pub cookies: Directory,
+    /// Its servers by their names, where a rule makes such a name.
+    pub names: Directory,
     /// How servers without a cookie of their own get one.
     pub dynamic: DynamicCookies,
 }

@@ -81,13 +81,17 @@ enum Step {
 
 /// The system's words for the reason of a failure.
 pub(super) fn words_of(stop: Stop) -> String {
-    let Stop::Failed(errno) = stop else {
-        return String::new();
+    let of = |errno: i32| {
+        let text = std::io::Error::from_raw_os_error(errno).to_string();
+        match text.split_once(" (os error") {
+            Some((words, _)) => words.to_owned(),
+            None => text,
+        }
     };
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
+    match stop {
+        Stop::Failed(errno) => of(errno),
+        Stop::NoSource(errno) => format!("Can't bind to source address ({})", of(errno)),
+        Stop::Blocked | Stop::Closed => String::new(),
     }
 }
 

@@ -42,7 +42,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.hasten(id.server);
         // A socket that was inherited is known by its number only.
         let listener = config.listeners.get(backend.listeners.start as usize);
-        let listener = listener.filter(|one| !backend.listeners.is_empty() && one.inherited.is_none());
+        let listener =
+            listener.filter(|one| !backend.listeners.is_empty() && one.inherited.is_none());
         let subject = external::Subject {
             backend: (&backend.name, backend.number),
             listener: listener.map(|listener| &listener.endpoint),
@@ -73,7 +74,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             Err(stop) => {
                 let words = words_of(stop);
-                ::log::error!("Failed to exec process for external health check: {words}. Aborting.");
+                ::log::error!(
+                    "Failed to exec process for external health check: {words}. Aborting."
+                );
                 self.finish_probe(id, &external::ending(external::NOT_RUN));
             }
         }

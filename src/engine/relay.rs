@@ -80,6 +80,9 @@ pub struct Pipe {
     /// A head that waits to be sent, before `output`: it costs its own length and no buffer, so
     /// that thousands of connections may be on their way at once.
     pub head: Vec<u8>,
+    /// So many bytes of `head`, its first, are of the connection and not of the message: they
+    /// introduce the client, and another connection has its own.
+    lead: usize,
     /// Understood and not yet sent, in order.
     pub output: [Option<Buffer>; 2],
     /// How the body ends.
@@ -94,7 +97,7 @@ pub struct Pipe {
     pub shut: bool,
     /// Body bytes understood so far.
     pub moved: u64,
-    /// Bytes that left so far, heads and chunk lines included.
+    /// Bytes of the message that left so far, heads and chunk lines included.
     pub sent: u64,
     /// Bytes of trailers passed on, as the log counts them: names and values.
     pub trailers: u64,
@@ -104,6 +107,40 @@ pub struct Pipe {
     pub streams: bool,
     /// What is lent, with so many bytes in it: they came before what is in `output`.
     pub tube: Option<(Tube, usize)>,
+    /// What was sent, where it may have to be sent once more.
+    pub replay: Replay,
+}
+
+/// A message as it is sent, kept while it may have to be sent once more.
+#[derive(Debug, Default)]
+pub struct Replay {
+    bytes: Vec<u8>,
+    /// So many bytes at most; 0 when it is not kept.
+    most: usize,
+}
+
+impl Replay {
+    /// A message begins, of which at most so many bytes are kept; 0 for none.
+    pub fn begin(&mut self, most: usize) {
+        self.bytes.clear();
+        self.most = most;
+    }
+
+    /// The next bytes of the message; one that is too long is not kept any more.
+    pub fn add(&mut self, bytes: &[u8]) {
+        if self.most == 0 {
+            return;
+        }
+        if bytes.len() > self.most.saturating_sub(self.bytes.len()) {
+            return self.begin(0);
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// All of the message that was sent so far is here.
+    pub fn is_kept(&self) -> bool {
+        self.most > 0
+    }
 }
 
 impl Pipe {
@@ -119,7 +156,7 @@ impl Pipe {
 
     /// Whether the next bytes of the body may pass through a tube: as they are, and worth it.
     fn may_splice(&self) -> bool {
-        if self.splice == Splice::Never || self.rechunk {
+        if self.splice == Splice::Never || self.rechunk || self.replay.is_kept() {
             return false;
         }
         let always = self.splice == Splice::Always;
@@ -157,8 +194,11 @@ impl Pipe {
         }
         let mut head = std::mem::take(&mut self.head);
         head.clear();
+        let mut replay = std::mem::take(&mut self.replay);
+        replay.begin(0);
         *self = Self {
             head,
+            replay,
             ..Self::default()
         };
     }
@@ -167,11 +207,23 @@ impl Pipe {
     pub fn reset_output<N: Net>(&mut self, net: &mut N, pool: &mut Pool) {
         self.return_tube(net);
         self.head.clear();
+        self.lead = 0;
+        self.sent = 0;
         for buffer in &mut self.output {
             if let Some(buffer) = buffer.take() {
                 pool.give_back(buffer);
             }
         }
+    }
+
+    /// What was kept waits to be sent once more, and nothing else; false when there is no room.
+    #[must_use]
+    pub fn rewind<N: Net>(&mut self, net: &mut N, pool: &mut Pool) -> bool {
+        self.reset_output(net, pool);
+        let replay = std::mem::take(&mut self.replay);
+        let fits = self.queue(&replay.bytes, pool);
+        self.replay = replay;
+        fits
     }
 
     /// Queues a buffer behind what already waits.
@@ -185,10 +237,25 @@ impl Pipe {
         self.output[slot] = Some(buffer);
     }
 
-    /// Puts bytes before all that waits: nothing of it has left yet.
+    /// Puts bytes of the connection before all that waits: nothing of it has left yet.
     pub fn precede(&mut self, bytes: &[u8]) {
         debug_assert_eq!(self.in_tube(), 0, "what is in a tube leaves first");
+        debug_assert_eq!(self.lead, 0, "a connection is introduced once");
         self.head.splice(..0, bytes.iter().copied());
+        self.lead = bytes.len();
+    }
+
+    /// Takes back what was to precede the message on a connection that is gone.
+    pub fn take_back_lead(&mut self) {
+        self.head.drain(..self.lead.min(self.head.len()));
+        self.lead = 0;
+    }
+
+    /// So many bytes have left the head's beginning, or what lies behind it.
+    fn left(&mut self, bytes: usize) {
+        let of_lead = bytes.min(self.lead);
+        self.lead -= of_lead;
+        self.sent += (bytes - of_lead) as u64;
     }
 
     /// Queues bytes behind what already waits; false when they fit nowhere.
@@ -291,7 +358,7 @@ pub fn receive<N: Net>(
         Err(Stop::Blocked) => from.ready.clear(Readiness::READABLE),
         // The kernel will say so as well, but the session may end before that.
         Err(Stop::Closed) => from.ready.add(Readiness::READ_CLOSED),
-        Err(Stop::Failed(_)) => {}
+        Err(Stop::Failed(_) | Stop::NoSource(_)) => {}
     }
     result
 }
@@ -327,7 +394,7 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
                 if n < total {
                     to.ready.clear(Readiness::WRITABLE);
                 }
-                pipe.sent += n as u64;
+                pipe.left(n);
                 let of_head = n.min(pipe.head.len());
                 pipe.head.drain(..of_head);
                 let mut left = n - of_head;
@@ -349,7 +416,7 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
                 return Sent::Part;
             }
             Err(Stop::Closed) => return Sent::Failed(0),
-            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+            Err(Stop::Failed(errno) | Stop::NoSource(errno)) => return Sent::Failed(errno),
         }
     }
     Sent::All
@@ -371,7 +438,7 @@ fn drain_tube<N: Net>(net: &mut N, to: &mut End<'_>, pipe: &mut Pipe) -> Sent {
                 return Sent::Part;
             }
             Err(Stop::Closed) => return Sent::Failed(0),
-            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+            Err(Stop::Failed(errno) | Stop::NoSource(errno)) => return Sent::Failed(errno),
         }
     }
     Sent::All
@@ -424,6 +491,8 @@ pub fn deliver<N: Net>(
     head: &mut Vec<u8>,
     mut body: Buffer,
 ) -> Sent {
+    pipe.replay.add(head);
+    pipe.replay.add(body.readable());
     if !head.is_empty() && body.len() <= JOINED_MAX {
         head.extend_from_slice(body.readable());
         body.clear();
@@ -682,6 +751,6 @@ fn ended(stop: Stop, pipe: &mut Pipe, pool: &mut Pool) -> Option<Pumped> {
             (!fits).then_some(Pumped::NoBuffer)
         }
         Stop::Closed => Some(Pumped::CutShort),
-        Stop::Failed(errno) => Some(Pumped::SenderFailed(errno)),
+        Stop::Failed(errno) | Stop::NoSource(errno) => Some(Pumped::SenderFailed(errno)),
     }
 }

@@ -100,6 +100,8 @@ pub enum Stop {
     Closed,
     /// The operating system's error number.
     Failed(i32),
+    /// A connection cannot come from where it should (`source`): the error number, 0 for none.
+    NoSource(i32),
 }
 
 impl Stop {
@@ -273,7 +275,7 @@ pub trait Net {
     ///
     /// # Errors
     /// `Failed` when the system refuses at once (`ECONNREFUSED` on unix sockets, `ENETUNREACH`...);
-    /// `Closed` when it cannot come from where it should (`source`).
+    /// `NoSource` when it cannot come from where it should.
     fn connect(&mut self, to: &Endpoint, how: ConnectOptions<'_>) -> Result<Socket, Stop>;
 
     /// How a connect ended.

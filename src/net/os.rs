@@ -335,10 +335,10 @@ impl Net for Os {
         }
         if let Some(outgoing) = how.outgoing
             && address.family() != libc::AF_UNIX
-            && tune::set_outgoing(descriptor, outgoing, how.source_port, how.check).is_err()
+            && let Err(error) = tune::set_outgoing(descriptor, outgoing, how.source_port, how.check)
         {
             close(descriptor);
-            return Err(Stop::Closed);
+            return Err(Stop::NoSource(error.raw_os_error().unwrap_or(0)));
         }
         if how.check {
             // Without the quick acknowledgement the reset is the third and last packet.
@@ -580,9 +580,9 @@ fn clock_ms(clock: libc::clockid_t) -> u64 {
     clock_us_of(clock) / 1000
 }
 
-/// What the clock of this file shows when the machine starts, in microseconds: a hundred years. What
-/// is older than the machine (a server's last change, read from a file of states) then has a time,
-/// which a clock that begins with the machine has not.
+/// What the clock of this file shows when the machine starts, in microseconds: a hundred years.
+/// What is older than the machine (a server's last change, read from a file of states) then has a
+/// time, which a clock that begins with the machine has not.
 const ORIGIN_US: u64 = 100 * 365 * 24 * 3600 * 1_000_000;
 
 /// The monotonic clock, in microseconds.

@@ -498,7 +498,8 @@ fn a_source_that_is_not_here_is_told_apart() {
         outgoing: Some(&outgoing),
         ..ConnectOptions::default()
     };
-    assert_eq!(os.connect(&to, how).unwrap_err(), Stop::Closed);
+    let stop = Stop::NoSource(libc::EADDRNOTAVAIL);
+    assert_eq!(os.connect(&to, how).unwrap_err(), stop);
 }
 
 #[test]

@@ -37,10 +37,7 @@ pub struct ProgramLimits {
 }
 
 /// Starts a program.
-pub(super) fn start(
-    what: &Invocation<'_>,
-    limits: Option<ProgramLimits>,
-) -> Result<Process, Stop> {
+pub(super) fn start(what: &Invocation<'_>, limits: Option<ProgramLimits>) -> Result<Process, Stop> {
     let own = limits.and_then(|limits| lower(limits.descriptors));
     let child = first_that_runs(what);
     if let Some(own) = own {

@@ -531,6 +531,8 @@ mod tests {
             reloads_max: None,
             quiet: false,
             strict_limits: true,
+            forks: false,
+            gains_privileges: false,
         };
         Config {
             global,

@@ -85,11 +85,11 @@ impl LogMask<'_> {
         }
     }
 
-    /// Writes the names of known ports for their numbers.
+    /// Writes the names of known ports for their numbers, and hides the dates of cookies.
     pub(crate) fn name_ports(&self, text: &str) -> String {
         static NUMBER: LazyLock<Regex> = LazyLock::new(|| regex(r"\b\d{4,5}\b"));
         NUMBER
-            .replace_all(text, |found: &regex::Captures<'_>| {
+            .replace_all(&hide_cookie_dates(text), |found: &regex::Captures<'_>| {
                 let name = found[0]
                     .parse()
                     .ok()
@@ -98,6 +98,46 @@ impl LogMask<'_> {
             })
             .into_owned()
     }
+}
+
+/// The digits of dates in persistence cookies, of base 64.
+const DATE_DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Dates in cookies that are not further from now than this are hidden, seconds.
+const NOW_S: i64 = 600;
+
+/// Seconds since 1970.
+pub(crate) fn now_s() -> i64 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
+/// A date as persistence cookies have it: five digits, one for four seconds.
+pub(crate) fn cookie_date(seconds: i64) -> String {
+    let digit = |place: u32| {
+        let value = usize::try_from((seconds / 4) >> (place * 6) & 63).unwrap();
+        &DATE_DIGITS[value..=value]
+    };
+    (0..5).rev().map(digit).collect()
+}
+
+/// Hides the dates in a cookie's value that are about now; others stay.
+fn hide_cookie_dates(line: &str) -> String {
+    static DATE: LazyLock<Regex> = LazyLock::new(|| regex(r"\|([A-Za-z0-9+/]{5})([|; ]|$)"));
+    // Two dates share the mark between them, so one is looked at after the other.
+    let hide = |found: &regex::Captures<'_>| {
+        let value = |sum: i64, digit: char| {
+            sum * 64 + i64::try_from(DATE_DIGITS.find(digit).unwrap()).unwrap()
+        };
+        let away = found[1].chars().fold(0, value) * 4 - now_s();
+        match away.abs() <= NOW_S {
+            true => format!("|NOW{}", &found[2]),
+            false => found[0].to_owned(),
+        }
+    };
+    let first = DATE.replace_all(line, hide).into_owned();
+    DATE.replace_all(&first, hide).into_owned()
 }
 
 /// The answer of a runtime socket, line by line: pointers, dates, times and what counts bytes or

@@ -34,7 +34,11 @@ const REGRESSIONS: &str = include_str!("regressions");
 
 /// Runs one seed.
 fn run(seed: u64, mutation: Mutation, trace: bool) -> Result<Reached, String> {
-    let scenario = Scenario::new(Rng::new(seed));
+    play(Scenario::new(Rng::new(seed)), seed, mutation, trace)
+}
+
+/// Runs what a seed stands for, or what a test has made of that.
+fn play(scenario: Scenario, seed: u64, mutation: Mutation, trace: bool) -> Result<Reached, String> {
     let mut rng = Rng::new(!seed);
     // In every eighth run somebody meddles.
     let ops = match seed % 8 {
@@ -135,6 +139,28 @@ fn quiet_seeds() {
             }
         }));
     });
+}
+
+/// The header that introduces a client is of its connection: when nothing of a request could be sent
+/// behind it, the next connection has one of its own and not that one besides.
+#[test]
+fn each_connection_is_introduced_once() {
+    let mut introduced = 0;
+    for seed in 0..60 {
+        let mut scenario = Scenario::new(Rng::new(seed));
+        scenario.clean = false;
+        scenario.faults.no_memory = 200;
+        for plan in &mut scenario.plans {
+            if plan.ruled().is_none() && !plan.served() {
+                plan.prefix = "/app2";
+            }
+        }
+        match play(scenario, seed, Mutation::None, false) {
+            Ok(reached) => introduced += reached.count("introduction: at a server"),
+            Err(what) => panic!("seed {seed}: {what}"),
+        }
+    }
+    assert!(introduced > 20, "{introduced} headers came to a server");
 }
 
 /// Runs one seed in a thread of its own and makes an error of a panic too.

@@ -28,6 +28,8 @@ pub(crate) struct Excuses {
     pub(crate) servers_odd: bool,
     pub(crate) servers_flip: bool,
     pub(crate) wishes: bool,
+    /// What a server fails is sent once more.
+    pub(crate) repeats: bool,
     pub(crate) faults: Faults,
 }
 
@@ -48,6 +50,7 @@ impl Excuses {
             servers_odd: false,
             servers_flip: scenario.servers_flip,
             wishes: scenario.wishes,
+            repeats: scenario.repeats,
             faults: scenario.faults,
         }
     }
@@ -121,7 +124,9 @@ fn allowed(
         Outcome::Answered if client.script.runtime => true,
         Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
         Outcome::Answered => {
-            plan.mishap == Mishap::None && (client.script.tcp || plan.ruled().is_none())
+            let recovered = excuses.repeats && plan.recovers && !client.script.tcp;
+            (plan.mishap == Mishap::None || recovered)
+                && (client.script.tcp || plan.ruled().is_none())
         }
         Outcome::Left => client.script.quirk != Quirk::None || excuses.clients_odd,
         Outcome::Own(400) => {

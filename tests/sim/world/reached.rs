@@ -75,6 +75,8 @@ pub(crate) const KINDS: &[&str] = &[
     "introduction: at a server",
     "pooled: dead as it was taken",
     "pooled: a request sent again",
+    "pooled: a request sent again with its body",
+    "pooled: answered at another attempt",
     "continue: asked for and given",
     "continue: asked for and not given",
     "interim: passed on",
@@ -154,6 +156,11 @@ impl Reached {
             Some(count) => *count += 1,
             None => drop(self.0.insert(what.to_owned(), 1)),
         }
+    }
+
+    /// How often something came.
+    pub(crate) fn count(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or_default()
     }
 
     /// Adds up; true when something was new.

@@ -15,15 +15,15 @@ syntax keyword oneloopSection contained backend defaults frontend global listen
 syntax keyword oneloopKeyword contained acl backlog balance bind ca-base capture chroot
 syntax keyword oneloopKeyword contained clitcpka-cnt clitcpka-idle clitcpka-intvl cookie cpu-map
 syntax keyword oneloopKeyword contained crt-base daemon default-server default_backend description
-syntax keyword oneloopKeyword contained disabled dynamic-cookie-key enabled error-log-format
-syntax keyword oneloopKeyword contained errorfile force-persist fullconn gid group hard-stop-after
-syntax keyword oneloopKeyword contained hash-balance-factor hash-type http-check http-request
-syntax keyword oneloopKeyword contained http-response http-reuse id ignore-persist
-syntax keyword oneloopKeyword contained load-server-state-from-file localpeer log log-format
-syntax keyword oneloopKeyword contained log-send-hostname log-tag master-worker maxconn maxpipes
-syntax keyword oneloopKeyword contained mode monitor-uri mworker-max-reloads nbthread node
-syntax keyword oneloopKeyword contained nosplice numa-cpu-mapping option pidfile presetenv quiet
-syntax keyword oneloopKeyword contained redirect resetenv retries server server-state-base
+syntax keyword oneloopKeyword contained disabled dispatch dynamic-cookie-key enabled
+syntax keyword oneloopKeyword contained error-log-format errorfile force-persist fullconn gid
+syntax keyword oneloopKeyword contained group hard-stop-after hash-balance-factor hash-type
+syntax keyword oneloopKeyword contained http-check http-request http-response http-reuse id
+syntax keyword oneloopKeyword contained ignore-persist load-server-state-from-file localpeer log
+syntax keyword oneloopKeyword contained log-format log-send-hostname log-tag master-worker maxconn
+syntax keyword oneloopKeyword contained maxpipes mode monitor-uri mworker-max-reloads nbthread
+syntax keyword oneloopKeyword contained node nosplice numa-cpu-mapping option pidfile presetenv
+syntax keyword oneloopKeyword contained quiet redirect resetenv retries server server-state-base
 syntax keyword oneloopKeyword contained server-state-file server-state-file-name set-dumpable
 syntax keyword oneloopKeyword contained setenv source spread-checks srvtcpka-cnt srvtcpka-idle
 syntax keyword oneloopKeyword contained srvtcpka-intvl ssl-default-bind-ciphers
@@ -35,12 +35,12 @@ syntax keyword oneloopKeyword contained thread-groups timeout tune.bufsize tune.
 syntax keyword oneloopKeyword contained tune.http.logurilen tune.http.maxhdr tune.idle-pool.shared
 syntax keyword oneloopKeyword contained tune.listener.multi-queue tune.maxaccept tune.maxrewrite
 syntax keyword oneloopKeyword contained tune.pipesize uid ulimit-n unique-id-format
-syntax keyword oneloopKeyword contained unique-id-header unix-bind unsetenv use_backend user
-syntax keyword oneloopKeyword contained zero-warning
+syntax keyword oneloopKeyword contained unique-id-header unix-bind unsetenv use-server use_backend
+syntax keyword oneloopKeyword contained user zero-warning
 syntax keyword oneloopRefused contained appsession bind-process block busy-polling cache cliexp
 syntax keyword oneloopRefused contained clitimeout close-spread-time cluster-secret compression
-syntax keyword oneloopRefused contained contimeout declare default-path dispatch email-alert
-syntax keyword oneloopRefused contained errorfiles errorloc errorloc302 errorloc303
+syntax keyword oneloopRefused contained contimeout declare default-path email-alert errorfiles
+syntax keyword oneloopRefused contained errorloc errorloc302 errorloc303
 syntax keyword oneloopRefused contained expose-experimental-directives external-check fcgi-app
 syntax keyword oneloopRefused contained fd-hard-limit filter grace
 syntax keyword oneloopRefused contained h1-accept-payload-with-any-method h1-case-adjust
@@ -85,7 +85,7 @@ syntax keyword oneloopRefused contained tune.ssl.keylog tune.ssl.lifetime tune.s
 syntax keyword oneloopRefused contained tune.ssl.ssl-ctx-cache-size tune.vars.check-max-size
 syntax keyword oneloopRefused contained tune.vars.global-max-size tune.vars.proc-max-size
 syntax keyword oneloopRefused contained tune.vars.reqres-max-size tune.vars.sess-max-size
-syntax keyword oneloopRefused contained tune.vars.txn-max-size use-fcgi-app use-server userlist
+syntax keyword oneloopRefused contained tune.vars.txn-max-size use-fcgi-app userlist
 syntax match oneloopRefused contained /\<transparent\>/
 
 " The word after option.
