@@ -658,6 +658,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .filter(|(_, client)| client.is_idle() && client.requests > 0)
             // One that was answered and goes on sending is read until its own end.
             .filter(|(_, client)| client.phase != session::Phase::Linger)
+            .filter(|(_, client)| !self.config.proxy(client.frontend).http.close_on_answer)
             .map(|(key, _)| key)
             .collect();
         for key in idle {

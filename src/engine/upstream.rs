@@ -201,6 +201,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         client.phase = Phase::Exchange;
         client.active_ms = self.now.ms;
+        session.heard_ms = (self.now.ms, self.now.ms);
         let sent = deliver(
             &mut self.net,
             &mut self.pool,
@@ -368,11 +369,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 Assigned::None => return self.no_server(key),
             }
         } else if session.txn.http && self.take_idle(key) {
-            if let Some(client) = self.clients.get_mut(key) {
-                client.phase = Phase::Exchange;
-                // The wait in the queue is over: the server's time begins.
-                client.active_ms = self.now.ms;
-            }
+            open!(self, key => client, session, else Flow::Gone);
+            client.phase = Phase::Exchange;
+            // The wait in the queue is over: the server's time begins.
+            client.active_ms = self.now.ms;
+            session.heard_ms = (self.now.ms, self.now.ms);
             return Flow::Again;
         }
         self.open_upstream(key)
@@ -528,6 +529,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         record.uses += 1;
         client.active_ms = self.now.ms;
+        session.heard_ms = (self.now.ms, self.now.ms);
         let http = session.txn.http;
         client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
         session.txn.marks.connected = self.now.ms as i64;

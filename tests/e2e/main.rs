@@ -45,6 +45,7 @@ mod sockets;
 mod splice;
 mod states;
 mod stats;
+mod streams;
 mod tcp;
 
 /// Stops the process where it is, until it gets `CONT`: what comes meanwhile comes in one turn.
