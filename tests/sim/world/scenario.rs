@@ -830,7 +830,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
-        text += rng.clone().pick(&["", "", "", "  rate-limit sessions 4\n"]);
+        text += rng.clone().pick(&["", "", "  option contstats\n", "  rate-limit sessions 4\n"]);
         text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
