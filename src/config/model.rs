@@ -15,7 +15,7 @@ pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
     ServerTarget, twins,
 };
-pub use self::retry::{Failure, RetryOn};
+pub use self::retry::{Failure, Redispatch, RetryOn};
 pub use self::statistics::{Access, Statistics, StatisticsRule};
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
@@ -269,16 +269,6 @@ pub enum Reuse {
     Aggressive,
     /// Any idle connection serves any request.
     Always,
-}
-
-/// `option redispatch [N]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Redispatch {
-    /// Never leave the server.
-    Off,
-    /// On the last retry (`-1`, the plain form), or on every N-th (`N`), or N before the last
-    /// (`-N`).
-    Every(i32),
 }
 
 /// `option forwardfor [except NET] [header NAME] [if-none]`.

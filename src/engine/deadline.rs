@@ -238,16 +238,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Limit::Introduction => self.refuse_introduction(key, Refusal::Late),
             Limit::Request => self.request_too_late(key),
             Limit::Body => self.body_too_late(key),
-            Limit::Queue => {
-                self.leave_queue(key);
-                self.mark_dequeued(key);
-                let why = Termination::SERVER_TIMEOUT_IN_QUEUE;
-                open!(self, key => _client, session, else Flow::Gone);
-                if !session.txn.http {
-                    return Flow::Close(why);
-                }
-                self.answer_status(key, 503, why)
-            }
+            Limit::Queue => self.queued_too_long(key),
             Limit::Connect => self.connect_failed(key, None),
             Limit::Client => self.client_too_slow(key),
             Limit::Server => self.server_too_slow(key),

@@ -145,6 +145,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
                 return Flow::Wait;
             }
+            Assigned::Full(server) => return self.queue_full(key, server),
             Assigned::None => return self.no_server(key),
         }
         open!(self, key => _client, session, else Flow::Gone);

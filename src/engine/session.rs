@@ -102,6 +102,8 @@ pub struct Session {
     /// It is counted among the server's sessions.
     pub(crate) holds_slot: bool,
     pub(crate) ticket: Option<Ticket>,
+    /// The server in whose queue it waits; none in its backend's.
+    pub(crate) waits_at: Option<ServerId>,
     pub(crate) retries_left: u32,
     /// `http-request disable-l7-retry`: no server gets it twice.
     pub(crate) once: bool,
@@ -140,6 +142,7 @@ impl Session {
             hash: None,
             holds_slot: false,
             ticket: None,
+            waits_at: None,
             retries_left: 0,
             once: false,
             retry_at_ms: 0,
@@ -166,6 +169,7 @@ impl Session {
         self.bond = Bond::default();
         self.hash = None;
         self.ticket = None;
+        self.waits_at = None;
         self.once = false;
         self.retry_at_ms = 0;
         self.progress = Progress::default();

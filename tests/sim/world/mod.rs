@@ -10,6 +10,7 @@ pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod ops;
+pub(crate) mod programs;
 pub(crate) mod reached;
 pub(crate) mod rng;
 pub(crate) mod scenario;

@@ -371,7 +371,7 @@ impl Model {
         let result = match core.socks[sock].far {
             Far::Client(index) => self.client_reads(core, index, bytes),
             Far::Server(_) => self.server_reads(core, sock, bytes),
-            Far::Probe(_) => Err("a check sent bytes".to_owned()),
+            Far::Probe(_) | Far::Program(_) => Err("a check sent bytes".to_owned()),
         };
         if let Err(what) = result {
             core.problem(format!("#{sock} {:?}: {what}", core.socks[sock].far));
@@ -810,7 +810,7 @@ impl Model {
                     }
                 }
             }
-            Far::Probe(_) => {}
+            Far::Probe(_) | Far::Program(_) => {}
         }
     }
 
@@ -818,7 +818,7 @@ impl Model {
     pub(crate) fn note_reset(&self, core: &mut Core, sock: usize) {
         let received = core.socks[sock].received;
         let what = match core.socks[sock].far {
-            Far::Probe(_) => return,
+            Far::Probe(_) | Far::Program(_) => return,
             Far::Client(index) => {
                 let client = &self.clients[index];
                 if client.script.runtime || client.script.tcp {
@@ -865,7 +865,7 @@ impl Model {
     pub(crate) fn on_gone(&mut self, core: &mut Core, sock: usize) {
         match core.socks[sock].far {
             Far::Client(index) => self.client_ended(core, index, false),
-            Far::Server(_) | Far::Probe(_) => {
+            Far::Server(_) | Far::Probe(_) | Far::Program(_) => {
                 self.conns.remove(&sock);
             }
         }

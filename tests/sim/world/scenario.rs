@@ -747,6 +747,8 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
 fn rules() -> String {
     let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
     text += "  http-request disable-l7-retry if { path_beg /app2 }\n";
+    text += "  http-request set-priority-class req.hdr(x-id),mod(3),sub(1)\n";
+    text += "  http-request set-priority-offset req.hdr(x-id),mod(5),mul(7) if { prio_class 0 }\n";
     text += "  http-request deny if { path_beg /deny }\n";
     text += "  http-request redirect location /new if { path_beg /redirect }\n";
     text += "  http-request return status 200 content-type text/plain string \"all well\"";
@@ -773,6 +775,7 @@ fn unbalanced(rng: &mut Rng, backend: usize) -> &'static str {
 fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
     text += "  stats socket /sim.sock level admin\n";
+    text += "  external-check\n  insecure-fork-wanted\n";
     text += &format!("  maxconn {}\n", rng.pick(&[2, 20, 100]));
     if let Some(after) = sort.hard_stop_after {
         text += &format!("  hard-stop-after {after}ms\n");
@@ -847,6 +850,9 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
             "" => unbalanced(&mut fork, backend),
             _ => balance_of(&mut fork, backend),
         };
+        if sort.checks && fork.permille(350) {
+            text += "  option external-check\n  external-check command /bin/check\n";
+        }
         if backend == 1 {
             text += "  http-request replace-path /app1(/)?(.*) /\\2\n";
             text += "  http-request set-header x-seen yes\n";
