@@ -833,7 +833,9 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
-        text += rng.clone().pick(&["", "", "", "  rate-limit sessions 4\n"]);
+        text += rng
+            .clone()
+            .pick(&["", "", "  option contstats\n", "  rate-limit sessions 4\n"]);
         text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
@@ -862,8 +864,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         if backend == 1 && (sort.short_queue || sort.crowd) {
             limit = " maxconn 1";
         }
-        // One that is full is not waited for as it should be yet.
-        if backend == 0 && limit.is_empty() {
+        if backend == 0 {
             text += fork.pick(&["", CHOICES]);
         }
         for server in 0..servers.len() {
