@@ -199,13 +199,15 @@ fn traffic_goes_on_beside_programs() {
     let config = common(
         "frontend f\n bind @fe@\n default_backend b\n\
          backend b\n option external-check\n external-check command /bin/true\n \
-         server s @s@ check inter 10ms\n",
+         server s @s@ check inter 10ms fall 1000\n",
     );
     let config = config.replacen("global\n", &format!("global\n{ALLOWED}\n"), 1);
     let rig = Rig::of(answering(OK), &config);
     for n in 0..50 {
         assert_eq!(rig.get(&format!("/{n}")).0.status(), 200);
     }
-    let state = rig.proxy.command("show servers state b");
-    assert!(state.contains(" 20 "), "{state}");
+    until("a program has passed", || {
+        let state = rig.proxy.command("show servers state b");
+        state.contains(" 20 ").then_some(())
+    });
 }
