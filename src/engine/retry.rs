@@ -76,7 +76,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         open!(self, key => _client, session, else Flow::Gone);
         session.retries_left = session.retries_left.saturating_sub(1);
         session.txn.retries += 1;
-        if self.may_redispatch(key, proxy) {
+        if self.may_redispatch(key, server, proxy) {
             return self.redispatch(key, server, proxy, pauses);
         }
         self.count_retry(server);
@@ -96,7 +96,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Whether this attempt may go to another server: with several usable ones that take turns at
     /// once, else at the attempts that `option redispatch N` names.
-    fn may_redispatch(&mut self, key: Key<Client>, proxy: &Proxy) -> bool {
+    fn may_redispatch(&mut self, key: Key<Client>, server: ServerId, proxy: &Proxy) -> bool {
+        if self.roster.server(server).dispatch {
+            return false;
+        }
         // A key leads to the same server again.
         let several = !proxy.algorithm.has_keys() && self.usable_of(proxy) > 1;
         open!(self, key => _client, session, else false);
