@@ -39,7 +39,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("engine", "net", &["mod"]),
     ("engine", "config", &["model"]),
     ("admin", "config", &["dynamic", "model"]),
-    ("balance", "rules", &["fetch"]),
+    ("balance", "rules", &["fetch", "Context"]),
 ];
 
 /// What stands at the top of the repository.

@@ -558,7 +558,7 @@ pub(super) fn frontend<'a>(proxy: &'a Proxy, view: &View<'a>) -> Row<'a> {
         (false, false) => "OPEN",
     };
     row.set(Column::Status, status);
-    row.set(Column::RateLim, 0u32);
+    row.set(Column::RateLim, proxy.session_rate.unwrap_or(0));
     row.set(Column::ReqRate, counters.req_rate.read(now));
     row.set(Column::ReqRateMax, counters.req_rate.max);
     row.set(Column::ReqTot, counters.req_tot);
@@ -668,7 +668,10 @@ pub(super) fn server_row<'a>(
         Column::Status,
         String::from_utf8_lossy(&status).into_owned(),
     );
-    let warmth = u32::from(warmth(record, proxy.algorithm, now));
+    let warmth = match proxy.dispatch {
+        Some(_) => 0,
+        None => u32::from(warmth(record, proxy.algorithm, now)),
+    };
     let share = u32::from(record.weight).saturating_mul(warmth);
     row.set(Column::Weight, share.div_ceil(PARTS.into()));
     row.set(Column::Uweight, u32::from(record.weight));
@@ -783,6 +786,8 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
     let http = proxy.mode == Mode::Http;
     let now = view.now.ms;
     let mut row = Row::new(Kind::Backend, proxy, 0);
+    // To `dispatch` its servers' states are all the same, and none has a share.
+    let dispatches = proxy.dispatch.is_some();
     row.set(Column::Svname, "BACKEND");
     common(&mut row, counters, http, now);
     proxy_columns(&mut row, http);
@@ -791,7 +796,8 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
     row.set(Column::Slim, full_conn(proxy, view));
     row.set(Column::Dreq, counters.dreq);
     let (mut active, mut backup, mut active_weight, mut backup_weight) = (0u32, 0u32, 0u32, 0u32);
-    for record in view.records_of(proxy).filter(|record| record.usable()) {
+    let records = view.records_of(proxy);
+    for record in records.filter(|record| dispatches || record.usable()) {
         let (count, weight) = match record.backup {
             true => (&mut backup, &mut backup_weight),
             false => (&mut active, &mut active_weight),
@@ -800,6 +806,7 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
         *weight = u32::saturating_add(*weight, u32::from(record.weight));
     }
     let weight = match (active, proxy.all_backups) {
+        _ if dispatches => 0,
         (0, true) => backup_weight,
         (0, false) => view
             .records_of(proxy)
@@ -808,10 +815,11 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
         _ => active_weight,
     };
     let has_servers = !view.roster.members(proxy.id).is_empty();
-    let up = !has_servers || active > 0 || backup > 0;
+    let up = !has_servers || (active > 0 || backup > 0) && !dispatches;
     row.set(Column::Status, if up { "UP" } else { "DOWN" });
     // Of a server that warms up only a part counts.
     let group = view.proxies.get(proxy.id.0 as usize);
+    let group = group.filter(|_| !dispatches);
     let in_use = group.map_or(0, |record| record.group.total_weight());
     row.set(Column::Weight, in_use.div_ceil(PARTS.into()));
     row.set(Column::Uweight, weight);

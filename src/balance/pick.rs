@@ -45,6 +45,12 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// A key leads to a server.
+    #[must_use]
+    pub const fn has_keys(self) -> bool {
+        matches!(self, Self::Map | Self::Consistent)
+    }
+
     /// Weights may take any value while it is at work, and servers may come and go.
     #[must_use]
     pub const fn is_dynamic(self) -> bool {
@@ -370,7 +376,7 @@ impl Group {
                     let chance = &mut self.chance;
                     return ring.draw(draws, || draw(chance), avoid, full);
                 }
-                let found = key.and_then(|key| ring.find(key));
+                let found = key.and_then(|key| ring.find(key, avoid));
                 match found.filter(|index| !full(*index)) {
                     Some(index) => Picked::Server(index),
                     None => ring.pick(avoid, full),

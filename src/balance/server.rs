@@ -129,6 +129,14 @@ pub enum AgentWord {
     Down,
 }
 
+impl AgentWord {
+    /// Nobody is asked.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::None
+    }
+}
+
 /// Which traffic of a server tells of its health (`observe`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Observed {

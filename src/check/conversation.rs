@@ -12,6 +12,7 @@
 
 use std::net::IpAddr;
 
+use super::external::{self, Program};
 use super::probe::Status;
 use super::protocol::{self, Protocol};
 use super::sequence::{self, Sequence, Surroundings, Tools};
@@ -119,6 +120,9 @@ pub enum Script {
     Sequence(Box<Sequence>),
     /// One of the protocols that HAProxy has an option for.
     Protocol(Protocol),
+    /// A program (`option external-check`): the engine runs it, and asks here only when it cannot
+    /// or when that takes too long.
+    Program(Box<Program>),
 }
 
 /// How far one run of a [`Script`] is.
@@ -139,6 +143,7 @@ impl Conversation {
     ) -> Action {
         match script {
             Script::Connection => plain(event),
+            Script::Program(_) => Action::Done(external::given_up(event)),
             Script::Sequence(sequence) => sequence.on(event, &mut self.sequence, desk, tools),
             Script::Protocol(protocol) => match protocol.on(event, &mut self.protocol, desk) {
                 Action::Connect(how) => Action::Connect(Connect {

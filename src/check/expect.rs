@@ -71,6 +71,7 @@ impl Compare {
             let Self::Regex(regex) = self else {
                 return false;
             };
+            // Compiled so that case says nothing, where it says nothing.
             return regex.is_match(text);
         };
         let pattern = lower(&pattern.render(context, buffers));
@@ -179,17 +180,6 @@ impl Expect {
         context: &C,
         buffers: &mut Buffers,
     ) -> Verdict {
-        self.judge_bytes(bytes, (whole, self.least == Some(0)), context, buffers)
-    }
-
-    /// The same; with `(whole, conclusive)`, of which the second says that what is there decides.
-    fn judge_bytes<C: Context>(
-        &self,
-        bytes: &[u8],
-        (whole, conclusive): (bool, bool),
-        context: &C,
-        buffers: &mut Buffers,
-    ) -> Verdict {
         let mut made = Vec::new();
         let needle: Option<&[u8]> = match &self.pattern {
             Pattern::Text(text) | Pattern::Binary(text) => Some(text),
@@ -216,7 +206,8 @@ impl Expect {
             }
             _ => None,
         };
-        let short = needle.is_some_and(|needle| bytes.len() < needle.len())
+        let short = bytes.is_empty()
+            || needle.is_some_and(|needle| bytes.len() < needle.len())
             || self.least.is_some_and(|least| bytes.len() < least);
         if short && !whole {
             return Verdict::Open;
@@ -233,7 +224,8 @@ impl Expect {
         match (found, self.negated) {
             (true, negated) if negated => Verdict::Bad,
             (true, _) => Verdict::Good,
-            (false, _) if !whole && !conclusive => Verdict::Open,
+            // Where `min-recv` says how much is needed, that much decides.
+            (false, _) if !whole && self.least.is_none() => Verdict::Open,
             (false, true) => Verdict::Good,
             (false, false) => Verdict::Bad,
         }
@@ -265,8 +257,7 @@ impl Expect {
                 if answer.body.is_empty() && answer.complete {
                     return Verdict::Broken("HTTP content check could not find a response body");
                 }
-                let how = (answer.complete, false);
-                return self.judge_bytes(&answer.body, how, context, buffers);
+                return self.judge(&answer.body, answer.complete, context, buffers);
             }
         };
         if found == self.negated {

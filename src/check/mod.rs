@@ -10,6 +10,7 @@ pub mod agent;
 pub mod answer;
 pub mod conversation;
 pub mod expect;
+pub mod external;
 pub mod probe;
 pub mod protocol;
 pub mod request;

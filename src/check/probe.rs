@@ -173,7 +173,9 @@ impl Report {
     pub fn set(&mut self, status: Status, code: u32, duration_ms: u64, info: &[u8]) {
         (self.status, self.code, self.duration_ms) = (status, code, duration_ms);
         self.info.clear();
-        self.info.extend(info.iter().take(INFO_MAX));
+        // A NUL ends the text, as in HAProxy.
+        let text = info.iter().take_while(|byte| **byte != 0);
+        self.info.extend(text.take(INFO_MAX));
     }
 }
 
@@ -247,6 +249,9 @@ mod tests {
             ),
             (Status::L7Ok, 200, 3, "", {
                 "reason: Layer7 check passed, code: 200, check duration: 3ms"
+            }),
+            (Status::L7Invalid, 0, 3, "d\n\0\u{1}5.5", {
+                "reason: Layer7 invalid response, info: \"d<0A>\", check duration: 3ms"
             }),
         ] {
             let mut report = Report::default();

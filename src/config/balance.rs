@@ -17,11 +17,19 @@ use crate::rules::fetch::{Expression, Scope};
 /// What a backend says of balancing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BalanceDraft {
-    algorithm: Chosen,
+    /// None where no line says one.
+    algorithm: Option<Chosen>,
     is_consistent: bool,
     /// The function, and whether its result is mixed; the type's own when absent.
     function: Option<(Function, bool)>,
     factor: u32,
+}
+
+impl BalanceDraft {
+    /// A line says how.
+    pub(super) const fn is_said(&self) -> bool {
+        self.algorithm.is_some()
+    }
 }
 
 /// The algorithm as written.
@@ -35,12 +43,6 @@ enum Chosen {
     Header(Vec<u8>, bool),
     /// The text of an expression.
     Sample(Vec<u8>),
-}
-
-impl Default for Chosen {
-    fn default() -> Self {
-        Self::Plain(Algorithm::default())
-    }
 }
 
 /// What becomes of it.
@@ -88,7 +90,7 @@ impl Parser<'_> {
         };
         if let Some(chosen) = chosen {
             if self.only_as(line, 1, format!("balance {word}").trim_end()) {
-                self.settings().balance.algorithm = chosen;
+                self.settings().balance.algorithm = Some(chosen);
             }
         } else if word.starts_with("rdp-cookie") {
             let message = format!("'balance {word}' is not implemented by oneloop.");
@@ -139,7 +141,7 @@ impl Parser<'_> {
             }
             at += 1;
         }
-        self.settings().balance.algorithm = Chosen::Uri(uri);
+        self.settings().balance.algorithm = Some(Chosen::Uri(uri));
     }
 
     /// `balance url_param NAME [check_post [BYTES]]`; how much is waited for is no longer asked.
@@ -161,7 +163,7 @@ impl Parser<'_> {
         }
         if self.only_as(line, if posted { 4 } else { 2 }, "balance url_param") {
             let name = line.bytes(2).to_vec();
-            self.settings().balance.algorithm = Chosen::Parameter(name, posted);
+            self.settings().balance.algorithm = Some(Chosen::Parameter(name, posted));
         }
     }
 
@@ -188,7 +190,8 @@ impl Parser<'_> {
         }
         let last = if domain_only { 2 } else { 1 };
         if self.only_as(line, last, &format!("balance {word}")) {
-            self.settings().balance.algorithm = Chosen::Header(name.into_bytes(), domain_only);
+            self.settings().balance.algorithm =
+                Some(Chosen::Header(name.into_bytes(), domain_only));
         }
     }
 
@@ -206,7 +209,7 @@ impl Parser<'_> {
             self.refuse(line, 3, message);
             return;
         }
-        self.settings().balance.algorithm = Chosen::Sample(line.bytes(2).to_vec());
+        self.settings().balance.algorithm = Some(Chosen::Sample(line.bytes(2).to_vec()));
     }
 
     /// `balance random[(DRAWS)]`.
@@ -243,7 +246,7 @@ impl Parser<'_> {
             return;
         }
         if self.only_as(line, 1, "balance random") {
-            self.settings().balance.algorithm = Chosen::Plain(Algorithm::Random(draws));
+            self.settings().balance.algorithm = Some(Chosen::Plain(Algorithm::Random(draws)));
         }
     }
 
@@ -332,12 +335,12 @@ impl Parser<'_> {
         };
         let of_http = matches!(
             proxy.settings.balance.algorithm,
-            Chosen::Uri(_) | Chosen::Parameter(..) | Chosen::Header(..)
+            Some(Chosen::Uri(_) | Chosen::Parameter(..) | Chosen::Header(..))
         );
         if !of_http || proxy.settings.mode == Mode::Http || !proxy.is_backend() {
             return;
         }
-        proxy.settings.balance.algorithm = Chosen::default();
+        proxy.settings.balance.algorithm = Some(Chosen::Plain(Algorithm::default()));
         let (place, kind, name) = (proxy.at.clone(), proxy.kind(), &proxy.name);
         let message = format!(
             "Layer 7 hash not possible for {kind} '{name}' (needs 'mode http'). Falling back to round robin."
@@ -352,7 +355,8 @@ impl Parser<'_> {
             return Balance::default();
         };
         let draft = proxy.settings.balance.clone();
-        let key = match draft.algorithm {
+        let chosen = draft.algorithm;
+        let key = match chosen.unwrap_or(Chosen::Plain(Algorithm::default())) {
             Chosen::Plain(algorithm) => {
                 return Balance {
                     algorithm,

@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::diag::Lead;
-use super::draft::{GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft, ServerSettings};
+use super::draft::{
+    DispatchDraft, GlobalDraft, ListenerDraft, LogLine, ProxyDraft, ServerDraft, ServerSettings,
+};
 use super::lines::endpoint;
 use super::model::{
     Agent, Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics,
@@ -19,7 +21,7 @@ use super::persist::{needs_destination, persistence};
 use super::resolve::{Resolved, check_port, id_of};
 use super::sections::{LoadOptions, Parser};
 use super::server::of_check;
-use super::units::{Host, Port};
+use super::units::{Family, Host, Port, Spec};
 use crate::base::addr::Endpoint;
 use crate::base::outgoing::{Incoming, Outgoing};
 use crate::rules::condition::{Acl, Condition};
@@ -44,7 +46,8 @@ const LOG_LINE_MAX: u32 = 1024;
 const LOG_TAG: &str = "haproxy";
 
 impl Parser<'_> {
-    /// The servers of all proxies, in order, their names resolved.
+    /// The servers of all proxies, in order, their names resolved, and behind them the addresses of
+    /// `dispatch` lines.
     ///
     /// `ignore`: one that does not resolve is disabled instead of refused.
     #[expect(clippy::arithmetic_side_effects, reason = "counts what fits in memory")]
@@ -87,12 +90,47 @@ impl Parser<'_> {
             }
             all.push(servers);
         }
+        let mut addresses = Vec::new();
+        for (at, proxy) in self.proxies.iter().enumerate() {
+            let dispatch = proxy.dispatches().filter(|_| proxy.is_backend());
+            if let Some(dispatch) = dispatch.filter(|_| !proxy.settings.disabled) {
+                addresses.push(self.dispatch_server(at, dispatch, ServerId(next)));
+                next += 1;
+            }
+        }
+        all.push(addresses);
         if failed {
             self.found
                 .alert_bare("Failed to initialize server(s) addr.")
                 .abort();
         }
         all
+    }
+
+    /// The address of a `dispatch` line as a server.
+    fn dispatch_server(&self, at: usize, dispatch: &DispatchDraft, id: ServerId) -> Server {
+        let nowhere = Spec {
+            datagram: false,
+            family: Family::Any,
+            host: Host::Any,
+            port: Port::None,
+        };
+        let draft = ServerDraft {
+            name: String::new(),
+            at: dispatch.at.clone(),
+            address_at: dispatch.at.clone(),
+            address: nowhere,
+            number: None,
+            settings: ServerSettings::default(),
+        };
+        let (server, _) = self.resolve_server(at, &draft, id, 0);
+        Server {
+            dispatch: true,
+            endpoint: dispatch.endpoint.clone(),
+            port_offset: None,
+            cookie: None,
+            ..server
+        }
     }
 
     /// A server, and whether its address is known.
@@ -150,6 +188,7 @@ impl Parser<'_> {
             forced_number: draft.number.is_some(),
             name: draft.name.clone(),
             place: self.model_place(&draft.at),
+            dispatch: false,
             endpoint,
             port_offset,
             hostname,
@@ -255,6 +294,8 @@ pub(super) fn build(
     servers_of: Vec<Vec<Server>>,
 ) -> Config {
     let drafts = std::mem::take(&mut parser.proxies);
+    let mut servers_of = servers_of;
+    let addresses = servers_of.pop().unwrap_or_default();
     let taken = drafts.iter().filter_map(|draft| draft.number);
     // The frontend of the stats sockets, when there is one, is number 1.
     let first = 1 + u32::from(!parser.global.stats_sockets.is_empty());
@@ -293,6 +334,12 @@ pub(super) fn build(
             ..proxy
         });
     }
+    for address in &addresses {
+        if let Some(proxy) = config.proxies.get_mut(address.proxy.0 as usize) {
+            proxy.dispatch = Some(address.id);
+        }
+    }
+    config.servers.extend(addresses);
     config
 }
 
@@ -326,10 +373,15 @@ fn build_proxy(
 ) -> Proxy {
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
     let persist_rules = std::mem::take(&mut draft.persist_rules);
-    let persists_by_destination = needs_destination(&persist_rules, |condition| {
+    let choices = resolved.server_choices;
+    let persists_by_destination = needs_destination(&persist_rules, &choices, |condition| {
         condition.needs_destination(acls)
     });
-    let persistence = persistence(&mut draft, Rules::new(persist_rules, acls));
+    let persistence = persistence(
+        &mut draft,
+        Rules::new(persist_rules, acls),
+        Rules::new(choices, acls),
+    );
     let settings = draft.settings;
     let http_request = draft.request;
     let mut logs = Vec::new();
@@ -396,6 +448,7 @@ fn build_proxy(
         servers: 0..0,
         maxconn: settings.maxconn.filter(|_| is_frontend),
         full_conn: settings.full_conn,
+        session_rate: (settings.session_rate > 0 && is_frontend).then_some(settings.session_rate),
         backlog: settings.backlog,
         timeouts: without_zeros(settings.timeouts),
         logs,
@@ -411,6 +464,7 @@ fn build_proxy(
         accept_invalid: settings.accept_invalid,
         splicing: settings.splicing,
         retries: settings.retries,
+        retry_on: settings.retry_on,
         redispatch: settings.redispatch,
         persistence,
         capture: draft.capture,
@@ -418,7 +472,8 @@ fn build_proxy(
         hashing: resolved.balance.hashing,
         hash_factor: resolved.balance.factor,
         all_backups: settings.all_backups,
-        script: settings.checks.build(settings.script),
+        dispatch: None,
+        script: settings.checks.build(settings.script, settings.program),
         monitor_uri: settings.monitor_uri,
         error_files: settings.error_files,
         stats,
@@ -498,5 +553,7 @@ fn build_global(said: GlobalDraft, parser: &Parser<'_>, options: &LoadOptions) -
         reloads_max: said.reloads_max,
         quiet: said.quiet || options.quiet,
         strict_limits: !said.limits_are_loose,
+        forks: said.forks,
+        gains_privileges: said.gains_privileges,
     }
 }

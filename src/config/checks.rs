@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::diag::Lead;
-use super::draft::ScriptDraft;
+use super::draft::{ProgramDraft, ScriptDraft};
 use super::lexer::Line;
 use super::sections::Parser;
 use super::units::{self, Allow};
@@ -19,7 +19,8 @@ use crate::rules::format::{Format, Purpose};
 
 mod steps;
 
-use steps::{Kind, compile_step};
+pub(super) use steps::Kind;
+use steps::compile_step;
 
 /// What the checks of a section do.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +53,9 @@ impl ChecksDraft {
         let rules = match script {
             ScriptDraft::Tcp => &self.tcp,
             ScriptDraft::Http => &self.http,
-            ScriptDraft::Connection | ScriptDraft::Protocol(_) => return None,
+            ScriptDraft::Connection | ScriptDraft::Protocol(_) | ScriptDraft::Program => {
+                return None;
+            }
         };
         let ports = rules.steps.iter().filter_map(|step| match &**step {
             Step::Connect(connect) => Some(connect.how.port.is_some() || connect.port.is_some()),
@@ -64,8 +67,9 @@ impl ChecksDraft {
     }
 
     /// What the checks of a proxy say and expect.
-    pub(super) fn build(self, script: ScriptDraft) -> Script {
+    pub(super) fn build(self, script: ScriptDraft, program: ProgramDraft) -> Script {
         match script {
+            ScriptDraft::Program => Script::Program(Box::new(program.build())),
             ScriptDraft::Connection => Script::Connection,
             ScriptDraft::Protocol(protocol) => Script::Protocol(protocol),
             ScriptDraft::Tcp => {
@@ -296,25 +300,20 @@ impl Parser<'_> {
         None
     }
 
-    /// Rules that no option asks for are told of.
-    pub(super) fn warn_of_idle_check_rules(&mut self, at: usize) {
+    /// Rules of a kind that no option asks for are told of.
+    pub(super) fn warn_of_idle_check_rules(&mut self, at: usize, kind: Kind) {
         let Some(proxy) = self.proxies.get(at) else {
             return;
         };
         let checks = &proxy.settings.checks;
-        let (kind, name) = (proxy.kind(), proxy.name.clone());
-        let mut idle = Vec::new();
-        if !checks.tcp.asked && !checks.tcp.steps.is_empty() {
-            idle.push("tcp-check rules without 'option tcp-check'");
-        }
-        if !checks.http.asked && !checks.http.steps.is_empty() {
-            idle.push("http-check rules without 'option httpchk'");
-        }
-        for rules in idle {
-            self.warn(
-                at,
-                format!("{kind} '{name}' uses {rules}, so the rules are ignored."),
-            );
+        let (rules, idle) = match kind {
+            Kind::Tcp => (&checks.tcp, "tcp-check rules without 'option tcp-check'"),
+            Kind::Http => (&checks.http, "http-check rules without 'option httpchk'"),
+        };
+        if !rules.asked && !rules.steps.is_empty() {
+            let (kind, name) = (proxy.kind(), &proxy.name);
+            let message = format!("{kind} '{name}' uses {idle}, so the rules are ignored.");
+            self.warn(at, message);
         }
     }
 }

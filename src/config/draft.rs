@@ -18,12 +18,13 @@ use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
     AcceptInvalid, Capture, DynamicCookies, ForwardFor, HttpConnection, IdlePool, LogOptions,
-    LogTarget, Mode, PersistRule, Place, Redispatch, Reuse, Splicing, StatisticsRule, StatsSocket,
-    Timeouts,
+    LogTarget, Mode, PersistRule, Place, Redispatch, RetryOn, Reuse, Splicing, StatisticsRule,
+    StatsSocket, Timeouts,
 };
 use super::server::HealthSettings;
 use super::sockets::{ProxySockets, UnixBind};
 use super::units::Spec;
+use crate::base::addr::Endpoint;
 use crate::base::outgoing::Outgoing;
 use crate::base::proxy_header::Form;
 use crate::check::protocol::Protocol;
@@ -66,6 +67,15 @@ pub(super) enum ScriptDraft {
     Http,
     /// `option redis-check` and its kin.
     Protocol(Protocol),
+    /// `option external-check`.
+    Program,
+}
+
+/// `external-check command` and `external-check path`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProgramDraft {
+    pub(super) command: Option<Box<[u8]>>,
+    pub(super) path: Option<Box<[u8]>>,
 }
 
 /// Which line a finished session writes.
@@ -104,6 +114,8 @@ pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) maxconn: Option<u32>,
     pub(super) full_conn: Option<u32>,
+    /// `rate-limit sessions`; 0 for none.
+    pub(super) session_rate: u32,
     pub(super) backlog: Option<u32>,
     pub(super) timeouts: Timeouts,
     pub(super) logs: Vec<LogLine>,
@@ -120,11 +132,13 @@ pub(super) struct Settings {
     pub(super) accept_invalid: AcceptInvalid,
     pub(super) splicing: Splicing,
     pub(super) retries: u32,
+    pub(super) retry_on: RetryOn,
     pub(super) redispatch: Redispatch,
     pub(super) balance: BalanceDraft,
     pub(super) all_backups: bool,
     pub(super) script: ScriptDraft,
     pub(super) checks: ChecksDraft,
+    pub(super) program: ProgramDraft,
     pub(super) monitor_uri: Option<String>,
     pub(super) stats: Option<StatsDraft>,
     pub(super) error_files: Vec<(u16, Arc<Reply>)>,
@@ -143,6 +157,7 @@ impl Settings {
             disabled: false,
             maxconn,
             full_conn: None,
+            session_rate: 0,
             backlog: None,
             timeouts: Timeouts::default(),
             logs: Vec::new(),
@@ -159,11 +174,13 @@ impl Settings {
             accept_invalid: AcceptInvalid::default(),
             splicing: Splicing::default(),
             retries: 3,
+            retry_on: RetryOn::default(),
             redispatch: Redispatch::Off,
             balance: BalanceDraft::default(),
             all_backups: false,
             script: ScriptDraft::default(),
             checks: ChecksDraft::default(),
+            program: ProgramDraft::default(),
             monitor_uri: None,
             stats: None,
             error_files: Vec::new(),
@@ -310,6 +327,21 @@ pub(super) struct SwitchDraft {
     pub(super) condition: Option<Condition>,
 }
 
+/// The `dispatch` line.
+#[derive(Clone, Debug)]
+pub(super) struct DispatchDraft {
+    pub(super) endpoint: Endpoint,
+    pub(super) at: diag::Place,
+}
+
+/// One `use-server` line.
+#[derive(Debug)]
+pub(super) struct ServerChoiceDraft {
+    pub(super) target: Vec<u8>,
+    pub(super) at: diag::Place,
+    pub(super) condition: Condition,
+}
+
 /// ACLs by name, as declared so far; several lines of one name mean any of them.
 pub(super) type AclNames = BTreeMap<Vec<u8>, Vec<AclId>>;
 
@@ -351,6 +383,8 @@ pub(super) struct ProxyDraft {
     pub(super) state_file: Option<String>,
     /// The timeouts that its `defaults` handed on: only a second line of its own is a mistake.
     pub(super) timeouts_inherited: Timeouts,
+    /// Likewise.
+    pub(super) session_rate_inherited: u32,
     pub(super) listeners: Vec<ListenerDraft>,
     pub(super) servers: Vec<ServerDraft>,
     /// Which listener and which server has an `id`, the first of those that share it.
@@ -367,6 +401,8 @@ pub(super) struct ProxyDraft {
     /// `force-persist` and `ignore-persist`.
     pub(super) persist_rules: Vec<PersistRule>,
     pub(super) capture: Option<Capture>,
+    pub(super) server_choices: Vec<ServerChoiceDraft>,
+    pub(super) dispatch: Option<DispatchDraft>,
     pub(super) switches: Vec<SwitchDraft>,
     /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
     pub(super) unused_default: Option<(String, diag::Place)>,
@@ -388,12 +424,19 @@ pub(super) struct LayerSix {
     pub(super) request: Vec<diag::Place>,
     pub(super) response: Vec<diag::Place>,
     pub(super) switches: Vec<diag::Place>,
+    pub(super) server_choices: Vec<diag::Place>,
 }
 
 impl ProxyDraft {
     /// It may accept connections.
     pub(super) fn is_frontend(&self) -> bool {
         matches!(self.section, Section::Frontend | Section::Listen)
+    }
+
+    /// Where its sessions go that nothing binds to a server: no `balance` line says another way.
+    pub(super) fn dispatches(&self) -> Option<&DispatchDraft> {
+        let balances = self.settings.balance.is_said();
+        self.dispatch.as_ref().filter(|_| !balances)
     }
 
     /// It may have servers.
@@ -456,4 +499,10 @@ pub(super) struct GlobalDraft {
     /// A keyword asked for more than one thread: said once for all of them.
     pub(super) threads_warned: bool,
     pub(super) unix_bind: UnixBind,
+    /// `external-check`.
+    pub(super) programs_checked: bool,
+    /// `insecure-fork-wanted`.
+    pub(super) forks: bool,
+    /// `insecure-setuid-wanted`.
+    pub(super) gains_privileges: bool,
 }

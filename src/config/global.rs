@@ -131,6 +131,13 @@ impl Parser<'_> {
                     self.global.dumpable = admitted.prefix != Prefix::No;
                 }
             }
+            "external-check" => self.global.programs_checked |= self.only(line, 0),
+            "insecure-fork-wanted" => {
+                if self.only(line, 0) {
+                    self.global.forks = admitted.prefix != Prefix::No;
+                }
+            }
+            "insecure-setuid-wanted" => self.global.gains_privileges |= self.only(line, 0),
             "strict-limits" => {
                 if self.only(line, 0) {
                     self.global.limits_are_loose = admitted.prefix == Prefix::No;

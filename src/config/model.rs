@@ -10,9 +10,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::health::{Agent, Check, Observe, OnError};
 pub use self::persist::{
-    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, twins,
+    Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
+    ServerTarget, twins,
 };
+pub use self::retry::{Failure, RetryOn};
+pub use self::statistics::{Access, Statistics, StatisticsRule};
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
 use crate::balance::server::{Admin, AgentWord, Initial, Observed, Op};
@@ -25,14 +29,16 @@ use crate::check::state::Verdict;
 use crate::http::reply::Reply;
 use crate::log::syslog::Framing;
 use crate::rules::action::{RequestRule, ResponseRule};
-use crate::rules::basic_credentials;
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::connection::ConnectionRule;
 use crate::rules::format::Format;
 use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
 
+mod health;
 mod persist;
+mod retry;
+mod statistics;
 
 /// Index into [`Config::proxies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,7 +64,8 @@ pub struct Config {
     pub global: Global,
     /// Every `frontend`, `backend` and `listen`, in the order of the files.
     pub proxies: Vec<Proxy>,
-    /// Every server of every proxy; those of one proxy are adjacent.
+    /// Every server of every proxy; those of one proxy are adjacent. Behind them the addresses of
+    /// `dispatch` lines.
     pub servers: Vec<Server>,
     /// Every listening address, in order; those of one proxy are adjacent.
     pub listeners: Vec<Listener>,
@@ -142,6 +149,10 @@ pub struct Global {
     pub quiet: bool,
     /// `no strict-limits` clears it.
     pub strict_limits: bool,
+    /// `insecure-fork-wanted`: processes may be made while the service runs.
+    pub forks: bool,
+    /// `insecure-setuid-wanted`: programs that are run may gain privileges.
+    pub gains_privileges: bool,
 }
 
 /// `stats socket PATH ...` (configuration.txt 3.1 "stats socket").
@@ -381,6 +392,8 @@ pub struct Proxy {
     pub servers: Range<u32>,
     /// `maxconn` of a frontend; the global value when absent.
     pub maxconn: Option<u32>,
+    /// `rate-limit sessions` of a frontend: so many a second at most.
+    pub session_rate: Option<u32>,
     /// `fullconn` of a backend: a tenth of the sum of the frontends' maxconn when absent.
     pub full_conn: Option<u32>,
     /// `backlog`.
@@ -413,6 +426,9 @@ pub struct Proxy {
     pub splicing: Splicing,
     /// `retries`; 3 by default.
     pub retries: u32,
+    /// `retry-on`: after which failures a request is tried again; in TCP mode after a connection
+    /// that could not be made.
+    pub retry_on: RetryOn,
     /// `option redispatch`.
     pub redispatch: Redispatch,
     /// What binds clients to servers.
@@ -427,6 +443,9 @@ pub struct Proxy {
     pub hash_factor: u32,
     /// `option allbackups`.
     pub all_backups: bool,
+    /// `dispatch`: where sessions go that are bound to no server, instead of being balanced. It is
+    /// no server of this backend to anybody who asks.
+    pub dispatch: Option<ServerId>,
     /// What the checks of its servers say and expect.
     pub script: Script,
     /// `monitor-uri`.
@@ -454,78 +473,6 @@ pub struct Proxy {
     pub outgoing: Outgoing,
     /// `option socket-stats`: each listener counts for itself.
     pub socket_stats: bool,
-}
-
-/// The statistics page of a proxy (configuration.txt 4.2, "stats ...").
-#[derive(Debug, Default)]
-pub struct Statistics {
-    /// `stats uri`: what the targets of its requests begin with.
-    pub uri: String,
-    /// `stats refresh`, seconds.
-    pub refresh: Option<u32>,
-    /// `stats realm`.
-    pub realm: Option<String>,
-    /// `stats auth`, each as `user:password`; with none everybody may look.
-    pub users: Vec<String>,
-    /// `stats scope`: the proxies that are shown; all of them when absent.
-    pub scope: Option<Vec<ProxyId>>,
-    /// `stats hide-version`.
-    pub hides_version: bool,
-    /// `stats show-legends`: addresses and algorithms are shown, too.
-    pub shows_legends: bool,
-    /// `stats show-modules`.
-    pub shows_modules: bool,
-    /// `stats show-node`, and the name unless it is the host's.
-    pub node: Option<Option<String>>,
-    /// `stats show-desc`.
-    pub description: Option<String>,
-    /// `stats http-request` rules in order.
-    pub rules: Vec<StatisticsRule>,
-    /// `stats admin`: who may change servers here, if any condition holds.
-    pub admins: Vec<Condition>,
-}
-
-impl Statistics {
-    /// Whether the credentials of a request (its `Authorization` fields) are those of a user, or
-    /// none are wanted.
-    pub fn knows<'a>(&self, mut fields: impl Iterator<Item = &'a [u8]>) -> bool {
-        self.users.is_empty() || fields.next().is_some_and(|field| self.is_user(field))
-    }
-
-    fn is_user(&self, field: &[u8]) -> bool {
-        let Some(given) = basic_credentials(field) else {
-            return false;
-        };
-        // Each is looked at to its end, so that time tells nothing of a password.
-        let users = self.users.iter();
-        users.fold(false, |found, user| found | same(user.as_bytes(), &given))
-    }
-}
-
-/// Whether two texts are the same; how long it takes depends on their lengths alone.
-fn same(left: &[u8], right: &[u8]) -> bool {
-    let pairs = left.iter().zip(right);
-    left.len() == right.len() && pairs.fold(0, |differs, (l, r)| differs | (l ^ r)) == 0
-}
-
-/// A `stats http-request` rule.
-#[derive(Debug)]
-pub struct StatisticsRule {
-    /// What it does.
-    pub action: Access,
-    /// When it does it.
-    pub condition: Option<Condition>,
-}
-
-/// What a `stats http-request` rule says of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// It is answered.
-    Allow,
-    /// It is denied.
-    Deny,
-    /// It is asked for a name, for this realm.
-    Authenticate(Option<String>),
 }
 
 /// Whose messages are read leniently.
@@ -624,6 +571,8 @@ pub struct Server {
     pub name: String,
     /// Its line.
     pub place: Place,
+    /// It is the address of a `dispatch` line.
+    pub dispatch: bool,
     /// Where it is.
     pub endpoint: Endpoint,
     /// The port is the client's destination port plus this, when the address had `+N`, `-N` or
@@ -783,68 +732,6 @@ impl Default for IdlePool {
     }
 }
 
-/// The health check of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
-    /// Where the check connects to (`addr`, `port`, else the server's own).
-    pub endpoint: Endpoint,
-    /// `inter`, ms; 2000 by default.
-    pub inter: u32,
-    /// `fastinter`, ms; `inter` when absent.
-    pub fastinter: Option<u32>,
-    /// `downinter`, ms; `inter` when absent.
-    pub downinter: Option<u32>,
-    /// `rise`; 2 by default.
-    pub rise: u32,
-    /// `fall`; 3 by default.
-    pub fall: u32,
-    /// `addr` was given.
-    pub own_address: bool,
-    /// `port` was given.
-    pub own_port: Option<u16>,
-    /// How it introduces itself.
-    pub proxy_header: Form,
-}
-
-/// The agent of a server: who is asked what it is worth.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Agent {
-    /// Where it is asked.
-    pub endpoint: Endpoint,
-    /// `agent-port`, or the check's `port`.
-    pub port: u16,
-    /// `agent-addr` was given.
-    pub own_address: bool,
-    /// `agent-inter`, ms; 2000 by default.
-    pub inter: u32,
-    /// `agent-send`.
-    pub send: Vec<u8>,
-}
-
-/// What is made of a server's traffic (`observe`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Observe {
-    /// What counts.
-    pub what: Observed,
-    /// `error-limit`: errors in a row that something is done about.
-    pub limit: u32,
-    /// `on-error`: what is done.
-    pub on_error: OnError,
-}
-
-/// `on-error`. All of them look again soon, where `fastinter` is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnError {
-    /// `fastinter`: no more than that.
-    Hurry,
-    /// `fail-check`: as if a check had failed.
-    FailCheck,
-    /// `sudden-death`: the same, and the next failure is the last.
-    SuddenDeath,
-    /// `mark-down`: it is down.
-    MarkDown,
-}
-
 impl Network {
     /// Whether an address lies in the network; one of the other family never does.
     #[must_use]
@@ -890,6 +777,16 @@ impl Config {
         &self.servers[id.0 as usize]
     }
 
+    /// Whether checks run programs (`option external-check`).
+    #[must_use]
+    pub fn runs_programs(&self) -> bool {
+        let runs = |proxy: &Proxy| {
+            let asked = matches!(proxy.script, Script::Program(_));
+            asked && proxy.is_backend && !proxy.disabled
+        };
+        self.proxies.iter().any(runs)
+    }
+
     /// Whether a rule speaks of a server.
     #[must_use]
     pub fn names_server(&self, id: ServerId) -> bool {
@@ -931,6 +828,9 @@ impl Proxy {
     /// The algorithm, as `show stat` has it.
     #[must_use]
     pub fn algorithm_name(&self) -> &'static str {
+        if self.dispatch.is_some() {
+            return "none";
+        }
         match (self.algorithm, &self.hashing) {
             (_, Some(hashing)) => hashing.key.name(),
             (Algorithm::RoundRobin, _) => "roundrobin",

@@ -7,7 +7,9 @@
 use super::diag::Lead;
 use super::draft::{CookieDraft, ProxyDraft, ServerDraft};
 use super::lexer::Line;
-use super::model::{Capture, Cookie, CookieMode, Mode, PersistRule, Persistence, twins};
+use super::model::{
+    Capture, Cookie, CookieMode, Mode, PersistRule, Persistence, ServerChoice, ServerTarget, twins,
+};
 use super::sections::Parser;
 use super::units::{self, Host, Port, TimeUnit};
 use crate::balance::persist::{Directory, dynamic_cookie};
@@ -359,7 +361,11 @@ fn literal_cookie(server: &ServerDraft, key: &str) -> Option<String> {
 }
 
 /// What the lines of a proxy mean.
-pub(super) fn persistence(draft: &mut ProxyDraft, rules: Rules<PersistRule>) -> Persistence {
+pub(super) fn persistence(
+    draft: &mut ProxyDraft,
+    rules: Rules<PersistRule>,
+    choices: Rules<ServerChoice>,
+) -> Persistence {
     let said = std::mem::take(&mut draft.settings.persistence);
     let dynamic = said.dynamic();
     let cookie = said.cookie.map(|cookie| Box::new(cookie.finish()));
@@ -368,6 +374,7 @@ pub(super) fn persistence(draft: &mut ProxyDraft, rules: Rules<PersistRule>) -> 
         dynamic,
         tries_down: said.tries_down,
         rules,
+        choices,
     }
 }
 
@@ -391,6 +398,16 @@ impl CookieDraft {
 }
 
 /// Whether any rule reads where the client connected to.
-pub(super) fn needs_destination(rules: &[PersistRule], of: impl Fn(&Condition) -> bool) -> bool {
+pub(super) fn needs_destination(
+    rules: &[PersistRule],
+    choices: &[ServerChoice],
+    of: impl Fn(&Condition) -> bool,
+) -> bool {
+    let by_target = |target: &ServerTarget| match target {
+        ServerTarget::Dynamic(format) => format.needs_destination(),
+        ServerTarget::Server(_) => false,
+    };
+    let mut choices = choices.iter();
     rules.iter().any(|rule| of(&rule.condition))
+        || choices.any(|choice| by_target(&choice.target) || of(&choice.condition))
 }

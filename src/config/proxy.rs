@@ -8,11 +8,11 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{self, Lead};
-use super::draft::{LogChoice, LogLine, Settings, StateSource};
+use super::draft::{LogChoice, LogLine, ScriptDraft, Settings, StateSource};
 use super::keywords::{self, Admitted, Prefix, Scope};
 use super::lexer::Line;
 use super::lines::reason;
-use super::model::{ForwardFor, HttpConnection, Mode, Network, Redispatch, Reuse, Timeouts};
+use super::model::{ForwardFor, HttpConnection, Mode, Network, Reuse, Timeouts};
 use super::sections::Parser;
 use super::units;
 use crate::http::head::Limits;
@@ -100,6 +100,7 @@ impl Parser<'_> {
             "hash-balance-factor" => self.hash_factor_line(line),
             "server" => self.server_line(line),
             "http-check" | "tcp-check" => self.check_line(line),
+            "external-check" => self.external_check_line(line),
             "default-server" => self.default_server_line(line),
             "maxconn" | "backlog" => {
                 let expects = format!("'{name}' expects an integer argument.");
@@ -124,7 +125,9 @@ impl Parser<'_> {
                     self.settings().retries = number;
                 }
             }
+            "retry-on" => self.retry_on_line(line),
             "http-reuse" => self.http_reuse_line(line),
+            "rate-limit" => self.rate_limit_line(line),
             "monitor-uri" => {
                 if let Some(uri) = self.word_line(line, "'monitor-uri' expects an URI.") {
                     self.settings().monitor_uri = Some(uri);
@@ -155,6 +158,8 @@ impl Parser<'_> {
             "cookie" => self.cookie_line(line),
             "dynamic-cookie-key" => self.dynamic_key_line(line),
             "force-persist" | "ignore-persist" => self.persist_rule_line(line),
+            "dispatch" => self.dispatch_line(line),
+            "use-server" => self.use_server_line(line),
             "capture" => self.capture_line(line),
             "id" => self.id_of_proxy(line),
             "source" => self.source_line(line),
@@ -330,6 +335,7 @@ impl Parser<'_> {
             "redispatch" => self.redispatch_option(line, on),
             "httpchk" => self.httpchk_option(line),
             "tcp-check" => self.tcp_check_option(),
+            "external-check" => self.settings().script = ScriptDraft::Program,
             "httplog" | "tcplog" => self.log_option(line, name),
             "smtpchk" | "redis-check" | "mysql-check" | "pgsql-check" | "ldap-check" => {
                 self.protocol_option(line, name);
@@ -358,24 +364,6 @@ impl Parser<'_> {
             *current = kind;
         } else if *current == kind {
             *current = HttpConnection::default();
-        }
-    }
-
-    /// `option redispatch [N]`.
-    fn redispatch_option(&mut self, line: &Line, on: bool) {
-        let mut every = -1;
-        if on && line.words.len() > 2 {
-            let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
-            let Some(number) = self.number(line, 2, "option redispatch", range) else {
-                return;
-            };
-            every = i32::try_from(number).unwrap_or(-1);
-        }
-        if self.only_as(line, if on { 2 } else { 1 }, "option redispatch") {
-            self.settings().redispatch = match (on, every) {
-                (false, _) | (true, 0) => Redispatch::Off,
-                (true, every) => Redispatch::Every(every),
-            };
         }
     }
 
@@ -538,6 +526,53 @@ impl Parser<'_> {
         if self.only_as(line, 1, &full) {
             self.settings().reuse = reuse;
         }
+    }
+
+    /// `rate-limit sessions N`.
+    fn rate_limit_line(&mut self, line: &Line) {
+        let word = line.word(1).into_owned();
+        if word != "sessions" {
+            let message = format!("'rate-limit' only supports 'sessions' (got '{word}')");
+            self.found
+                .alert(line.at(1), message)
+                .suggest(&word, ["sessions"]);
+            return;
+        }
+        let word = line.word(2).into_owned();
+        if word.is_empty() {
+            // The doubled word is HAProxy's.
+            let message =
+                "'rate-limit sessions' expects expects an integer value (in sessions/second)";
+            self.refuse(line, 2, message);
+            return;
+        }
+        let rate = units::integer(&word).and_then(|rate| u32::try_from(rate).ok());
+        let Some(rate) = rate else {
+            let digits = word.trim_start_matches(['+', '-']);
+            let text = match digits.chars().find(|c| !c.is_ascii_digit()) {
+                Some(bad) => format!("unexpected character '{bad}' in integer value '{word}'"),
+                None => format!("'{word}' is out of range."),
+            };
+            self.refuse(line, 2, format!("'rate-limit sessions' : {text}"));
+            return;
+        };
+        if !self.only_as(line, 2, "rate-limit sessions") {
+            return;
+        }
+        let before = std::mem::replace(&mut self.settings().session_rate, rate);
+        let Some(proxy) = self.proxy() else { return };
+        let message = if !proxy.is_frontend() {
+            format!(
+                "rate-limit sessions will be ignored because {} '{}' has no frontend capability",
+                proxy.kind(),
+                proxy.name
+            )
+        } else if before != proxy.session_rate_inherited {
+            "overwriting rate-limit sessions which was already specified".to_owned()
+        } else {
+            return;
+        };
+        self.found.warning(line.at(0), message);
     }
 
     /// `id N`.

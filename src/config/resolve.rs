@@ -12,10 +12,11 @@ use std::collections::HashMap;
 
 use super::balance::Balance;
 use super::build::build;
+use super::checks::Kind;
 use super::diag::{Lead, Severity};
 use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
 use super::model::{
-    ErrorLine, LogTarget, Mode, ProxyId, Statistics, Switch, SwitchTarget, UniqueId,
+    ErrorLine, LogTarget, Mode, ProxyId, ServerChoice, Statistics, Switch, SwitchTarget, UniqueId,
 };
 use super::proxy::said_at;
 use super::sections::{LoadOptions, Loaded, Parser};
@@ -33,6 +34,7 @@ pub(super) struct Resolved {
     pub(super) switches: Vec<Switch>,
     pub(super) log_format: Option<Format>,
     pub(super) error_line: ErrorLine,
+    pub(super) server_choices: Vec<ServerChoice>,
     pub(super) balance: Balance,
     pub(super) unique_id: Option<Box<UniqueId>>,
     /// The statistics page, without its rules.
@@ -100,16 +102,20 @@ impl Parser<'_> {
         }
         if clean {
             self.warn_of_tcp_cookie(at);
-            self.warn_of_missing_bind(at);
+            self.warn_of_monitor(at);
             self.warn_of_hash(at);
+            self.warn_of_missing_bind(at);
+            self.warn_of_unused_dispatch(at);
+            self.warn_of_idle_check_rules(at, Kind::Http);
+            self.check_program(at);
         }
         let default_backend = self.find_default_backend(at);
         // That of a backend is checked and not used.
         let is_frontend = self.proxies.get(at).is_some_and(ProxyDraft::is_frontend);
         resolved.default_backend = default_backend.filter(|_| is_frontend);
         resolved.switches = self.find_switches(at);
+        resolved.server_choices = self.find_server_choices(at);
         if clean {
-            self.warn_of_idle_check_rules(at);
             self.warn_of_idle_servers(at, default_backend.is_some());
             self.warn_of_layer_six(at);
             resolved.log_format = self.log_format_of(at);
@@ -117,6 +123,7 @@ impl Parser<'_> {
             resolved.balance = self.resolve_balance(at);
             resolved.unique_id = self.unique_id_of(at);
             self.warn_of_timeouts(at);
+            self.warn_of_idle_check_rules(at, Kind::Tcp);
             self.limit_capture(at);
             self.warn_of_twins(at);
         }
@@ -137,20 +144,25 @@ impl Parser<'_> {
             .push(Severity::Warning, Lead::Bare, place, message);
     }
 
-    fn warn_of_missing_bind(&mut self, at: usize) {
+    fn warn_of_monitor(&mut self, at: usize) {
         let Some(proxy) = self.proxies.get(at) else {
             return;
         };
-        let (kind, name) = (proxy.kind(), proxy.name.clone());
         let tcp = proxy.settings.mode == Mode::Tcp;
-        let front = proxy.is_frontend();
-        let unbound = front && proxy.bind_lines == 0;
-        if front && tcp && proxy.settings.monitor_uri.is_some() {
+        if proxy.is_frontend() && tcp && proxy.settings.monitor_uri.is_some() {
+            let (kind, name) = (proxy.kind(), &proxy.name);
             let message =
                 format!("monitor-uri will be ignored for {kind} '{name}' (needs 'mode http').");
             self.warn(at, message);
         }
-        if unbound {
+    }
+
+    fn warn_of_missing_bind(&mut self, at: usize) {
+        let Some(proxy) = self.proxies.get(at) else {
+            return;
+        };
+        if proxy.is_frontend() && proxy.bind_lines == 0 {
+            let (kind, name) = (proxy.kind(), &proxy.name);
             let message = format!(
                 "{kind} '{name}' has no 'bind' directive. Please declare it as a backend if this was intended."
             );
@@ -341,7 +353,12 @@ impl Parser<'_> {
             return;
         }
         let name = proxy.name.clone();
-        let all = [lines.switches, lines.request, lines.response];
+        let all = [
+            lines.switches,
+            lines.request,
+            lines.response,
+            lines.server_choices,
+        ];
         for place in all.into_iter().flatten() {
             let file = self.found.file_name(place.file);
             let message = format!(

@@ -154,7 +154,7 @@ fn is_dead(finals: &mut Finals, line: &Line) -> bool {
 }
 
 /// Where a rule's condition asks for `REQ_CONTENT` and no ACL of the section has that name.
-fn layer_six_word(line: &Line, acls: &AclNames) -> Option<Place> {
+pub(super) fn layer_six_word(line: &Line, acls: &AclNames) -> Option<Place> {
     const NAME: &[u8] = b"REQ_CONTENT";
     let mut words = line.words.iter().enumerate();
     words.find(|(_, word)| matches!(&word.text[..], b"if" | b"unless"))?;
@@ -309,10 +309,12 @@ impl<'a> Parser<'a> {
         };
         let keyword = line.word(0);
         let after_switch = !proxy.switches.is_empty();
+        let after_choice = !proxy.server_choices.is_empty();
         let after = match &*keyword {
             "tcp-request" if !proxy.request.is_empty() => "http-request",
             "tcp-request" | "http-request" if !proxy.redirects.is_empty() => "redirect",
             "tcp-request" | "http-request" | "redirect" if after_switch => "use_backend",
+            "tcp-request" | "http-request" | "redirect" if after_choice => "use-server",
             _ => "",
         };
         if is_dead(&mut proxy.finals, line) {

@@ -379,9 +379,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Keeps the targets that a backend names, for its checks: that its line was ignored has been
-    /// told.
+    /// Keeps the targets that a proxy names in vain, for their checks: that the line was ignored
+    /// has been told.
     fn note_unused_target(&mut self, line: &Line) {
+        if self.scope().0 == Section::Frontend {
+            match line.bytes(0) {
+                b"use-server" => self.use_server_line(line),
+                b"dispatch" => self.dispatch_line(line),
+                _ => {}
+            }
+            return;
+        }
         let target = line.word(1).into_owned();
         let place = line.at(1);
         let is_name = !target.is_empty() && !target.contains('%');
@@ -531,6 +539,7 @@ impl<'a> Parser<'a> {
             number: None,
             description: None,
             timeouts_inherited: settings.timeouts,
+            session_rate_inherited: settings.session_rate,
             settings,
             state_file: None,
             listeners: Vec::new(),
@@ -543,6 +552,8 @@ impl<'a> Parser<'a> {
             response: Vec::new(),
             persist_rules: Vec::new(),
             capture: None,
+            server_choices: Vec::new(),
+            dispatch: None,
             switches: Vec::new(),
             has_own_stats: false,
             stats_rules: Vec::new(),

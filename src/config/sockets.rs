@@ -7,11 +7,15 @@
 use super::diag::Lead;
 use super::lexer::Line;
 use super::lines::{AddressProblem, endpoint};
-use super::model::Mode;
+use super::model::{Failure, Mode};
 use super::sections::Parser;
 use super::units::{self, Allow, Host, Port, TimeUnit};
 use crate::base::addr::Endpoint;
 use crate::base::outgoing::{Incoming, Keepalive, Outgoing};
+
+/// What is said of `source ... usesrc`, besides that it is refused.
+pub(super) const NO_USESRC: &str =
+    "servers are told of clients by 'send-proxy-v2' or 'option forwardfor'.";
 
 /// What the lines of a proxy say of its sockets.
 #[derive(Clone, Debug, Default)]
@@ -205,7 +209,7 @@ impl Parser<'_> {
                         self.refuse(line, at + 1, message);
                     } else {
                         let message = "'source ... usesrc' is not implemented by oneloop.";
-                        self.refuse(line, at, message);
+                        self.found.alert(line.at(at), message).note(NO_USESRC);
                     }
                     return;
                 }
@@ -342,8 +346,11 @@ impl Parser<'_> {
         let Some(proxy) = self.proxies.get(at) else {
             return;
         };
+        let repeats = [Failure::Connection, Failure::Empty, Failure::Late]
+            .into_iter()
+            .all(|failure| proxy.settings.retry_on.contains(failure));
         for server in &proxy.servers {
-            if server.settings.outgoing.fast_open {
+            if server.settings.outgoing.fast_open && !repeats {
                 let message = format!(
                     "'server {}/{}' : server has tfo activated, the backend should be configured with at least 'conn-failure', 'empty-response' and 'response-timeout' or we wouldn't be able to retry the connection on failure.",
                     proxy.name, server.name

@@ -270,6 +270,12 @@ impl Allow {
         fd: false,
         ..Self::BIND
     };
+    /// What `dispatch` takes.
+    pub const DISPATCH: Self = Self {
+        range: false,
+        fd: false,
+        ..Self::BIND
+    };
     /// What `log` takes.
     pub const LOG: Self = Self {
         offset: false,

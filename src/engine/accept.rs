@@ -169,11 +169,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let full = match record.kind {
             ListenerKind::Proxy(frontend) => {
                 let proxy = frontend.0 as usize;
-                let rest_ms = self.rest_for_rate();
-                if rest_ms > 0 {
-                    self.wheel.promise(self.accept_timer, self.now.ms + rest_ms);
-                }
-                rest_ms > 0
+                self.rests_for_rate(frontend)
                     || self.is_process_full()
                     || self.listener_connections[index as usize] >= record.maxconn
                     || self.proxy_stats[proxy].front.scur >= self.proxies[proxy].maxconn
@@ -206,6 +202,19 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
+    /// Whether a frontend is to take nobody because of a rate, of the process or its own
+    /// (`rate-limit`); then it is looked at again when that may have fallen.
+    fn rests_for_rate(&mut self, frontend: ProxyId) -> bool {
+        let limit = self.config.proxy(frontend).session_rate;
+        let rate = &self.proxy_stats[frontend.0 as usize].front.rate;
+        let own_ms = limit.map_or(0, |limit| rate.wait(self.now.ms, limit));
+        let rest_ms = own_ms.max(self.rest_for_rate());
+        if rest_ms > 0 {
+            self.wheel.promise(self.accept_timer, self.now.ms + rest_ms);
+        }
+        rest_ms > 0
+    }
+
     fn pause_listener(&mut self, index: u32) {
         let record = &mut self.listeners[index as usize];
         if !record.paused {
@@ -230,10 +239,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         }
         self.accept_paused = false;
-        let rest_ms = self.rest_for_rate();
-        if rest_ms > 0 {
-            self.wheel.promise(self.accept_timer, self.now.ms + rest_ms);
-        }
         for index in 0..self.listeners.len() {
             let record = self.listeners[index];
             if !record.paused {
@@ -244,7 +249,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     let proxy = frontend.0 as usize;
                     self.proxy_stats[proxy].paused
                         || self.proxy_stats[proxy].stopped
-                        || rest_ms > 0
+                        || self.rests_for_rate(frontend)
                         || self.is_process_full()
                         || self.listener_connections[index] >= record.maxconn
                         || self.proxy_stats[proxy].front.scur >= self.proxies[proxy].maxconn

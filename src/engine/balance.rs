@@ -109,7 +109,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// A server's count of sessions has changed, or how many it takes.
     pub(crate) fn tell_load(&mut self, server: ServerId) {
-        let proxy = self.roster.server(server).proxy;
+        let described = self.roster.server(server);
+        if described.dispatch {
+            return;
+        }
+        let proxy = described.proxy;
         let record = &self.servers[server.0 as usize];
         let load = record.served.saturating_add(record.queued);
         let place = self.roster.place(server);

@@ -137,7 +137,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         );
         ::log::info!(target: NOTICE, "CLI : {text}");
         self.roster.add(server);
-        self.index_cookies(proxy);
+        self.index_servers(proxy);
         self.proxies[proxy.0 as usize].group.add(member);
         if !rests {
             self.review_backend(id);
@@ -164,7 +164,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.freed.retain(|freed| freed.server != server);
         self.errors.forget_server(server);
         self.roster.remove(server);
-        self.index_cookies(proxy);
+        self.index_servers(proxy);
         ::log::info!(target: NOTICE, "CLI : Server deleted.");
     }
 

@@ -248,6 +248,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         if let Some(talk) = &probe.talk {
             let connected = talk.is_connected();
+            self.tell_late_program(server);
             return self.advance_probe(server, Event::TimedOut { connected });
         }
         if probe.state.runs() && !self.stopping {
@@ -619,8 +620,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             ::log::warn!("{line}");
             self.journal.message(config, proxy, level, &line, now);
         }
-        let alive = record.alive();
-        if !alive {
+        // Who is bound to a server that is stopping still comes.
+        if !record.takes_bound() {
             self.close_idle_of(server);
         }
         self.review_backend(server);

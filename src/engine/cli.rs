@@ -205,7 +205,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     cli.ready.clear(Readiness::READABLE);
                     cli.ended = true;
                 }
-                Err(Stop::Failed(_)) => return self.close_cli(key),
+                Err(Stop::Failed(_) | Stop::NoSource(_)) => return self.close_cli(key),
             }
         }
         self.promise_cli(key);

@@ -122,6 +122,14 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// The server, or the address of `dispatch`.
+    fn destination_server(&self) -> Option<&'a crate::config::model::Server> {
+        match self.txn.target {
+            Target::Dispatch(id) => Some(&**self.roster.server(ServerId(id))),
+            _ => self.server(),
+        }
+    }
+
     fn front_of(&self, id: u32) -> Option<&'a Counters> {
         self.proxy_stats.get(id as usize).map(|stats| &stats.front)
     }
@@ -232,13 +240,13 @@ impl Context for Facts<'_> {
             Field::ConnectionError => Value::Int(i64::from(txn.connection_error)),
             Field::BackendSource => Value::Address(txn.rare().backend_source),
             Field::Server => Value::Address(
-                self.server()
+                self.destination_server()
                     .map_or(Address::None, |server| server.endpoint.address()),
             ),
             Field::FrontendName => Value::Bytes(self.frontend().name.as_bytes()),
             Field::BackendName => Value::Bytes(self.backend().name.as_bytes()),
             Field::ServerName => Value::Bytes(match txn.target {
-                Target::None => b"<NOSRV>",
+                Target::None | Target::Dispatch(_) => b"<NOSRV>",
                 Target::Stats => b"<STATS>",
                 Target::Prometheus => b"<PROMEX>",
                 Target::Server(id) => self.roster.server(ServerId(id)).name.as_bytes(),
@@ -281,6 +289,8 @@ impl Context for Facts<'_> {
             Field::FrontendConnections => Value::Int(i64::from(txn.counters.feconn)),
             Field::BackendConnections => Value::Int(i64::from(txn.counters.beconn)),
             Field::ServerConnections => Value::Int(i64::from(txn.counters.srv_conn)),
+            Field::PriorityClass => Value::Int(txn.priority.class.into()),
+            Field::PriorityOffset => Value::Int(txn.priority.offset_ms.into()),
             Field::Retries => flagged(i64::from(txn.retries), txn.redispatched),
             Field::ServerQueue => Value::Int(i64::from(txn.counters.srv_queue)),
             Field::BackendQueue => Value::Int(i64::from(txn.counters.backend_queue)),

@@ -14,7 +14,7 @@ use super::service::Service;
 use super::session::{Flow, Phase, Session, open};
 use crate::base::arena::Key;
 use crate::base::proxy_header::Refusal;
-use crate::config::model::{Config, Timeouts};
+use crate::config::model::{Config, Failure, Timeouts};
 use crate::http::exchange::ResponseState;
 use crate::log::termination::Termination;
 use crate::net::Net;
@@ -249,6 +249,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         open!(self, key => client, session, else Flow::Gone);
         let unanswered =
             client.phase == Phase::Exchange && session.exchange.response() == ResponseState::Idle;
+        if unanswered && self.may_repeat(key, Failure::Late) {
+            return self.repeat(key);
+        }
+        open!(self, key => _client, session, else Flow::Gone);
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize].back.eresp += u64::from(unanswered);
         }

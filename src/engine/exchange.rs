@@ -16,7 +16,7 @@ use super::service::Service;
 use super::session::{Flow, Phase, Session, flush_answer, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
-use crate::config::model::Proxy;
+use crate::config::model::{Failure, Proxy};
 use crate::http::exchange::{RequestState, ResponseState};
 use crate::http::framing::{self, Announce, Body, Framing};
 use crate::http::head::{self, Limits, Name, Parsed, Progress, Refusal};
@@ -132,7 +132,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if moved > 0 {
             client.active_ms = self.now.ms;
             session.txn.bytes_uploaded += moved;
-            session.replay.clear();
         }
         match pumped {
             Pumped::Done if session.exchange.request() == RequestState::Body => {
@@ -145,6 +144,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             }
             Pumped::ReceiverFailed(errno) if session.request.sent == 0 => {
                 return Some(self.never_sent(key, errno));
+            }
+            Pumped::ReceiverFailed(_)
+                if session.request.source == Source::Done && session.request.replay.is_kept() =>
+            {
+                // The same, of a request that may be sent once more.
+                session.request.reset_output(&mut self.net, &mut self.pool);
+                session.exchange.close_server();
+                if session.exchange.request() == RequestState::Body {
+                    session.exchange.on_request_end();
+                }
             }
             Pumped::ReceiverFailed(_) => {
                 // The server takes no more: it may have answered all the same.
@@ -292,17 +301,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(stop) => {
                     let any = !buffer.is_empty();
                     self.pool.give_back(buffer);
-                    // That an idle connection ended says nothing of its server.
-                    let server = session.server.filter(|_| any || !session.on_reused);
-                    let flow = self.server_lost(key, any);
-                    if let Some(server) = server {
-                        self.observe(server, Finding::of_end(stop));
-                    }
-                    return flow;
+                    return self.server_lost(key, stop, any);
                 }
             }
         }
-        session.replay.clear();
         let bench = &mut self.bench;
         let bytes = buffer.readable_mut();
         let lenient = session
@@ -317,13 +319,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 session.response.input = Some(buffer);
                 Flow::Again
             }
-            Parsed::Refused(refusal) => self.bad_answer(key, refusal, buffer),
+            Parsed::Refused(refusal) => self.junk_answer(key, refusal, buffer),
             Parsed::Complete => {
                 session.progress = Progress::default();
                 match framing::response(&bench.head, buffer.readable(), session.exchange.asked()) {
                     Ok(framing) if framing.interim => self.pass_interim(key, buffer, &framing),
                     Ok(framing) => self.on_answer(key, buffer, &framing),
-                    Err(refusal) => self.bad_answer(key, refusal, buffer),
+                    Err(refusal) => self.junk_answer(key, refusal, buffer),
                 }
             }
         }
@@ -337,6 +339,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.proxy_stats[client.frontend.0 as usize]
             .front
             .answer(bench.head.status);
+        if let Some(server) = session.server {
+            self.server_stats[server.0 as usize].answered(bench.head.status);
+        }
         let mut length = 0;
         if session.exchange.takes_interim() {
             bench.edits.clear();
@@ -376,8 +381,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// The final head of the answer: rules, rendering, and out with what came of the body.
     fn on_answer(&mut self, key: Key<Client>, buffer: Buffer, framing: &Framing) -> Flow {
         let config = self.config;
-        open!(self, key => client, session, else Flow::Gone);
         let status = self.bench.head.status;
+        if self.may_repeat(key, Failure::Status(status)) {
+            self.pool.give_back(buffer);
+            return self.repeat(key);
+        }
+        open!(self, key => client, session, else Flow::Gone);
         let (frontend, backend, server) = (client.frontend, session.backend, session.server);
         session.txn.marks.answered = self.now.ms as i64;
         self.bench.edits.clear();
@@ -387,7 +396,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             logged_head_bytes(&self.bench.head, buffer.readable()) + LOGGED_MESSAGE_END;
         session.txn.response_minor = Some(self.bench.head.minor);
         if let Some(server) = server {
-            self.server_stats[server.0 as usize].answer(status);
+            self.server_stats[server.0 as usize].answered(status);
             self.observe(server, Finding::Answered(status));
         }
         for proxy in [backend, Some(frontend).filter(|f| backend != Some(*f))]
@@ -581,6 +590,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         open!(self, key => client, session, else Flow::Gone);
         session.request.source = Source::UntilClose;
         session.request.rechunk = false;
+        // What is in a tunnel is no request.
+        session.request.replay.begin(0);
         session.response.source = Source::UntilClose;
         session.txn.bytes_read += buffer.len() as u64;
         self.proxy_stats[client.frontend.0 as usize]

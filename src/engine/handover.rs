@@ -366,7 +366,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         self.take_state(server, state);
         self.refresh_weight(server.id);
-        if !self.servers[index].alive() {
+        if !self.servers[index].takes_bound() {
             self.close_idle_of(server.id);
         }
     }

@@ -18,6 +18,7 @@ use super::service::Service;
 use super::session::open;
 use super::upstream::Upstream;
 use super::{Engine, Subject};
+use crate::balance::server::Admin;
 use crate::base::arena::Key;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::config::model::{Config, ProxyId, Reuse, Server, ServerId};
@@ -30,7 +31,7 @@ pub struct IdleList {
     proven: Vec<Key<Upstream>>,
     /// The others. The one that was used last is at the end, here as there.
     fresh: Vec<Key<Upstream>>,
-    /// Each speaks for one client (`send-proxy`): none of them lies here.
+    /// Each is for one client (`send-proxy`, `dispatch`): none of them lies here.
     private: bool,
     /// So many are kept at most.
     most: u32,
@@ -57,7 +58,7 @@ impl IdleList {
         Self {
             proven: Vec::new(),
             fresh: Vec::new(),
-            private: !server.proxy_header.is_none(),
+            private: !server.proxy_header.is_none() || server.dispatch,
             most: match server.pool.purge_delay {
                 0 => 0,
                 _ => server.pool.most.unwrap_or(u32::MAX),
@@ -206,7 +207,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let private = reuse == Reuse::Never || list.private;
         if record.ready.has(Readiness(told))
             || self.stopping
-            || !self.servers[server.0 as usize].alive()
+            || self.servers[server.0 as usize].admin.any(Admin::MAINT)
             || (!private && !list.has_room(self.server_stats[server.0 as usize].used_max))
         {
             if let Some(record) = self.upstreams.remove(found) {

@@ -272,7 +272,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             Err(Stop::Closed) if buffer.is_empty() => Refusal::Closed,
             Err(Stop::Closed) => Refusal::Truncated,
-            Err(Stop::Failed(_)) => Refusal::Failed,
+            Err(Stop::Failed(_) | Stop::NoSource(_)) => Refusal::Failed,
         };
         record.input = Some(buffer);
         self.refuse_introduction(key, why)

@@ -203,7 +203,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         counters.beconn = session
             .backend
             .map_or(0, |id| stats[id.0 as usize].back.scur.saturating_sub(own));
-        counters.srv_conn = session.server.map_or(0, |id| {
+        let server = session
+            .server
+            .filter(|id| !self.roster.server(*id).dispatch);
+        counters.srv_conn = server.map_or(0, |id| {
             let held = u32::from(session.holds_slot && ended);
             self.server_stats[id.0 as usize].scur.saturating_sub(held)
         });

@@ -45,7 +45,8 @@ impl ListenerStats {
 /// What a listener does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerStatus {
-    /// Its frontend or the process has as many connections as it may have.
+    /// Its frontend or the process has as many connections as it may have, or as many sessions a
+    /// second.
     Waiting,
     /// It takes connections, or is paused.
     Open,
@@ -89,10 +90,14 @@ impl View<'_> {
         let proxy = listener.proxy.0 as usize;
         let now = self.listener_connections.get(position as usize);
         let front = self.proxy_stats.get(proxy).map_or(0, |one| one.front.scur);
+        let rate = self.proxy_stats.get(proxy).map(|one| &one.front.rate);
+        let rate_max = self.config.proxy(listener.proxy).session_rate;
+        let is_fast =
+            rate_max.is_some_and(|most| rate.is_some_and(|rate| rate.read(self.now.ms) >= most));
         let most = self.proxies.get(proxy).map_or(0, |one| one.maxconn);
         if listener.maxconn.is_some_and(|most| now >= Some(&most)) {
             ListenerStatus::Full
-        } else if front >= most || self.clients.len() >= self.limits.maxconn as usize {
+        } else if is_fast || front >= most || self.clients.len() >= self.limits.maxconn as usize {
             ListenerStatus::Waiting
         } else {
             ListenerStatus::Open

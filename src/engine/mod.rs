@@ -35,8 +35,10 @@ pub mod orders;
 pub mod persist;
 mod ports;
 pub mod probing;
+mod programs;
 pub mod relay;
 pub mod request;
+pub mod retry;
 pub mod roster;
 pub mod service;
 pub mod session;
@@ -62,6 +64,7 @@ use crate::engine::checks::{Probe, ProbeId};
 use crate::engine::cli::Cli;
 use crate::engine::context::Bench;
 use crate::engine::journal::Journal;
+use crate::engine::programs::Leaving;
 use crate::engine::roster::Roster;
 use crate::engine::service::{Limits, Service, View};
 use crate::engine::session::Sessions;
@@ -223,6 +226,8 @@ pub struct ProxyRecord {
     pub log_count: u64,
     /// Its servers by their cookies.
     pub cookies: Directory,
+    /// Its servers by their names, where a rule makes such a name.
+    pub names: Directory,
     /// How servers without a cookie of their own get one.
     pub dynamic: DynamicCookies,
 }
@@ -266,6 +271,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) warmings: Vec<Option<Warming>>,
     /// The questions to their agents.
     pub(crate) agents: Vec<Option<Probe>>,
+    /// Programs of checks that are to end.
+    pub(crate) leaving: Vec<Leaving>,
     /// Sessions that end with this turn, because their server went or another one came.
     pub(crate) unwanted: Vec<health::Unwanted>,
     /// Storage of checks that no check uses just now.
@@ -359,6 +366,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             builtins: Arc::new(Builtins::new()),
             probes,
             agents,
+            leaving: Vec::new(),
             unwanted: Vec::new(),
             warmings: balance::warmings(config, &mut wheel),
             desks: Vec::new(),
@@ -676,6 +684,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.close_cli(key);
         }
         self.stop_checks();
+        self.end_programs();
         self.journal.flush(&mut self.net, &mut self.process);
     }
 

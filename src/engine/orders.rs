@@ -54,8 +54,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             .promise(self.rest_timer, self.now.ms + REST_EVERY_MS);
     }
 
-    /// The end of the process: what a worker that leaves has not told yet.
+    /// The end of the process: what a worker that leaves has not told yet. No program of a check
+    /// outlives it.
     pub fn last_words(&mut self) {
+        self.end_programs();
         if self.stopping {
             self.send_rest(true);
         }

@@ -18,7 +18,10 @@ use crate::balance::persist::Directory;
 use crate::balance::server::Server;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
-use crate::config::model::{Capture, Cookie, CookieMode, DynamicCookies, Proxy, ProxyId, ServerId};
+use crate::config::model::{
+    Capture, Cookie, CookieMode, DynamicCookies, Proxy, ProxyId, Server as Described, ServerId,
+    ServerTarget,
+};
 use crate::http::cookie::{self, Dates, Place, Verdict, is_captured};
 use crate::http::head::{Method, Name};
 use crate::http::rewrite::{Editor, Message, Overflow};
@@ -184,6 +187,21 @@ fn write_cookie(
     text.extend_from_slice(cookie.tail.as_bytes());
 }
 
+/// The servers of a backend by their cookies.
+pub(crate) fn by_cookie<'a>(servers: impl Iterator<Item = &'a Described>) -> Directory {
+    Directory::new(servers.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))))
+}
+
+/// The servers of a backend by their names, where a rule asks for one.
+pub(crate) fn by_name<'a>(
+    proxy: &Proxy,
+    servers: impl Iterator<Item = &'a Described>,
+) -> Directory {
+    let asked = proxy.persistence.makes_names();
+    let servers = servers.filter(|_| asked);
+    Directory::new(servers.map(|server| (server.name.as_str(), server.id.0)))
+}
+
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// The session is this proxy's: the log tells of its cookie, if it has one, and its rules say
     /// whether that one is followed.
@@ -231,6 +249,55 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         session.txn.request_cookie = of_request;
         session.txn.response_cookie = of_answer;
+    }
+
+    /// Binds the session to the server of the first `use-server` rule that holds and whose server
+    /// may be tried. `buffer` begins with the head in `bench`, if there is one.
+    pub(crate) fn choose_server(
+        &mut self,
+        key: Key<Client>,
+        backend: &Proxy,
+        buffer: Option<&Buffer>,
+    ) {
+        let persistence = &backend.persistence;
+        if persistence.choices.is_empty() {
+            return;
+        }
+        open!(self, key => client, session);
+        let facts = facts!(self, session, client.requests);
+        let bench = &mut self.bench;
+        let looking = Looking {
+            facts: &facts,
+            request: buffer
+                .map(|buffer| Message::new(buffer.readable(), &bench.head, &bench.edits)),
+            response: None,
+        };
+        let tries_down = persistence.tries_down || session.bond.forced;
+        let (acls, mut walk) = (&self.config.acls, Walk::default());
+        let rules = &persistence.choices;
+        let mut direct = None;
+        while let Some(rule) = rules.next(&mut walk, acls, &looking, &mut bench.scratch) {
+            if !rule.condition.holds(acls, &looking, &mut bench.scratch) {
+                continue;
+            }
+            let server = match &rule.target {
+                ServerTarget::Server(id) => *id,
+                ServerTarget::Dynamic(format) => {
+                    bench.text.clear();
+                    format.render(&looking, &mut bench.scratch.buffers, &mut bench.text);
+                    let names = &self.proxies[backend.id.0 as usize].names;
+                    let named = names.named(&bench.text).next();
+                    // An unknown name ends the rules and leaves it to balancing (the manual, 4.2).
+                    let Some(id) = named else { break };
+                    ServerId(id)
+                }
+            };
+            if tries_down || self.servers[server.0 as usize].takes_bound() {
+                direct = Some(server);
+                break;
+            }
+        }
+        session.direct = direct;
     }
 
     /// Follows the cookies of a request, and edits them as its server is to see them.
@@ -322,6 +389,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             edits: &mut bench.edits,
         };
         let server = session.server.map(|id| self.roster.server(id));
+        let server = server.filter(|server| !server.dispatch);
         let value = server.and_then(|server| server.cookie.as_deref());
         let is_direct = session.direct.is_some();
         let mut nothing = Vec::new();
@@ -400,7 +468,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         for place in 0..self.roster.members(proxy).len() {
             self.make_cookie(self.roster.members(proxy)[place]);
         }
-        self.index_cookies(proxy);
+        self.index_servers(proxy);
         if self.proxies[proxy.0 as usize].dynamic.on
             && self.proxies[proxy.0 as usize].cookies.has_twins()
         {
@@ -412,7 +480,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub(crate) fn renew_cookie(&mut self, server: ServerId) {
         self.make_cookie(server);
         let proxy = self.roster.server(server).proxy;
-        self.index_cookies(proxy);
+        self.index_servers(proxy);
         let described = self.roster.server(server);
         let value = described.cookie.as_ref().filter(|_| !described.own_cookie);
         let cookies = &self.proxies[proxy.0 as usize].cookies;
@@ -434,12 +502,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Servers came, went or changed their cookies.
-    pub(crate) fn index_cookies(&mut self, proxy: ProxyId) {
-        let described = self.roster.of(self.config.proxy(proxy));
-        let cookies = Directory::new(
-            described.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))),
-        );
-        self.proxies[proxy.0 as usize].cookies = cookies;
+    pub(crate) fn index_servers(&mut self, proxy: ProxyId) {
+        let described = self.config.proxy(proxy);
+        let record = &mut self.proxies[proxy.0 as usize];
+        record.cookies = by_cookie(self.roster.of(described));
+        record.names = by_name(described, self.roster.of(described));
     }
 
     fn tell_twins(&self, proxy: ProxyId) {

@@ -90,7 +90,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut attempts_left = if ranged { ATTEMPTS_MAX } else { 1 };
         loop {
             let source_port = match ranged {
-                true => self.source_ports.take(server.id).ok_or(Stop::Closed)?,
+                true => self.source_ports.take(server.id).ok_or(Stop::NoSource(0))?,
                 false => 0,
             };
             let how = ConnectOptions {
@@ -107,7 +107,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.source_ports.give_back(server.id, source_port);
             let taken = match stop {
                 Stop::Failed(errno) => is_out_of_ports(errno),
-                stop => stop == Stop::Closed,
+                stop => matches!(stop, Stop::NoSource(_)),
             };
             if !taken || attempts_left == 0 {
                 return Err(stop);

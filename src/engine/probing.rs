@@ -16,13 +16,13 @@ use crate::base::arena::GENERATION_MAX;
 use crate::base::clock::Now;
 use crate::base::proxy_header::{self, Form, Guest};
 use crate::check::agent::{self, Answer, Question};
-use crate::check::conversation::{Action, Connect, Conversation, Desk, Ending, Event};
+use crate::check::conversation::{Action, Connect, Conversation, Desk, Ending, Event, Script};
 use crate::check::probe::Status;
 use crate::check::sequence::{Surroundings, Tools};
 use crate::config::model::{self, ServerId};
 use crate::http::rewrite::Message;
 use crate::log::record::{Target, Txn};
-use crate::net::{ConnectOptions, Net, Readiness, Socket, Stop};
+use crate::net::{ConnectOptions, Net, Process, Readiness, Socket, Stop};
 use crate::rules::Context;
 use crate::rules::format::{Field, Value};
 use crate::rules::map::Map;
@@ -40,6 +40,8 @@ pub struct Talk {
     question: Question,
     desk: Desk,
     socket: Option<Socket>,
+    /// The program that it runs, instead of a connection.
+    pub(super) process: Option<Process>,
     stage: Stage,
     /// The connection is to be closed in good order.
     linger: bool,
@@ -78,14 +80,18 @@ enum Step {
 }
 
 /// The system's words for the reason of a failure.
-fn words_of(stop: Stop) -> String {
-    let Stop::Failed(errno) = stop else {
-        return String::new();
+pub(super) fn words_of(stop: Stop) -> String {
+    let of = |errno: i32| {
+        let text = std::io::Error::from_raw_os_error(errno).to_string();
+        match text.split_once(" (os error") {
+            Some((words, _)) => words.to_owned(),
+            None => text,
+        }
     };
-    let text = std::io::Error::from_raw_os_error(errno).to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
+    match stop {
+        Stop::Failed(errno) => of(errno),
+        Stop::NoSource(errno) => format!("Can't bind to source address ({})", of(errno)),
+        Stop::Blocked | Stop::Closed => String::new(),
     }
 }
 
@@ -106,19 +112,28 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             question: Question::default(),
             desk,
             socket: None,
+            process: None,
             stage: Stage::Connect,
             linger: false,
             header: Form::default(),
         }));
-        self.advance_probe(server, Event::Start);
+        let proxy = self.config.proxy(self.roster.server(server.server).proxy);
+        match &proxy.script {
+            Script::Program(_) if !server.agent => self.start_program(server),
+            _ => self.advance_probe(server, Event::Start),
+        }
     }
 
     /// An edge on a probe's socket.
     pub(crate) fn on_probe_ready(&mut self, server: ProbeId, attempt: u32, ready: Readiness) {
+        self.reap();
         let Some(Some(probe)) = seat!(self, server) else {
             return;
         };
         let Some(talk) = &mut probe.talk else { return };
+        if talk.process.is_some() && probe.attempt == attempt {
+            return self.on_program_ready(server);
+        }
         let (Some(socket), true) = (&talk.socket, probe.attempt == attempt) else {
             return;
         };
@@ -308,7 +323,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             address.set_ip(how.address.unwrap_or_else(|| address.ip()));
         }
         let own = described.check.as_ref().filter(|_| !server.agent);
-        let own = own.map_or(Form::default(), |check| check.proxy_header);
+        let own = own.map_or_else(Form::default, |check| check.proxy_header);
         let forms = (own, described.proxy_header);
         talk.header = match forms {
             (form, _) if how.as_server && !form.is_none() => form,
@@ -334,6 +349,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.finish_probe(server, &Ending::new(Status::SocketError, ""));
         }
         Step::Wait
+    }
+
+    /// How long a program may take, ms.
+    pub(super) fn time_of_check(&self, id: ProbeId) -> u32 {
+        let described = self.roster.server(id.server);
+        let inter = described.check.as_ref().map_or(0, |check| check.inter);
+        connect_limit(inter, &self.config.proxy(described.proxy).timeouts)
     }
 
     /// Puts the header of a check, if it has one, before what it says.
@@ -378,6 +400,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         };
         let Some(talk) = &mut probe.talk else { return };
+        if let Some(process) = talk.process.take() {
+            return self.send_away(server.server, process, false);
+        }
         match talk.socket.take() {
             Some(socket) if talk.linger => self.net.close(socket),
             Some(socket) => self.net.abort(socket),

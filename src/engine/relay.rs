@@ -107,6 +107,40 @@ pub struct Pipe {
     pub streams: bool,
     /// What is lent, with so many bytes in it: they came before what is in `output`.
     pub tube: Option<(Tube, usize)>,
+    /// What was sent, where it may have to be sent once more.
+    pub replay: Replay,
+}
+
+/// A message as it is sent, kept while it may have to be sent once more.
+#[derive(Debug, Default)]
+pub struct Replay {
+    bytes: Vec<u8>,
+    /// So many bytes at most; 0 when it is not kept.
+    most: usize,
+}
+
+impl Replay {
+    /// A message begins, of which at most so many bytes are kept; 0 for none.
+    pub fn begin(&mut self, most: usize) {
+        self.bytes.clear();
+        self.most = most;
+    }
+
+    /// The next bytes of the message; one that is too long is not kept any more.
+    pub fn add(&mut self, bytes: &[u8]) {
+        if self.most == 0 {
+            return;
+        }
+        if bytes.len() > self.most.saturating_sub(self.bytes.len()) {
+            return self.begin(0);
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// All of the message that was sent so far is here.
+    pub fn is_kept(&self) -> bool {
+        self.most > 0
+    }
 }
 
 impl Pipe {
@@ -122,7 +156,7 @@ impl Pipe {
 
     /// Whether the next bytes of the body may pass through a tube: as they are, and worth it.
     fn may_splice(&self) -> bool {
-        if self.splice == Splice::Never || self.rechunk {
+        if self.splice == Splice::Never || self.rechunk || self.replay.is_kept() {
             return false;
         }
         let always = self.splice == Splice::Always;
@@ -160,8 +194,11 @@ impl Pipe {
         }
         let mut head = std::mem::take(&mut self.head);
         head.clear();
+        let mut replay = std::mem::take(&mut self.replay);
+        replay.begin(0);
         *self = Self {
             head,
+            replay,
             ..Self::default()
         };
     }
@@ -177,6 +214,16 @@ impl Pipe {
                 pool.give_back(buffer);
             }
         }
+    }
+
+    /// What was kept waits to be sent once more, and nothing else; false when there is no room.
+    #[must_use]
+    pub fn rewind<N: Net>(&mut self, net: &mut N, pool: &mut Pool) -> bool {
+        self.reset_output(net, pool);
+        let replay = std::mem::take(&mut self.replay);
+        let fits = self.queue(&replay.bytes, pool);
+        self.replay = replay;
+        fits
     }
 
     /// Queues a buffer behind what already waits.
@@ -311,7 +358,7 @@ pub fn receive<N: Net>(
         Err(Stop::Blocked) => from.ready.clear(Readiness::READABLE),
         // The kernel will say so as well, but the session may end before that.
         Err(Stop::Closed) => from.ready.add(Readiness::READ_CLOSED),
-        Err(Stop::Failed(_)) => {}
+        Err(Stop::Failed(_) | Stop::NoSource(_)) => {}
     }
     result
 }
@@ -369,7 +416,7 @@ pub fn flush<N: Net>(net: &mut N, pool: &mut Pool, to: &mut End<'_>, pipe: &mut 
                 return Sent::Part;
             }
             Err(Stop::Closed) => return Sent::Failed(0),
-            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+            Err(Stop::Failed(errno) | Stop::NoSource(errno)) => return Sent::Failed(errno),
         }
     }
     Sent::All
@@ -391,7 +438,7 @@ fn drain_tube<N: Net>(net: &mut N, to: &mut End<'_>, pipe: &mut Pipe) -> Sent {
                 return Sent::Part;
             }
             Err(Stop::Closed) => return Sent::Failed(0),
-            Err(Stop::Failed(errno)) => return Sent::Failed(errno),
+            Err(Stop::Failed(errno) | Stop::NoSource(errno)) => return Sent::Failed(errno),
         }
     }
     Sent::All
@@ -444,6 +491,8 @@ pub fn deliver<N: Net>(
     head: &mut Vec<u8>,
     mut body: Buffer,
 ) -> Sent {
+    pipe.replay.add(head);
+    pipe.replay.add(body.readable());
     if !head.is_empty() && body.len() <= JOINED_MAX {
         head.extend_from_slice(body.readable());
         body.clear();
@@ -702,6 +751,6 @@ fn ended(stop: Stop, pipe: &mut Pipe, pool: &mut Pool) -> Option<Pumped> {
             (!fits).then_some(Pumped::NoBuffer)
         }
         Stop::Closed => Some(Pumped::CutShort),
-        Stop::Failed(errno) => Some(Pumped::SenderFailed(errno)),
+        Stop::Failed(errno) | Stop::NoSource(errno) => Some(Pumped::SenderFailed(errno)),
     }
 }

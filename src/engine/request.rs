@@ -16,7 +16,7 @@ use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
 use crate::base::addr::{Address, write_decimal};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
-use crate::config::model::{HttpConnection, Proxy, Statistics, SwitchTarget};
+use crate::config::model::{HttpConnection, Proxy, RetryOn, Statistics, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
 use crate::http::head::{self, Head, Limits, Method, Name, Parsed, Progress, Refusal};
@@ -307,6 +307,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
             }
         }
+        self.choose_server(key, backend, Some(&buffer));
         if self.follow_request(key, (proxy, backend), &buffer).is_err() {
             return self.answer_overflow(key, buffer, &framing);
         }
@@ -429,7 +430,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             edits: &mut bench.edits,
         };
         let acls = &self.config.acls;
-        match evaluate_request(rules, acls, &facts, &mut subject, &mut bench.scratch)? {
+        let verdict = evaluate_request(rules, acls, &facts, &mut subject, &mut bench.scratch);
+        let said = bench.scratch.said;
+        let priority = &mut session.txn.priority;
+        priority.class = said.class.unwrap_or(priority.class);
+        priority.offset_ms = said.offset.unwrap_or(priority.offset_ms);
+        session.once |= said.once;
+        match verdict? {
             Verdict::Final(last) => Ok(Some(Own::Rule(last))),
             Verdict::Service(applet) => Ok(Some(Own::Service(applet))),
             Verdict::Continue | Verdict::Allow => Ok(None),
@@ -602,11 +609,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
         session.request.source = source_of(framing.body);
         session.request.rechunk = framing.body == Body::Chunked;
-        session.replay.clear();
-        if session.request.source == Source::Done {
-            if is_repeatable(session.exchange.asked().method) {
-                session.replay.extend_from_slice(&bench.prefix);
+        let kept = match session.backend.map(|id| self.config.proxy(id)) {
+            Some(backend) if !session.once && is_repeatable(session.exchange.asked().method) => {
+                let most = self.config.global.buffer_size;
+                kept_of(framing.body, backend.retry_on, most)
             }
+            _ => 0,
+        };
+        session.request.replay.begin(kept);
+        if session.request.source == Source::Done {
             if !buffer.is_empty() {
                 // The next request: it waits for its turn.
                 session.request.input = Some(buffer);
@@ -684,6 +695,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 if !backend.persistence.is_empty() {
                     self.begin_persistence(key, backend, None);
                 }
+                self.choose_server(key, backend, None);
                 self.find_hash(key, backend, None);
                 true
             }
@@ -703,8 +715,15 @@ fn counted_head(head: &Head, bytes: &[u8]) -> u64 {
     (COUNTED_START + texts + fields) as u64
 }
 
-/// Methods that may be sent once more when a reused connection turns out to be dead
-/// (RFC 9110 §9.2.2).
+/// How many bytes of a request are kept at most, so that it can be sent once more; 0 for none.
+fn kept_of(body: Body, retry_on: RetryOn, buffer_size: u32) -> usize {
+    match body == Body::None || retry_on.keeps_requests() {
+        true => buffer_size as usize,
+        false => 0,
+    }
+}
+
+/// Methods that may be sent more than once (RFC 9110 §9.2.2).
 fn is_repeatable(method: Method) -> bool {
     matches!(
         method,

@@ -81,7 +81,7 @@ impl Roster {
         &self.entries[id.0 as usize].declared
     }
 
-    /// A server's place in its backend, from 0.
+    /// A server's place in its backend, from 0. The address of `dispatch` has none that is taken.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "ids are given here and stay")]
     pub fn place(&self, id: ServerId) -> u32 {
@@ -161,8 +161,11 @@ impl Roster {
         let Some(members) = self.members.get_mut(server.proxy.0 as usize) else {
             return;
         };
-        let place = u32::try_from(members.len()).unwrap_or(u32::MAX);
-        members.push(id);
+        let mut place = u32::MAX;
+        if !server.dispatch {
+            place = u32::try_from(members.len()).unwrap_or(u32::MAX);
+            members.push(id);
+        }
         let declared = Arc::new(server);
         let entry = Entry {
             present: Arc::clone(&declared),

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A session may look left at the configuration and at the parsed head; it never calls back. The
-//! one loop is retry, in [`upstream`](super::upstream).
+//! one loop is in [`retry`](super::retry).
 
 use super::accept::Client;
 use super::introduction::Introductions;
@@ -93,6 +93,8 @@ pub struct Session {
     pub(crate) server: Option<ServerId>,
     /// The server that a cookie or a rule has chosen.
     pub(crate) direct: Option<ServerId>,
+    /// The server that it could not reach and has left for another, until it is given one.
+    pub(crate) left: Option<ServerId>,
     pub(crate) bond: Bond,
     /// The number that its server is chosen by, where the backend's algorithm knows one.
     pub(crate) hash: Option<u32>,
@@ -100,6 +102,8 @@ pub struct Session {
     pub(crate) holds_slot: bool,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) retries_left: u32,
+    /// `http-request disable-l7-retry`: no server gets it twice.
+    pub(crate) once: bool,
     /// When the next attempt to connect may be made; 0 means at once.
     pub(crate) retry_at_ms: u64,
     /// When the phase it waits in began.
@@ -108,8 +112,6 @@ pub struct Session {
     /// `request.input` (or `response.input`) holds bytes that no parser has seen.
     pub(crate) unparsed_request: bool,
     pub(crate) unparsed_answer: bool,
-    /// The head as sent, for one more try when a reused connection turns out to be dead.
-    pub(crate) replay: Vec<u8>,
     /// The connection in use has served others before.
     pub(crate) on_reused: bool,
     pub(crate) logged: bool,
@@ -128,17 +130,18 @@ impl Session {
             backend: None,
             server: None,
             direct: None,
+            left: None,
             bond: Bond::default(),
             hash: None,
             holds_slot: false,
             ticket: None,
             retries_left: 0,
+            once: false,
             retry_at_ms: 0,
             waiting_since_ms: 0,
             progress: Progress::default(),
             unparsed_request: false,
             unparsed_answer: false,
-            replay: Vec::new(),
             on_reused: false,
             logged: false,
             serving: None,
@@ -152,14 +155,15 @@ impl Session {
         self.backend = None;
         self.server = None;
         self.direct = None;
+        self.left = None;
         self.bond = Bond::default();
         self.hash = None;
         self.ticket = None;
+        self.once = false;
         self.retry_at_ms = 0;
         self.progress = Progress::default();
         self.unparsed_request = false;
         self.unparsed_answer = false;
-        self.replay.clear();
         self.on_reused = false;
         self.logged = false;
         debug_assert!(self.serving.is_none(), "an answer outlived its session");

@@ -26,15 +26,40 @@ impl Rate {
     /// still lies within the last 1,000 ms.
     #[must_use]
     pub fn read(&self, now_ms: u64) -> u32 {
-        let second = now_ms / 1000;
-        let (current, previous) = match second.saturating_sub(self.second) {
-            0 => (self.current, self.previous),
-            1 => (0, self.current),
-            _ => (0, 0),
-        };
+        let (current, previous) = self.at(now_ms);
         let rest = 1000 - now_ms % 1000;
         let share = u64::from(previous) * rest / 1000;
         current.saturating_add(u32::try_from(share).unwrap_or(u32::MAX))
+    }
+
+    /// How long until the rate is below a limit if nothing more happens, ms; 0 if it is.
+    #[must_use]
+    pub fn wait(&self, now_ms: u64, limit: u32) -> u64 {
+        if self.read(now_ms) < limit {
+            return 0;
+        }
+        let (current, previous) = self.at(now_ms);
+        let rest = 1000 - now_ms % 1000;
+        // With so much of the second left the share of those before it leaves room.
+        let left = |before: u32, room: u32| {
+            let room = u64::from(room.max(1)) * 1000;
+            room.div_ceil(u64::from(before.max(1))).saturating_sub(1)
+        };
+        if current < limit {
+            rest.saturating_sub(left(previous, limit - current)).max(1)
+        } else {
+            rest + 1000_u64.saturating_sub(left(current, limit))
+        }
+    }
+
+    /// The events of the second that runs, and of the one before.
+    fn at(&self, now_ms: u64) -> (u32, u32) {
+        let second = now_ms / 1000;
+        match second.saturating_sub(self.second) {
+            0 => (self.current, self.previous),
+            1 => (0, self.current),
+            _ => (0, 0),
+        }
     }
 
     /// Goes on from the rate that another process had.
@@ -241,6 +266,12 @@ impl Counters {
         };
         self.hrsp[class] += 1;
     }
+
+    /// The same for a server: its requests are those that it has answered, each 1xx among them.
+    pub fn answered(&mut self, status: u16) {
+        self.req_tot += 1;
+        self.answer(status);
+    }
 }
 
 /// A proxy's two sides.
@@ -308,6 +339,43 @@ mod tests {
         assert_eq!(rate.read(11_500), 5);
         assert_eq!(rate.read(12_000), 0);
         assert_eq!(rate.max, 10);
+    }
+
+    #[test]
+    fn a_rate_falls_below_a_limit_when_it_says() {
+        for (events, at, limit) in [
+            (5, 10_000, 5),
+            (5, 10_999, 5),
+            (7, 10_300, 2),
+            (1, 10_500, 1),
+            (1000, 10_001, 1),
+            (3, 10_400, 4),
+            (10, 10_400, 10),
+        ] {
+            let mut rate = Rate::default();
+            rate.add(at, events);
+            for later in [at, at + 1, 11_000, 11_200, 11_999, 13_000] {
+                let wait = rate.wait(later, limit);
+                let case = format!("{events} at {at}, limit {limit}, asked at {later}: {wait}");
+                assert!(rate.read(later + wait) < limit, "{case}");
+                assert!(wait == 0 || rate.read(later + wait - 1) >= limit, "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_falls_below_a_limit_with_what_came_since() {
+        let mut rate = Rate::default();
+        rate.add(10_100, 8);
+        rate.add(11_400, 3);
+        for (now, limit) in [(11_400, 5), (11_400, 3), (11_500, 4), (11_900, 2)] {
+            let wait = rate.wait(now, limit);
+            assert!(rate.read(now + wait) < limit, "{now} {limit} {wait}");
+            assert!(
+                rate.read(now + wait.max(1) - 1) >= limit,
+                "{now} {limit} {wait}"
+            );
+        }
     }
 
     #[test]

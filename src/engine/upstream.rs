@@ -1,26 +1,22 @@
-//! Towards servers: choosing one, connecting, trying again.
+//! Towards servers: choosing one, and connecting.
 //!
 //! An [`Upstream`] outlives the session that opened it: between two requests `user` is empty, and
-//! it is for [`idle`](super::idle) to keep. The one loop of a request's life is here: a failed
-//! attempt is made again, on the same server after a pause or, with `option redispatch`, on another
-//! (configuration.txt 4.2 "retries", "option redispatch"). A request on a reused connection that
-//! died before any byte of an answer is sent once more when its method allows; else the client's
-//! connection is closed without an answer, so that the client may repeat it (RFC 9110 §9.2.2).
+//! it is for [`idle`](super::idle) to keep. What becomes of an attempt that failed is in
+//! [`retry`](super::retry).
 
 use std::sync::Arc;
 
 use super::accept::Client;
 use super::balance::place;
-use super::errors::Place;
 use super::health::Finding;
 use super::introduction::destination;
+use super::persist::{by_cookie, by_name};
 use super::ports::is_out_of_ports;
 use super::relay::{End, Sent, deliver};
 use super::service::{Limits, Service};
 use super::session::{Flow, Phase, open};
 use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
-use crate::balance::persist::Directory;
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
 use crate::balance::server::{Load, Server};
@@ -29,14 +25,10 @@ use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
 use crate::base::proxy_header::Form;
-use crate::config::model::{Config, Proxy, ProxyId, Redispatch, ServerId};
-use crate::http::head::Refusal;
-use crate::log::record::{NO_MARK, Target};
+use crate::config::model::{Config, Proxy, ProxyId, ServerId};
+use crate::log::record::Target;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Socket, Stop};
-
-/// The pause before the next attempt on the same server, ms; `timeout connect`, if shorter.
-const RETRY_PAUSE_MS: u32 = 1_000;
 
 /// One server connection.
 #[derive(Debug)]
@@ -103,7 +95,7 @@ pub(crate) fn proxy_record(
         .filter(|front| leads_to(front, proxy.id))
         .map(|front| front.maxconn.unwrap_or(limits.maxconn))
         .fold(0, u32::saturating_add);
-    let described = config.servers_of(proxy).iter();
+    let described = || config.servers_of(proxy).iter();
     ProxyRecord {
         group: Group::new(proxy.algorithm, &places, proxy.all_backups)
             .bounded(proxy.hash_factor)
@@ -114,9 +106,8 @@ pub(crate) fn proxy_record(
             .unwrap_or_else(|| fronts.div_ceil(10).max(1)),
         maxconn: proxy.maxconn.unwrap_or(limits.maxconn),
         log_count: 0,
-        cookies: Directory::new(
-            described.filter_map(|server| Some((server.cookie.as_deref()?, server.id.0))),
-        ),
+        cookies: by_cookie(described()),
+        names: by_name(proxy, described()),
         dynamic: proxy.persistence.dynamic.clone(),
     }
 }
@@ -162,7 +153,7 @@ pub(crate) struct Freed {
 
 /// What looking for a server came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Assigned {
+pub(crate) enum Assigned {
     /// One was chosen, and the session holds a slot on it.
     Server,
     /// All are full: the session waits.
@@ -178,7 +169,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(body) = body.or_else(|| self.pool.lend()) else {
             return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         };
-        let assigned = self.assign(key, None);
+        let assigned = self.assign(key);
         match assigned {
             Assigned::None => {
                 self.pool.give_back(body);
@@ -192,6 +183,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.pool.give_back(body);
             return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         }
+        session.request.replay.add(&self.bench.prefix);
+        session.request.replay.add(body.readable());
         session.request.push(body, &mut self.pool);
         if assigned == Assigned::Queued {
             client.phase = Phase::Queued;
@@ -230,9 +223,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Again
     }
 
-    /// Chooses a server and takes a slot on it, or a place in the queue. `avoid` is left out unless
-    /// it is the only one.
-    fn assign(&mut self, key: Key<Client>, avoid: Option<ServerId>) -> Assigned {
+    /// Chooses a server and takes a slot on it, or a place in the queue. The one that was left is
+    /// taken again only if there is no other.
+    pub(crate) fn assign(&mut self, key: Key<Client>) -> Assigned {
         let config = self.config;
         open!(self, key => _client, session, else Assigned::None);
         let Some(backend) = session.backend.map(|id| config.proxy(id)) else {
@@ -241,9 +234,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(server) = session.direct {
             return self.assign_direct(key, server);
         }
+        if let Some(address) = backend.dispatch {
+            self.give_slot(key, address, false);
+            return Assigned::Server;
+        }
         let record = &mut self.proxies[backend.id.0 as usize];
         let members = self.roster.members(backend.id);
-        let avoid = avoid.map(|server| self.roster.place(server));
+        let avoid = session.left.map(|server| self.roster.place(server));
         let load = Load {
             sessions: self.proxy_stats[backend.id.0 as usize].back.scur,
             full_conn: record.full_conn,
@@ -311,13 +308,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         debug_assert!(!session.holds_slot, "two slots for one session");
         session.server = Some(server);
         session.holds_slot = true;
-        session.txn.target = Target::Server(server.0);
+        session.txn.target = match self.roster.server(server).dispatch {
+            true => Target::Dispatch(server.0),
+            false => Target::Server(server.0),
+        };
         if session.txn.marks.dequeued < 0 {
             session.txn.marks.dequeued = now as i64;
         }
         self.servers[server.0 as usize].served += 1;
         let stats = &mut self.server_stats[server.0 as usize];
-        stats.req_tot += u64::from(session.txn.http);
         stats.enter(now);
         stats.lbtot += u64::from(balanced);
         stats.lastsess = Some(now);
@@ -326,7 +325,24 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             back.lbtot += u64::from(balanced);
             back.lastsess = Some(now);
         }
+        match session.left.take() {
+            Some(old) if old == server => self.count_retry(server),
+            Some(old) => {
+                session.txn.redispatched = true;
+                let backend = self.roster.server(old).proxy;
+                self.server_stats[old.0 as usize].wredis += 1;
+                self.proxy_stats[backend.0 as usize].back.wredis += 1;
+            }
+            None => {}
+        }
         self.tell_load(server);
+    }
+
+    /// A server is tried once more.
+    pub(crate) fn count_retry(&mut self, server: ServerId) {
+        let backend = self.roster.server(server).proxy;
+        self.server_stats[server.0 as usize].wretr += 1;
+        self.proxy_stats[backend.0 as usize].back.wretr += 1;
     }
 
     /// Gives the session's slot back; somebody may be waiting for it.
@@ -346,8 +362,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// A slot of this server may have come free.
     pub(crate) fn note_freed(&mut self, server: ServerId) {
-        let backend = self.roster.server(server).proxy.0 as usize;
-        if self.proxies[backend].queue.is_empty() {
+        let described = self.roster.server(server);
+        let backend = described.proxy.0 as usize;
+        if self.proxies[backend].queue.is_empty() || described.dispatch {
             return;
         }
         // Whoever leaves still counts: that is the load under which the slot came free.
@@ -436,7 +453,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         session.retry_at_ms = 0;
         if session.server.is_none() {
-            match self.assign(key, None) {
+            match self.assign(key) {
                 Assigned::Server => {}
                 Assigned::Queued => {
                     if let Some(client) = self.clients.get_mut(key) {
@@ -457,7 +474,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.open_upstream(key)
     }
 
-    fn no_server(&mut self, key: Key<Client>) -> Flow {
+    pub(crate) fn no_server(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
         if session.txn.http {
             return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
@@ -465,7 +482,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Close(Termination::SERVER_IN_CONNECT)
     }
 
-    fn open_upstream(&mut self, key: Key<Client>) -> Flow {
+    pub(crate) fn open_upstream(&mut self, key: Key<Client>) -> Flow {
         if self.upstreams.is_full() {
             self.close_oldest_idle();
         }
@@ -559,7 +576,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(backend) = session.backend {
             let backend = self.config.proxy(backend);
             let name = &backend.name;
-            let (level, text, more) = if stop == Stop::Closed {
+            let (level, text, more) = if matches!(stop, Stop::NoSource(_)) {
                 let text = "Cannot bind to source address before connect() for backend";
                 (Level::Emerg, format!("{text} {name}."), " Aborting.")
             } else {
@@ -597,7 +614,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     record.ready.clear(told);
                     return Flow::Wait;
                 }
-                Err(Stop::Failed(errno)) => return self.connect_failed(key, Some(errno)),
+                Err(Stop::Failed(errno) | Stop::NoSource(errno)) => {
+                    return self.connect_failed(key, Some(errno));
+                }
                 Err(Stop::Closed) => return self.connect_failed(key, Some(0)),
             }
             record.connected = true;
@@ -624,205 +643,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Again
     }
 
-    /// An attempt failed (`None`: it took too long). Again, elsewhere, or 503.
-    pub(crate) fn connect_failed(&mut self, key: Key<Client>, errno: Option<i32>) -> Flow {
-        let config = self.config;
-        self.drop_upstream(key);
-        open!(self, key => client, session, else Flow::Gone);
-        let (Some(server), Some(backend)) = (session.server, session.backend) else {
-            return self.no_server(key);
-        };
-        let proxy = config.proxy(backend);
-        client.phase = Phase::Connect;
-        self.observe(server, Finding::NotConnected);
-        open!(self, key => _client, session, else Flow::Gone);
-        if session.retries_left == 0 {
-            self.server_stats[server.0 as usize].econ += 1;
-            self.proxy_stats[backend.0 as usize].back.econ += 1;
-            let why = match errno {
-                Some(_) => Termination::SERVER_IN_CONNECT,
-                None => Termination::SERVER_TIMEOUT_IN_CONNECT,
-            };
-            if session.txn.http {
-                return self.answer_status(key, 503, why);
-            }
-            return Flow::Close(why);
-        }
-        session.retries_left -= 1;
-        session.txn.retries += 1;
-        self.server_stats[server.0 as usize].wretr += 1;
-        self.proxy_stats[backend.0 as usize].back.wretr += 1;
-        if self.may_redispatch(key, proxy) && self.redispatch(key, server, backend) {
-            return Flow::Again;
-        }
-        open!(self, key => client, session, else Flow::Gone);
-        if session.server.is_none() {
-            // Every server is full or gone since: the queue, or the end.
-            return match client.phase {
-                Phase::Queued => Flow::Wait,
-                _ => Flow::Again,
-            };
-        }
-        // HAProxy counts each attempt as a session of the server.
-        let stats = &mut self.server_stats[server.0 as usize];
-        stats.stot += 1;
-        stats.rate.add(self.now.ms, 1);
-        stats.lastsess = Some(self.now.ms);
-        let pause = RETRY_PAUSE_MS.min(proxy.timeouts.connect.unwrap_or(RETRY_PAUSE_MS));
-        session.retry_at_ms = match errno {
-            Some(_) => self.now.ms + u64::from(pause),
-            None => 0,
-        };
-        if errno.is_some() {
-            Flow::Wait
-        } else {
-            Flow::Again
-        }
-    }
-
-    /// Whether this attempt may go to another server: with several usable ones under round robin at
-    /// once, else at the attempts that `option redispatch N` names.
-    fn may_redispatch(&mut self, key: Key<Client>, proxy: &Proxy) -> bool {
-        let several = self.usable_of(proxy) > 1;
-        open!(self, key => _client, session, else false);
-        if session.bond.forced {
-            return false;
-        }
-        // A server that was chosen is not left at once.
-        let several = several && session.direct.is_none();
-        match proxy.redispatch {
-            Redispatch::Off => false,
-            Redispatch::Every(_) if several => true,
-            Redispatch::Every(0) => false,
-            Redispatch::Every(n) if n > 0 => i32::from(session.txn.retries) % n == 0,
-            // So many before the last one.
-            Redispatch::Every(n) => i64::from(session.retries_left) == -i64::from(n) - 1,
-        }
-    }
-
-    fn usable_of(&self, proxy: &Proxy) -> usize {
-        self.records_of(proxy.id)
-            .filter(|server| server.usable() && !server.backup)
-            .count()
-    }
-
     /// The run-time records of a proxy's servers, in order.
     pub(crate) fn records_of(&self, proxy: ProxyId) -> impl Iterator<Item = &Server> {
         let members = self.roster.members(proxy).iter();
         members.map(|id| &self.servers[id.0 as usize])
-    }
-
-    fn redispatch(&mut self, key: Key<Client>, old: ServerId, backend: ProxyId) -> bool {
-        self.free_slot(key);
-        self.unbind(key);
-        open!(self, key => _client, session, else false);
-        session.server = None;
-        // What was lost on the old one was waiting, not connecting.
-        session.txn.marks.dequeued = NO_MARK;
-        match self.assign(key, Some(old)) {
-            Assigned::Server => {}
-            Assigned::Queued => {
-                if let Some(client) = self.clients.get_mut(key) {
-                    client.phase = Phase::Queued;
-                }
-                return false;
-            }
-            Assigned::None => return false,
-        }
-        open!(self, key => _client, session, else false);
-        if session.server == Some(old) {
-            return false;
-        }
-        session.txn.redispatched = true;
-        self.server_stats[old.0 as usize].wredis += 1;
-        self.proxy_stats[backend.0 as usize].back.wredis += 1;
-        true
-    }
-
-    /// The connection broke before anything of the request had left: it is as good as not made, and
-    /// what waits in the pipe goes out on another, whatever the method.
-    pub(crate) fn never_sent(&mut self, key: Key<Client>, errno: i32) -> Flow {
-        open!(self, key => client, session, else Flow::Gone);
-        session.txn.marks.connected = NO_MARK;
-        session.request.take_back_lead();
-        if !session.on_reused {
-            return self.connect_failed(key, Some(errno));
-        }
-        // One that ended while it was idle is no failure of its server.
-        session.on_reused = false;
-        client.phase = Phase::Connect;
-        self.drop_upstream(key);
-        self.open_upstream(key)
-    }
-
-    /// The server closed or broke before an answer's head was whole.
-    pub(crate) fn server_lost(&mut self, key: Key<Client>, any_byte: bool) -> Flow {
-        open!(self, key => _client, session, else Flow::Gone);
-        let reused = session.on_reused && !any_byte;
-        if reused && !session.replay.is_empty() {
-            let replay = std::mem::take(&mut session.replay);
-            self.drop_upstream(key);
-            open!(self, key => client, session, else Flow::Gone);
-            session.request.reset_output(&mut self.net, &mut self.pool);
-            let queued = session.request.queue(&replay, &mut self.pool);
-            session.replay = replay;
-            session.replay.clear();
-            session.on_reused = false;
-            if !queued {
-                return Flow::Close(Termination::RESOURCE_IN_CONNECT);
-            }
-            client.phase = Phase::Connect;
-            return self.open_upstream(key);
-        }
-        session.exchange.on_server_lost();
-        if let Some(server) = session.server {
-            self.server_stats[server.0 as usize].eresp += u64::from(!reused);
-        }
-        if let Some(backend) = session.backend {
-            self.proxy_stats[backend.0 as usize].back.eresp += u64::from(!reused);
-        }
-        if reused {
-            // Nobody was answered: the client will ask again, and that will be logged.
-            session.logged = true;
-            return Flow::Close(Termination::SERVER_IN_HEADERS);
-        }
-        self.answer_status(key, 502, Termination::SERVER_IN_HEADERS)
-    }
-
-    /// An answer that cannot be passed on.
-    pub(crate) fn bad_answer(
-        &mut self,
-        key: Key<Client>,
-        refusal: Refusal,
-        buffer: Buffer,
-    ) -> Flow {
-        if let Some(client) = self.clients.get(key)
-            && let Some(session) = client.session.and_then(|id| self.sessions.get(id))
-            && let Some(backend) = session.backend
-        {
-            let place = Place::answer(client.frontend, backend, session.server);
-            let source = session.txn.source;
-            self.errors
-                .keep(place, source, self.now, refusal, buffer.readable());
-        }
-        self.pool.give_back(buffer);
-        ::log::debug!(
-            "answer refused at byte {}: {}",
-            refusal.position,
-            refusal.reason
-        );
-        open!(self, key => _client, session, else Flow::Gone);
-        session.exchange.on_server_lost();
-        let server = session.server;
-        if let Some(server) = server {
-            self.server_stats[server.0 as usize].eresp += 1;
-            self.observe(server, Finding::Garbled);
-        }
-        open!(self, key => _client, session, else Flow::Gone);
-        if let Some(backend) = session.backend {
-            self.proxy_stats[backend.0 as usize].back.eresp += 1;
-        }
-        self.answer_status(key, 502, Termination::PROXY_IN_HEADERS)
     }
 
     /// Closes the session's server connection, if it has one.

@@ -28,6 +28,8 @@ pub enum Target {
     None,
     /// A server of the backend, by its id.
     Server(u32),
+    /// The address of a `dispatch` line, by its server's id: `<NOSRV>`.
+    Dispatch(u32),
     /// The statistics page: `<STATS>`.
     Stats,
     /// The metrics service: `<PROMEX>`.
@@ -177,8 +179,10 @@ pub struct Txn {
     pub target: Target,
     /// Connection and queue counters.
     pub counters: Counters,
-    /// Connection attempts beyond the first: `%rc`.
+    /// Attempts beyond the first: `%rc`.
     pub retries: u16,
+    /// Where it waits among those who wait for a server.
+    pub priority: Priority,
     /// The session went to another server than the one first chosen: `%rc` has a `+`.
     pub redispatched: bool,
     /// The frontend is encrypted: `%ft` has a `~`.
@@ -202,6 +206,15 @@ pub struct Txn {
     pub request_line: Vec<u8>,
     /// What few configurations ask for; apart, so that a request of the others need not touch it.
     rare: Option<Box<Rare>>,
+}
+
+/// Where a request waits among others (`http-request set-priority-class`, `set-priority-offset`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Priority {
+    /// The lowest class is served first.
+    pub class: i16,
+    /// Within a class those who came first; so much later is this one taken to have come, ms.
+    pub offset_ms: i32,
 }
 
 /// The part of a record that only some configurations fill.

@@ -15,6 +15,7 @@ pub mod listen;
 pub mod logs;
 pub mod os;
 pub mod poller;
+pub mod program;
 mod sockaddr;
 mod splice;
 mod tune;
@@ -67,6 +68,29 @@ impl Drop for Socket {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tube(pub u32);
 
+/// A program that was started ([`Net::run`]). What [`Net::watch`] tells of its socket is that it has
+/// ended; [`Net::close`] lets go of it, once [`Net::outcome`] has told how.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Process {
+    /// What tells of its end: a `pidfd`, or an index in the simulator.
+    pub socket: Socket,
+    /// Its number.
+    pub pid: u32,
+}
+
+/// What is run, and what it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'a> {
+    /// The program's path, or a name without a slash.
+    pub command: &'a [u8],
+    /// The directories in which a name is looked for, parted by colons.
+    pub path: &'a [u8],
+    /// Its arguments.
+    pub arguments: &'a [Vec<u8>],
+    /// All of its environment.
+    pub environment: &'a [(&'static str, Vec<u8>)],
+}
+
 /// Why a call did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -76,6 +100,8 @@ pub enum Stop {
     Closed,
     /// The operating system's error number.
     Failed(i32),
+    /// A connection cannot come from where it should (`source`): the error number, 0 for none.
+    NoSource(i32),
 }
 
 impl Stop {
@@ -83,6 +109,12 @@ impl Stop {
     #[must_use]
     pub fn is_out_of_descriptors(self) -> bool {
         matches!(self, Self::Failed(EMFILE | ENFILE))
+    }
+
+    /// Whether there could be no further process, whatever it was to run.
+    #[must_use]
+    pub fn is_out_of_processes(self) -> bool {
+        self.is_out_of_descriptors() || matches!(self, Self::Failed(EAGAIN | ENOMEM | ENOSYS))
     }
 }
 
@@ -211,6 +243,9 @@ pub struct LogBatch {
 
 /// The error number of a call that a door does not have.
 const ENOSYS: i32 = 38;
+/// The error numbers of a system that has no room for a process, or no memory.
+const EAGAIN: i32 = 11;
+const ENOMEM: i32 = 12;
 /// The error numbers of a process, and of a system, that has no descriptor left.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
@@ -240,7 +275,7 @@ pub trait Net {
     ///
     /// # Errors
     /// `Failed` when the system refuses at once (`ECONNREFUSED` on unix sockets, `ENETUNREACH`...);
-    /// `Closed` when it cannot come from where it should (`source`).
+    /// `NoSource` when it cannot come from where it should.
     fn connect(&mut self, to: &Endpoint, how: ConnectOptions<'_>) -> Result<Socket, Stop>;
 
     /// How a connect ended.
@@ -319,6 +354,31 @@ pub trait Net {
 
     /// Closes by reset, as checks do.
     fn abort(&mut self, socket: Socket);
+
+    /// Starts a program, which has the standard streams and no other descriptor. A door without
+    /// processes has none, and needs nothing of what follows.
+    ///
+    /// # Errors
+    /// `Failed` with the reason.
+    fn run(&mut self, what: &Invocation<'_>) -> Result<Process, Stop> {
+        let _ = what;
+        Err(Stop::Failed(ENOSYS))
+    }
+
+    /// How a program ended: its code, or -1, without its sign, if a signal ended it. It is gone from
+    /// the table of processes with that.
+    ///
+    /// # Errors
+    /// `Blocked` while it runs; `Failed` if somebody else was told.
+    fn outcome(&mut self, process: &Process) -> Result<u32, Stop> {
+        let _ = process;
+        Err(Stop::Failed(ENOSYS))
+    }
+
+    /// Asks a program to end (`SIGTERM`), or ends it (`now`: `SIGKILL`).
+    fn end(&mut self, process: &Process, now: bool) {
+        let _ = (process, now);
+    }
 
     /// Changes what a listener does.
     fn listener(&mut self, listener: u32, to: ListenerState);

@@ -27,12 +27,13 @@ use crate::net::control::Control;
 use crate::net::listen::BoundListener;
 use crate::net::logs::LogTarget;
 use crate::net::poller::Poller;
+use crate::net::program::{self, ProgramLimits};
 use crate::net::sockaddr::{self, SockAddr};
 use crate::net::splice::{Tubes, move_bytes};
 use crate::net::tune::{self, RESET};
 use crate::net::{
-    ConnectOptions, ListenerState, LogBatch, Net, Order, Peer, Readiness, Signal, Socket, Stop,
-    Tube,
+    ConnectOptions, Invocation, ListenerState, LogBatch, Net, Order, Peer, Process, Readiness,
+    Signal, Socket, Stop, Tube,
 };
 
 /// Events that one wait returns at most; more come with the next.
@@ -71,6 +72,8 @@ pub struct Parts {
     pub tubes: (u32, u32),
     /// The channel to the master, if the process is a worker.
     pub control: Option<Control>,
+    /// What programs may have, if some are to be run.
+    pub programs: Option<ProgramLimits>,
 }
 
 /// The operating system.
@@ -86,6 +89,7 @@ pub struct Os {
     sleep: Sleep,
     tubes: Tubes,
     control: Option<Control>,
+    programs: Option<ProgramLimits>,
 }
 
 /// How much of each second is spent asleep, in microseconds.
@@ -179,6 +183,7 @@ impl Os {
             sleep: Sleep::default(),
             tubes: Tubes::new(parts.tubes.0, parts.tubes.1),
             control: parts.control,
+            programs: parts.programs,
         })
     }
 
@@ -330,10 +335,10 @@ impl Net for Os {
         }
         if let Some(outgoing) = how.outgoing
             && address.family() != libc::AF_UNIX
-            && tune::set_outgoing(descriptor, outgoing, how.source_port, how.check).is_err()
+            && let Err(error) = tune::set_outgoing(descriptor, outgoing, how.source_port, how.check)
         {
             close(descriptor);
-            return Err(Stop::Closed);
+            return Err(Stop::NoSource(error.raw_os_error().unwrap_or(0)));
         }
         if how.check {
             // Without the quick acknowledgement the reset is the third and last packet.
@@ -464,6 +469,18 @@ impl Net for Os {
         close(socket.into_raw());
     }
 
+    fn run(&mut self, what: &Invocation<'_>) -> Result<Process, Stop> {
+        program::start(what, self.programs)
+    }
+
+    fn outcome(&mut self, process: &Process) -> Result<u32, Stop> {
+        program::outcome(process)
+    }
+
+    fn end(&mut self, process: &Process, now: bool) {
+        program::end(process, now);
+    }
+
     fn listener(&mut self, listener: u32, to: ListenerState) {
         let Some(known) = self.listeners.get_mut(listener as usize) else {
             return;
@@ -563,9 +580,14 @@ fn clock_ms(clock: libc::clockid_t) -> u64 {
     clock_us_of(clock) / 1000
 }
 
+/// What the clock of this file shows when the machine starts, in microseconds: a hundred years.
+/// What is older than the machine (a server's last change, read from a file of states) then has a
+/// time, which a clock that begins with the machine has not.
+const ORIGIN_US: u64 = 100 * 365 * 24 * 3600 * 1_000_000;
+
 /// The monotonic clock, in microseconds.
 fn clock_us() -> u64 {
-    clock_us_of(libc::CLOCK_MONOTONIC)
+    ORIGIN_US + clock_us_of(libc::CLOCK_MONOTONIC)
 }
 
 fn clock_us_of(clock: libc::clockid_t) -> u64 {

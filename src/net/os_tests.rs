@@ -33,6 +33,7 @@ fn os(endpoints: &[Endpoint]) -> (Os, Vec<Endpoint>) {
         logs: Vec::new(),
         signals: None,
         control: None,
+        programs: None,
         tubes: (1, 0),
     };
     (Os::new(parts).unwrap(), at)
@@ -362,6 +363,7 @@ fn a_listener_left_out_keeps_its_number() {
         logs: Vec::new(),
         signals: None,
         control: None,
+        programs: None,
         tubes: (1, 0),
     };
     let mut os = Os::new(parts).unwrap();
@@ -404,6 +406,7 @@ fn signals_wake_the_loop_and_are_told_in_meaning() {
         logs: Vec::new(),
         tubes: (0, 0),
         control: None,
+        programs: None,
         signals: Some(SignalSource {
             descriptor: read,
             meaning,
@@ -495,7 +498,8 @@ fn a_source_that_is_not_here_is_told_apart() {
         outgoing: Some(&outgoing),
         ..ConnectOptions::default()
     };
-    assert_eq!(os.connect(&to, how).unwrap_err(), Stop::Closed);
+    let stop = Stop::NoSource(libc::EADDRNOTAVAIL);
+    assert_eq!(os.connect(&to, how).unwrap_err(), stop);
 }
 
 #[test]
@@ -554,4 +558,13 @@ fn accepted_sockets_have_what_their_listener_has() {
         let reset = Err(Some(libc::ECONNRESET));
         assert_eq!(end, if alive == 1 { reset } else { Ok(0) });
     }
+}
+
+/// A machine that has just started knows servers whose states are older.
+#[test]
+fn ages_may_exceed_that_of_the_machine() {
+    let year_us = 365 * 24 * 3600 * 1_000_000;
+    assert!(clock_us() > 10 * year_us);
+    let (first, second) = (clock_us(), clock_us());
+    assert!(second >= first);
 }

@@ -28,6 +28,7 @@ use crate::config::model::{Config, Listener, LogAddress, Place, Proxy, StatsSock
 use crate::net::listen::{BoundListener, ListenerSpec, bind_or_take, error_text};
 use crate::net::logs::{LogSpec, LogTarget};
 use crate::net::os::{Os, Parts, utc_offset_s};
+use crate::net::program;
 use crate::process::handover;
 use crate::process::limits::{Resources, take_limits};
 use crate::process::privileges::drop_privileges;
@@ -148,6 +149,7 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
     // Reads the zone's file while it can be seen.
     utc_offset_s(0);
     signal::ignore();
+    let programs = config.runs_programs().then(program::limits_now);
     let resources = take_limits(config, options.memory_mb, &mut notes)?;
     let logs = open_logs(options.logs).map_err(|text| failure(&mut notes, text))?;
     let offered = match (options.worker, options.listeners_from) {
@@ -199,11 +201,15 @@ pub fn start(config: &Config, options: &Options<'_>) -> Result<Started, Failure>
             .map(Worker::control)
             .transpose()
             .map_err(|why| cannot_poll(&mut notes, &why))?,
+        programs,
     })
     .map_err(|why| cannot_poll(&mut notes, &why))?;
     if let Some(mut file) = pid_file {
         // A full disk loses the file's content, not the service.
         drop(writeln!(file, "{}", std::process::id()));
+    }
+    if programs.is_some() {
+        program::keep_descriptors();
     }
     drop_privileges(&config.global, &mut notes)?;
     Ok(Started {
@@ -525,6 +531,8 @@ mod tests {
             reloads_max: None,
             quiet: false,
             strict_limits: true,
+            forks: false,
+            gains_privileges: false,
         };
         Config {
             global,

@@ -51,12 +51,15 @@ pub(super) fn drop_privileges(global: &Global, notes: &mut Vec<Note>) -> Result<
             refused(notes, text, &why, place, &format!("user {name}"))
         })?;
     }
-    // Nothing below may start a program or gain a privilege: HAProxy's defaults, too (global
-    // `insecure-fork-wanted` and `insecure-setuid-wanted` would lift them). Neither can fail where
-    // it matters.
-    // SAFETY: numbers only.
-    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    set_limit(libc::RLIMIT_NPROC, 0, 0);
+    // Nothing below may start a program or gain a privilege, unless global `insecure-fork-wanted`
+    // and `insecure-setuid-wanted` say so, as in HAProxy. Neither can fail where it matters.
+    if !global.gains_privileges {
+        // SAFETY: numbers only.
+        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    }
+    if !global.forks {
+        set_limit(libc::RLIMIT_NPROC, 0, 0);
+    }
     if !global.dumpable {
         // A core would have clients' bytes in it.
         set_limit(libc::RLIMIT_CORE, 0, 0);
@@ -66,7 +69,7 @@ pub(super) fn drop_privileges(global: &Global, notes: &mut Vec<Note>) -> Result<
     let dumpable = libc::c_ulong::from(global.dumpable);
     // SAFETY: numbers only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) };
-    drop_capabilities();
+    drop_capabilities(global.gains_privileges);
     Ok(())
 }
 
@@ -81,13 +84,18 @@ fn allow_cores() {
 }
 
 /// Gives every capability up, also those that root would have: all addresses are bound, and what
-/// comes after needs none. Another user has none by now, and then there is nothing to do.
-fn drop_capabilities() {
+/// comes after needs none. Another user has none by now, and then there is nothing to do. Programs
+/// may have them again if they may gain privileges.
+fn drop_capabilities(for_this_process_only: bool) {
     /// The third version of the call: two halves of 32 bits.
     const VERSION_3: u32 = 0x2008_0522;
     /// More than any kernel has; those it lacks are refused.
     const CAPABILITIES_MAX: libc::c_ulong = 63;
-    for capability in 0..=CAPABILITIES_MAX {
+    let lost = match for_this_process_only {
+        true => 0,
+        false => CAPABILITIES_MAX + 1,
+    };
+    for capability in 0..lost {
         // SAFETY: numbers only.
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
     }

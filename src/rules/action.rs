@@ -19,6 +19,7 @@ use super::format::{Field, Format, Purpose, Value};
 use super::map::Map;
 use super::plan::{Conditional, Rules, Walk};
 use super::regex::{Regex, expand};
+use super::said::{Said, Saying};
 use crate::base::addr::Address;
 use crate::base::clock::Now;
 use crate::http::head::Head;
@@ -136,6 +137,7 @@ enum Action {
     Replace(Part, Box<Regex>, Format),
     SetStatus(u16, Option<Box<[u8]>>),
     UseService(Applet),
+    Say(Saying),
 }
 
 /// A part of the request line.
@@ -397,6 +399,10 @@ fn action(
         b"replace-uri" if request => replace(words, Part::Uri, compiler),
         b"set-status" if !request => set_status(words),
         b"use-service" if request => use_service(words),
+        b"disable-l7-retry" if request => Ok((Action::Say(Saying::Once), 1)),
+        b"set-priority-class" | b"set-priority-offset" if request => {
+            Saying::priority(words, compiler).map(|(saying, at)| (Action::Say(saying), at))
+        }
         _ => return None,
     })
 }
@@ -597,6 +603,7 @@ fn evaluate<'r, C: Context, R: AsRef<Rule>>(
             facts,
             message: Message::new(subject.bytes, subject.head, subject.edits),
             side,
+            said: scratch.said,
         };
         let Some(rule) = rules.next(&mut walk, acls, &view, scratch) else {
             return Ok(Verdict::Continue);
@@ -617,6 +624,9 @@ fn evaluate<'r, C: Context, R: AsRef<Rule>>(
                     return Ok(Verdict::Final(answer));
                 }
             }
+            Action::Say(saying) => {
+                saying.say(&view, &mut scratch.buffers, &mut scratch.said);
+            }
             action => {
                 action.render(&view, scratch);
                 action.edit(subject, &scratch.text, &mut scratch.made)?;
@@ -632,6 +642,7 @@ struct View<'a, C> {
     facts: &'a C,
     message: Message<'a>,
     side: Side,
+    said: Said,
 }
 
 impl<C: Context> Context for View<'_, C> {
@@ -659,7 +670,9 @@ impl<C: Context> Context for View<'_, C> {
     }
 
     fn field(&self, field: Field) -> Value<'_> {
-        self.facts.field(field)
+        self.said
+            .field(field)
+            .unwrap_or_else(|| self.facts.field(field))
     }
 
     fn now(&self) -> Now {
@@ -681,7 +694,8 @@ impl Action {
             | Self::Final(_)
             | Self::DelHeader(_)
             | Self::SetStatus(..)
-            | Self::UseService(_) => {}
+            | Self::UseService(_)
+            | Self::Say(_) => {}
         }
     }
 
@@ -723,7 +737,7 @@ impl Action {
             Self::Set(part, _) => part.set(&mut editor, text),
             Self::Replace(part, regex, _) => part.replace(&mut editor, regex, text, made),
             Self::SetStatus(status, reason) => editor.set_status(*status, reason.as_deref()),
-            Self::Allow | Self::Final(_) | Self::UseService(_) => Ok(()),
+            Self::Allow | Self::Final(_) | Self::UseService(_) | Self::Say(_) => Ok(()),
         }
     }
 }
@@ -809,6 +823,7 @@ impl Rule {
     fn needs_destination(&self, acls: &[Acl]) -> bool {
         let by_action = match &self.action {
             Action::Final(answer) => answer.needs_destination(),
+            Action::Say(saying) => saying.needs_destination(),
             Action::SetHeader { value: format, .. }
             | Action::ReplaceHeader { by: format, .. }
             | Action::Set(_, format)

@@ -456,7 +456,7 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
     if acl.expression.needs().lacking(scope).is_none() {
         return;
     }
-    let side = if compiler.is_frontend {
+    let side = if compiler.is_frontend && scope != Scope::Server {
         "frontend"
     } else {
         "backend"
@@ -465,6 +465,7 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
         Scope::Connection => "tcp-request connection rule",
         Scope::Request => "http-request header rule",
         Scope::Switch => "use-backend rule",
+        Scope::Server => "use-server, balance or stick-match rule",
         Scope::Response => "http-response header rule",
         Scope::Log | Scope::Check => "logs",
     };

@@ -16,6 +16,7 @@ use super::args::Reference;
 use super::compile::{Compiler, Lead, Problem, nearest};
 use super::condition::AclCache;
 use super::convert::{self, Converter, Output};
+use super::said::Said;
 use super::samples::{self, Fetch, Needs};
 use super::{args, missing};
 use crate::base::addr::write_signed;
@@ -173,6 +174,8 @@ pub enum Scope {
     Request,
     /// `use_backend`.
     Switch,
+    /// `use-server`.
+    Server,
     /// `http-response` rules.
     Response,
     /// Log formats.
@@ -192,6 +195,8 @@ pub struct Scratch {
     pub(super) text: Vec<u8>,
     /// Where a replacement is put together while the old value is still in use.
     pub(super) made: Vec<u8>,
+    /// What rules have said of the request.
+    pub said: Said,
 }
 
 impl Scratch {
@@ -199,6 +204,7 @@ impl Scratch {
     /// answer head has been parsed, before any rule, condition or log line looks at it.
     pub fn start_message(&mut self) {
         self.cache.clear();
+        self.said = Said::default();
     }
 }
 
@@ -270,6 +276,7 @@ impl ExpressionError {
                 Scope::Request => "http-request expression",
                 Scope::Response => "http-response response",
                 Scope::Switch => "use_backend expression",
+                Scope::Server => "use-server or balance expression",
                 Scope::Log => "log-format string",
                 Scope::Check => "tcp-check rule",
             };

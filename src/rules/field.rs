@@ -99,6 +99,10 @@ pub enum Field {
     ServerQueue,
     /// `%bq`: position in the backend's queue.
     BackendQueue,
+    /// `prio_class`: the class in which the request waits for a server.
+    PriorityClass,
+    /// `prio_offset`: how much later than it did the request is taken to have come, ms.
+    PriorityOffset,
     /// `%lc`: the frontend's log counter.
     LogCounter,
     /// `%rt`: the request counter.

@@ -29,6 +29,8 @@ pub enum Purpose {
     Response,
     /// The backend's name in `use_backend`.
     Switch,
+    /// The server's name in `use-server`.
+    Server,
     /// `unique-id-format`: as texts of `http-request` rules, and blanks are merged.
     UniqueId,
     /// What a health check sends, expects or says.
@@ -43,6 +45,7 @@ impl Purpose {
             Self::Request | Self::UniqueId => Scope::Request,
             Self::Response => Scope::Response,
             Self::Switch => Scope::Switch,
+            Self::Server => Scope::Server,
             Self::Check => Scope::Check,
         }
     }
@@ -348,7 +351,7 @@ impl Format {
                 Some(sample) => sample.write(out),
                 None => {}
             },
-            Purpose::Switch | Purpose::Check => {
+            Purpose::Switch | Purpose::Server | Purpose::Check => {
                 if let Some(sample) = sample {
                     sample.write(out);
                 }

@@ -20,7 +20,7 @@ pub(super) const FETCHES: &[&str] = &[
     "internal.htx_blk.data", "internal.htx_blk.hdrname", "internal.htx_blk.hdrval",
     "internal.htx_blk.size", "internal.htx_blk.start_line", "internal.htx_blk.type",
     "internal.strm.is_htx", "last_rule_file", "last_rule_line", "lat_ns_avg", "lat_ns_tot",
-    "payload", "payload_lv", "prio_class", "prio_offset", "rand", "rdp_cookie", "rdp_cookie_cnt",
+    "payload", "payload_lv", "rand", "rdp_cookie", "rdp_cookie_cnt",
     "rep_ssl_hello_type", "req.body", "req.body_len", "req.body_param", "req.body_size", "req.hdrs",
     "req.hdrs_bin", "req.len", "req.payload", "req.payload_lv", "req.rdp_cookie",
     "req.rdp_cookie_cnt", "req.ssl_alpn", "req.ssl_ec_ext", "req.ssl_hello_type", "req.ssl_sni",

@@ -33,6 +33,7 @@ mod missing;
 mod pattern;
 pub mod plan;
 pub mod regex;
+pub mod said;
 mod samples;
 mod straight;
 mod trie;

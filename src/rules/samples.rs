@@ -51,12 +51,12 @@ impl Needs {
         }
         match (self, scope) {
             (Self::Request, Scope::Response | Scope::Log) => Some("HTTP request headers"),
-            (Self::Response, Scope::Request | Scope::Switch | Scope::Log) => {
+            (Self::Response, Scope::Request | Scope::Switch | Scope::Server | Scope::Log) => {
                 Some("HTTP response headers")
             }
             (Self::Message, Scope::Log) => Some("HTTP request headers,HTTP response headers"),
-            (Self::Status, Scope::Request | Scope::Switch) => Some("HTTP response"),
-            (Self::Server, Scope::Request | Scope::Switch) => Some("server"),
+            (Self::Status, Scope::Request | Scope::Switch | Scope::Server) => Some("HTTP response"),
+            (Self::Server, Scope::Request | Scope::Switch | Scope::Server) => Some("server"),
             _ => None,
         }
     }
@@ -256,6 +256,8 @@ const TABLE: &[Row] = &[
     row("nbsrv", BACKEND, 1, ANY, INT, |a, _, _| number(Field::UsableServers(a.id(0)))),
     row("path", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Path)),
     row("pathq", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::PathQuery)),
+    row("prio_class", NONE, 0, ANY, INT, |_, _, _| number(Field::PriorityClass)),
+    row("prio_offset", NONE, 0, ANY, INT, |_, _, _| number(Field::PriorityOffset)),
     row("proc", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Int(1))),
     row("query", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Query)),
     row("queue", BACKEND, 1, ANY, INT, |a, _, _| number(Field::Queue(a.id(0)))),
@@ -562,6 +564,10 @@ impl Fetch {
             Self::Microseconds => {
                 let ms = context.now().wall_ms % 1000;
                 Sample::Int(ms.saturating_mul(1000) as i64)
+            }
+            // What a log says where no server was is the name of none.
+            Self::Name(Field::ServerName) if fact(context, Field::ServerId).is_none() => {
+                return None;
             }
             Self::Name(field) => match context.field(*field) {
                 Value::Bytes(text) => Sample::Str(text),

@@ -227,6 +227,35 @@ fn a_full_listener_lets_connections_wait_and_the_others_serve() {
 }
 
 #[test]
+fn a_rate_limit_lets_connections_wait_and_the_others_serve() {
+    const RATE: usize = 10;
+    let config = common(
+        "frontend f\n bind @fe@\n rate-limit sessions 10\n default_backend b\n\
+         frontend g\n bind @other@\n default_backend b\n\
+         backend b\n server s @s@\n",
+    );
+    let rig = Rig::of(answering(OK), &config);
+    let start = Instant::now();
+    let mut clients: Vec<Client> = (0..RATE * 3).map(|_| rig.client()).collect();
+    for client in &mut clients {
+        ask(client, "/");
+    }
+    // The others do not wait.
+    let mut other = Client::connect(rig.proxy.addr("other"));
+    ask(&mut other, "/");
+    assert_eq!(other.answer().status(), 200);
+    for client in &mut clients {
+        assert_eq!(client.answer().status(), 200);
+    }
+    // The first second's ten, and the next: whatever the machine does, it is never faster.
+    assert!(start.elapsed() >= Duration::from_millis(1_000));
+    assert_eq!(stat(&rig.proxy, "f,FRONTEND", "rate_lim"), "10");
+    let fastest: u32 = stat(&rig.proxy, "f,FRONTEND", "rate_max").parse().unwrap();
+    assert!(fastest <= 10, "{fastest} in a second");
+    assert_does_not_spin(&rig.proxy);
+}
+
+#[test]
 fn the_global_limit_holds_without_spinning() {
     let gate = Gate::new();
     let config = common("frontend f\n bind @fe@\n default_backend b\nbackend b\n server s @s@\n")

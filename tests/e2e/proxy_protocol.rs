@@ -142,11 +142,12 @@ fn a_connection_speaks_for_one_client() {
     assert_eq!(headers.rest(), [""; 0]);
 }
 
-/// A proxy that takes introductions and makes one of its own, in the form that `server` says.
-fn link(before: &str, server: &str, next: &Proxy, by: Option<&Path>) -> Proxy {
+/// A proxy that takes introductions and makes one of its own, in the form that `server` says, with
+/// `id` as what a header may have of an id.
+fn link(before: &str, server: &str, id: &str, next: &Proxy, by: Option<&Path>) -> Proxy {
     let config = format!(
         "defaults\n mode http\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n\
-         frontend f\n bind @fe@ {before}\n unique-id-format link-%ci\n default_backend b\n\
+         frontend f\n bind @fe@ {before}\n unique-id-format {id}\n default_backend b\n\
          backend b\n server s @next@ {server}\n"
     );
     let mut setup = Setup::new(&config).with("next", next.addr("fe"));
@@ -175,8 +176,9 @@ fn a_chain_with_haproxy_in_it() {
     .enumerate()
     {
         // The client's addresses pass through haproxy, and haproxy reads what we send.
-        let middle = link("accept-proxy", server, &last.proxy, Some(&haproxy));
-        let first = link("", server, &middle, None);
+        let passed = "haproxy-%[fc_pp_unique_id]";
+        let middle = link("accept-proxy", server, passed, &last.proxy, Some(&haproxy));
+        let first = link("", server, "first-%ci", &middle, None);
         let mut client = Client::connect(first.addr("fe"));
         let own = client.stream.local_addr().unwrap();
         let path = format!("/{n}");
@@ -184,7 +186,7 @@ fn a_chain_with_haproxy_in_it() {
         assert_eq!(answer.status(), 200, "{server}");
         client.finish();
         let id = match server.contains("unique-id") {
-            true => format!("link-{}", own.ip()),
+            true => format!("haproxy-first-{}", own.ip()),
             false => "-".to_owned(),
         };
         let expected = format!("{own} {} id={id} {path}", first.addr("fe"));

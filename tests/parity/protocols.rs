@@ -80,7 +80,7 @@ fn load(path: &Path) -> Vec<Case> {
         let case = cases.last_mut().unwrap_or_else(|| panic!("{at}: no case"));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "option" | "tcp-check" | "http-check" => case.lines.push(line.to_owned()),
+            "option" | "tcp-check" | "http-check" | "source" => case.lines.push(line.to_owned()),
             "server" => case.words = format!(" {rest}"),
             ">" => case.acts.push(Act::Await(unescape(rest, &at))),
             "<" => case.acts.push(Act::Say(unescape(rest, &at))),

@@ -261,6 +261,10 @@ fn show(case: &Case, seen: Seen, proxy: &Proxy, same: bool, side: Side) -> Shown
         });
     }
     for (name, conns) in &seen.origins {
+        let mut conns = conns.clone();
+        if case.repeats.contains(name) {
+            conns.dedup();
+        }
         let mut lines = Vec::new();
         for (index, bytes) in conns.iter().enumerate() {
             lines.push(format!("(connection {})", index + 1));

@@ -8,6 +8,7 @@
 //! Rust tables were tried first: half of every case was punctuation, and a configuration of thirty
 //! lines inside a string literal does not read as one.
 
+use crate::mask;
 use std::path::Path;
 
 /// One suite: a configuration, and cases that run in order over one start of each proxy.
@@ -38,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) bytes_any: bool,
     /// Origins that are driven by steps instead of answering by themselves.
     pub(crate) manual: Vec<char>,
+    /// Origins of which it does not matter how often they are asked the same.
+    pub(crate) repeats: Vec<char>,
 }
 
 /// The four things that are compared.
@@ -220,6 +223,7 @@ impl Case {
             chunks_exact: false,
             bytes_any: false,
             manual: Vec::new(),
+            repeats: Vec::new(),
         }
     }
 
@@ -272,6 +276,7 @@ impl Case {
         let (word, rest) = words.split_once(' ').unwrap_or((words, ""));
         let act = match word {
             "manual" => return self.manual.push(origin),
+            "repeats" => return self.repeats.push(origin),
             "close" => Act::Close,
             "shut" => Act::Shut,
             "accept" => Act::Accept,
@@ -390,7 +395,8 @@ fn sent(line: &str, mark: char, at: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Resolves `\r \n \t \s \\ \xHH` and `\{TEXT*COUNT}` (TEXT repeated, without nesting).
+/// Resolves `\r \n \t \s \\ \xHH`, `\{TEXT*COUNT}` (TEXT repeated, without nesting) and
+/// `\{date+SECONDS}`, `\{date-SECONDS}` (that far from now, as persistence cookies have it).
 pub(crate) fn unescape(text: &str, at: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::new();
@@ -420,8 +426,16 @@ pub(crate) fn unescape(text: &str, at: &str) -> Vec<u8> {
                 let end = i + text[i..]
                     .find('}')
                     .unwrap_or_else(|| panic!("{at}: no brace"));
-                let (what, count) = text[i..end].rsplit_once('*').expect("TEXT*COUNT");
-                out.extend(unescape(what, at).repeat(number(count, at)));
+                match text[i..end].strip_prefix("date") {
+                    Some(away) => {
+                        let away: i64 = away.parse().unwrap_or_else(|_| panic!("{at}: date+N"));
+                        out.extend(mask::cookie_date(mask::now_s() + away).into_bytes());
+                    }
+                    None => {
+                        let (what, count) = text[i..end].rsplit_once('*').expect("TEXT*COUNT");
+                        out.extend(unescape(what, at).repeat(number(count, at)));
+                    }
+                }
                 i = end + 1;
             }
             other => panic!("{at}: unknown escape \\{}", other as char),
@@ -434,6 +448,7 @@ pub(crate) fn unescape(text: &str, at: &str) -> Vec<u8> {
 fn unescape_resolves_every_form() {
     assert_eq!(unescape(r"a\r\n\t\s\\\x00\x7f", "t"), b"a\r\n\t \\\x00\x7f");
     assert_eq!(unescape(r"\{ab*3}c", "t"), b"abababc");
+    assert_eq!(unescape(r"\{date+3600}", "t").len(), 5);
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! The checks of protocols against the servers that speak them, and against those that do not.
+//! The checks of protocols against the servers that speak them, and against those that do not; what
+//! they find is what HAProxy finds on the same servers at the same time.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use crate::programs::{mariadb, postgres, redis, slapd, smtp};
+use crate::programs::{mariadb, postgres, program, redis, slapd, smtp};
 use crate::support::proxy::Setup;
 use crate::support::{Flavour, PATIENCE, flavour, own_address};
 
@@ -20,8 +21,11 @@ const CHECKS: [(&str, &str); 9] = [
     ("ldap", "ldap-check"),
 ];
 
-/// `check_status`, `check_code` and `last_chk` of a backend's server.
-fn found(rows: &str, backend: &str) -> (String, String, String) {
+/// `check_status`, `check_code` and `last_chk` of a server.
+type Found = (String, String, String);
+
+/// What the statistics have of a backend's server.
+fn found(rows: &str, backend: &str) -> Found {
     let start = format!("{backend},s,");
     let row = rows.lines().find(|row| row.starts_with(&start));
     let cells: Vec<&str> = row.unwrap_or_default().split(',').collect();
@@ -38,7 +42,7 @@ fn found(rows: &str, backend: &str) -> (String, String, String) {
 
 /// Whether a server shows what a row wants: a status, a code and a part of its text, or, for
 /// `no`, that its check has failed in whatever way.
-fn shows(found: &(String, String, String), row: (&str, &str, &str)) -> bool {
+fn shows(found: &Found, row: (&str, &str, &str)) -> bool {
     let (status, code, text) = found;
     match row {
         ("no", ..) => !matches!(status.as_str(), "" | "INI" | "L7OK"),
@@ -48,6 +52,20 @@ fn shows(found: &(String, String, String), row: (&str, &str, &str)) -> bool {
         }
         row => (status.as_str(), code.as_str()) == (row.0, row.1) && text.contains(row.2),
     }
+}
+
+/// What a server shows that has closed the connection: whether that is met as an end, as a reset, or
+/// when something is sent is not in our hands.
+fn has_left((status, _, text): &Found) -> bool {
+    let empty = text.is_empty() || text.starts_with("TCPCHK got an empty response");
+    status == "SOCKERR" || status == "L7RSP" && empty
+}
+
+/// Whether HAProxy shows the same of a server.
+fn same(ours: &Found, theirs: &Found) -> bool {
+    let lost = ours.0 == "L7OK" && theirs.2.is_empty();
+    let text = lost || ours.2 == theirs.2;
+    (&ours.0, &ours.1, text) == (&theirs.0, &theirs.1, true) || has_left(ours) && has_left(theirs)
 }
 
 #[test]
@@ -81,6 +99,11 @@ fn checks_and_servers() {
         }
     }
     let proxy = Setup::new(&config).start();
+    let haproxy = program("haproxy").map(|haproxy| {
+        let mut setup = Setup::new(&config);
+        setup.program = Some(haproxy);
+        setup.start()
+    });
     let mut wrong = Vec::new();
     for (check, _) in CHECKS {
         for (name, _) in &places {
@@ -96,10 +119,12 @@ fn checks_and_servers() {
     while !wrong.is_empty() {
         assert!(began.elapsed() < PATIENCE, "{wrong:#?}");
         let stat = proxy.command("show stat");
+        let theirs = haproxy.as_ref().map(|proxy| proxy.command("show stat"));
         wrong.retain_mut(|(backend, row, last)| {
-            let found = found(&stat, backend);
-            *last = format!("{found:?}");
-            !shows(&found, *row)
+            let ours = found(&stat, backend);
+            let theirs = theirs.as_ref().map(|stat| found(stat, backend));
+            *last = format!("{ours:?}, haproxy: {theirs:?}");
+            !shows(&ours, *row) || theirs.is_some_and(|theirs| !same(&ours, &theirs))
         });
         // Nothing tells when a check is over: ask again in a moment.
         std::thread::sleep(Duration::from_millis(20));

@@ -4,7 +4,7 @@
 //! before the first is waited for. The process is ended by its handle.
 
 use std::fs::Permissions;
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::support::proxy::signal;
-use crate::support::{free_endpoint, is_root, until};
+use crate::support::{PATIENCE, free_endpoint, is_root, until};
 
 /// `nobody`, who servers run as when the tests run as root.
 const NOBODY: u32 = 65_534;
@@ -156,7 +156,10 @@ pub(crate) fn redis(lines: &str) -> Option<Server> {
     let (ip, port) = (server.addr.ip(), server.addr.port());
     server.file(
         "redis.conf",
-        &format!("bind {ip}\nport {port}\nsave \"\"\nappendonly no\n{lines}\n"),
+        &format!(
+            "bind {ip}\nport {port}\nsave \"\"\nappendonly no\nrepl-diskless-sync yes\n\
+             repl-diskless-sync-delay 0\n{lines}\n"
+        ),
     );
     let mut command = server.command(&program);
     server.spawn(command.arg("redis.conf"));
@@ -165,6 +168,42 @@ pub(crate) fn redis(lines: &str) -> Option<Server> {
         answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH")
     });
     Some(server)
+}
+
+/// A connection to Redis, on which commands are lines.
+pub(crate) struct Redis(BufReader<TcpStream>);
+
+impl Redis {
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// The answer to a command, a text without its length; nothing where the connection has ended.
+    pub(crate) fn ask(&mut self, command: &str) -> Option<String> {
+        let line = format!("{command}\r\n");
+        self.0.get_mut().write_all(line.as_bytes()).ok()?;
+        let line = self.line()?;
+        let Some(Ok(length)) = line.strip_prefix('$').map(str::parse::<usize>) else {
+            return Some(line);
+        };
+        let mut text = vec![0; length + 2];
+        self.0.read_exact(&mut text).ok()?;
+        let text = String::from_utf8(text).unwrap();
+        Some(text.trim_end().to_owned())
+    }
+
+    /// The next line; nothing where the connection has ended.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.0.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(line.trim_end().to_owned()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("read: {error}"),
+        }
+    }
 }
 
 /// MariaDB with the user `haproxy`, who needs no password and may do nothing.
@@ -350,7 +389,9 @@ pub(crate) fn nginx(name: &str) -> Option<Server> {
              proxy_temp_path {folder}/proxy;\n fastcgi_temp_path {folder}/fastcgi;\n \
              uwsgi_temp_path {folder}/uwsgi;\n scgi_temp_path {folder}/scgi;\n \
              server {{ listen {addr}; root {folder};\n \
-             add_header X-Seen-From $http_x_forwarded_for; }}\n}}\n"
+             add_header X-Seen-From $http_x_forwarded_for;\n \
+             add_header X-Seen-Id $http_x_request_id;\n \
+             add_header X-Seen-Cookie $http_cookie; }}\n}}\n"
         ),
     );
     let mut command = server.command(&program);

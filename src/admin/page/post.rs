@@ -4,7 +4,6 @@
 //! Parameters are HAProxy's: `b` the backend by name or `#number`, `s` a server, as often as there
 //! are, and `action`; of two backends or actions the last counts. The answers are its codes.
 
-use crate::balance::server::AgentWord;
 use crate::config::model::{Proxy, ProxyId, Server};
 use crate::engine::checks::Wish;
 use crate::engine::service::{Admin, Command, Mode, Op, View};
@@ -154,7 +153,7 @@ impl Action {
             Self::Shutdown => return Some(Command::ShutSessions(server.id)),
             Self::Agent(_) | Self::AgentWord(_) if server.agent.is_none() => return None,
             Self::Agent(on) => Wish::Agent(on),
-            Self::AgentWord(_) if record.agent == AgentWord::None => return None,
+            Self::AgentWord(_) if record.agent.is_none() => return None,
             Self::AgentWord(up) => Wish::AgentWord(up),
         };
         Some(Command::Server(server.id, wish))

@@ -519,6 +519,23 @@ fn one_to_be_avoided_is_the_last_resort() {
     }
 }
 
+/// As HAProxy has it: a table leads where it led before, a ring to the next place on it.
+#[test]
+fn a_key_that_leads_to_one_to_be_avoided() {
+    for (algorithm, leaves) in [(Algorithm::Map, false), (Algorithm::Consistent, true)] {
+        let mut group = group(algorithm, &[1, 1, 1]);
+        for key in [7, 1 << 20, 3 << 30] {
+            let found = group.pick(Some(key), None, |_| false);
+            let Picked::Server(first) = found else {
+                panic!("{algorithm:?}: {found:?}");
+            };
+            let other = group.pick(Some(key), Some(first), |_| false);
+            assert_eq!(other != found, leaves, "{algorithm:?} {key}");
+            assert_eq!(group.pick(Some(key), Some(first), |_| false), other);
+        }
+    }
+}
+
 #[test]
 fn backups_stand_in_under_every_algorithm() {
     for algorithm in [

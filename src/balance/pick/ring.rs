@@ -112,8 +112,9 @@ impl Ring {
             .map_or(0, |member| member.load)
     }
 
-    /// The server that a key leads to.
-    pub(super) fn find(&mut self, key: u32) -> Option<u32> {
+    /// The server that a key leads to; when that is to be avoided, the next one on the way around
+    /// the ring, if there is any.
+    pub(super) fn find(&mut self, key: u32, avoid: Option<u32>) -> Option<u32> {
         self.renew();
         let after = self.spots.partition_point(|spot| spot.0 < key);
         let next = self.spots.get(after).or_else(|| self.spots.first())?;
@@ -122,7 +123,8 @@ impl Ring {
         let back = key.wrapping_sub(before.0) < next.0.wrapping_sub(key);
         let at = if back { after.wrapping_sub(1) } else { after };
         let nearest = if back { before.1 } else { next.1 };
-        if self.factor == 0 || self.may_take(nearest) {
+        let may_take = |index| self.factor == 0 || self.may_take(index);
+        if may_take(nearest) && avoid != Some(nearest) {
             return Some(nearest);
         }
         // Around the ring, beginning at the nearest place: `usize::MAX` is the last one.
@@ -130,7 +132,8 @@ impl Ring {
         let ahead = self.spots.get(at..).unwrap_or_default();
         let around = ahead.iter().chain(&self.spots);
         let mut others = around.map(|spot| spot.1);
-        others.find(|index| self.may_take(*index)).or(Some(nearest))
+        let other = others.find(|index| may_take(*index) && avoid != Some(*index));
+        other.or(Some(nearest))
     }
 
     /// The one of `draws` servers, found by chance, that has least to do for its weight. When it
@@ -144,7 +147,7 @@ impl Ring {
     ) -> Picked {
         let mut best = None;
         for _ in 0..draws {
-            let Some(other) = self.find(chance()) else {
+            let Some(other) = self.find(chance(), None) else {
                 return Picked::None;
             };
             if best.is_none_or(|best| self.has_less(other, best)) {

@@ -164,6 +164,13 @@ fn expectations_on_bytes() {
         (text(b"+NO"), not, vec!["+OK"], true, good()),
         (text(b"+OK"), forty, vec!["+OK"], false, Action::Receive),
         (text(b"+OK"), forty, vec!["+OK"], true, good()),
+        (
+            text(b"+NO"),
+            forty,
+            vec!["+OK", " and what else there is to say, and more"],
+            false,
+            bad(not_ok),
+        ),
         (regex(b"^.OK"), plain, vec!["+", "OK"], false, good()),
         (
             regex(b"^NO"),

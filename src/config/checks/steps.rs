@@ -17,7 +17,7 @@ use crate::rules::variables::check_name;
 
 /// Whose rule it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::config) enum Kind {
     /// `tcp-check`
     Tcp,
     /// `http-check`
@@ -155,9 +155,9 @@ impl<'w> Words<'w> {
     }
 
     /// The next word as a regular expression.
-    fn regex(&mut self, complaint: &str) -> Result<Regex, Problem> {
+    fn regex(&mut self, complaint: &str, any_case: bool) -> Result<Regex, Problem> {
         let word = self.argument(complaint)?;
-        Regex::compile(word, false).map_err(|error| {
+        Regex::compile(word, any_case).map_err(|error| {
             let at = error.offset;
             Problem {
                 at: Some(at),
@@ -439,7 +439,7 @@ fn compile_pattern(
     Ok(match name {
         b"string" => Pattern::Text(words.argument(&expects)?.into()),
         b"string-lf" => Pattern::TextFormat(words.format(&expects, compiler)?),
-        b"rstring" => Pattern::Regex(words.regex(&expects)?),
+        b"rstring" => Pattern::Regex(words.regex(&expects, false)?),
         b"binary" => {
             let bytes = unhex(words.argument(&expects)?);
             let bytes =
@@ -447,8 +447,8 @@ fn compile_pattern(
             Pattern::Binary(bytes.into())
         }
         b"binary-lf" => Pattern::BinaryFormat(words.format(&expects, compiler)?),
-        b"rbinary" => Pattern::BinaryRegex(words.regex(&expects)?),
-        b"rstatus" => Pattern::CodeRegex(words.regex(&expects)?),
+        b"rbinary" => Pattern::BinaryRegex(words.regex(&expects, false)?),
+        b"rstatus" => Pattern::CodeRegex(words.regex(&expects, false)?),
         b"status" => {
             let list = words.argument(&expects)?;
             Pattern::Codes(codes(list).map_err(|text| words.blame(text))?)
@@ -495,7 +495,7 @@ fn compile_header(
         b"name-lf" => true,
         _ => return Err(words.blame(&expects)),
     };
-    let name = compile_compare(keyword, &expects, as_format, words, compiler)?;
+    let name = compile_compare(keyword, &expects, (as_format, true), words, compiler)?;
     let as_format = match words.peek() {
         b"value" => Some(false),
         b"value-lf" => Some(true),
@@ -505,9 +505,8 @@ fn compile_header(
         Some(as_format) => {
             words.take();
             let expects = format!("'{keyword}' expect a pattern with the value keyword.");
-            Some(compile_compare(
-                keyword, &expects, as_format, words, compiler,
-            )?)
+            let how = (as_format, false);
+            Some(compile_compare(keyword, &expects, how, words, compiler)?)
         }
         None => None,
     };
@@ -518,11 +517,11 @@ fn compile_header(
     })
 }
 
-/// `[-m METHOD] PATTERN`.
+/// `[-m METHOD] PATTERN`; of a name, whose case says nothing, or of a value.
 fn compile_compare(
     keyword: &str,
     expects: &str,
-    as_format: bool,
+    (as_format, any_case): (bool, bool),
     words: &mut Words<'_>,
     compiler: &Compiler<'_>,
 ) -> Result<Compare, Problem> {
@@ -545,7 +544,7 @@ fn compile_compare(
         )));
     }
     if method == b"reg" {
-        return Ok(Compare::Regex(words.regex(expects)?));
+        return Ok(Compare::Regex(words.regex(expects, any_case)?));
     }
     let text = match as_format {
         true => Text::Format(words.format(expects, compiler)?),

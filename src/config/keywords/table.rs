@@ -75,6 +75,11 @@ const fn gone(names: &'static str, sections: &'static str, text: &'static str) -
 }
 
 const NO_TLS: &str = "oneloop has no TLS; put a TLS terminator in front of it or behind it.";
+const NAMESPACES: &str =
+    "start oneloop inside the namespace ('ip netns exec', 'NetworkNamespacePath=' of its unit).";
+const FOREIGN_ADDRESS: &str =
+    "to bind addresses that come later, set the sysctl net.ipv4.ip_nonlocal_bind.";
+const NO_SERVER_NAMED: &str = "a server with the address 0.0.0.0 is where the client connected to.";
 const POLLER: &str = "oneloop always uses epoll and its own event loop; remove the line.";
 
 pub(super) const SECTIONS: &[Group] = &[
@@ -107,7 +112,13 @@ pub(super) const KEYWORDS: &[Group] = &[
         ANY,
     ),
     yes("maxconn", "XXXIX", 1),
-    toggle("strict-limits set-dumpable", "X----", 0),
+    toggle(
+        "strict-limits set-dumpable insecure-fork-wanted",
+        "X----",
+        0,
+    ),
+    yes("insecure-setuid-wanted", "X----", 0),
+    yes("external-check", "XXXXX", ANY),
     yes("spread-checks ulimit-n", "X----", 1),
     yes("stats", "XXXXX", ANY),
     // global: TLS defaults, checked for form because the article's file has them.
@@ -168,8 +179,10 @@ pub(super) const KEYWORDS: &[Group] = &[
     ),
     yes("error-log-format log-format", "-XXLX", ANY),
     yes("mode", "-XXXX", 1),
+    yes("rate-limit", "-XXXX", ANY),
     toggle("option", "-XXXX", ANY),
     yes("fullconn retries", "-XIXX", 1),
+    yes("retry-on", "-XXXX", ANY),
     yes("redirect", "-NXXX", ANY),
     yes("server", "-NCXX", ANY),
     yes(
@@ -180,7 +193,11 @@ pub(super) const KEYWORDS: &[Group] = &[
     // What binds clients to servers.
     yes("cookie dynamic-cookie-key", "-XIXX", ANY),
     yes("capture", "-XXIX", ANY),
-    yes("force-persist ignore-persist", "-NIXX", ANY),
+    yes(
+        "dispatch force-persist ignore-persist use-server",
+        "-NIXX",
+        ANY,
+    ),
     // What oneloop lacks.
     not(
         "X----",
@@ -202,14 +219,14 @@ pub(super) const KEYWORDS: &[Group] = &[
          no-memory-trimming tune.fail-alloc tune.buffers.limit tune.buffers.reserve \
          profiling.tasks",
     ),
-    not_toggle("X----", "", "busy-polling insecure-fork-wanted"),
+    not_toggle("X----", "", "busy-polling"),
     not(
         "X----",
         "",
         "close-spread-time cluster-secret default-path expose-experimental-directives \
          fd-hard-limit h1-accept-payload-with-any-method h1-case-adjust h1-case-adjust-file \
          h2-workaround-bogus-websocket-clients httpclient.resolvers.id \
-         httpclient.resolvers.prefer insecure-setuid-wanted lua-load lua-load-per-thread \
+         httpclient.resolvers.prefer lua-load lua-load-per-thread \
          lua-prepend-path max-spread-checks maxcompcpuusage maxcomprate maxconnrate \
          maxsessrate maxzlibmem pp2-never-send-local set-var \
          set-var-fmt tune.comp.maxlevel tune.h2.header-table-size tune.h2.initial-window-size \
@@ -221,10 +238,9 @@ pub(super) const KEYWORDS: &[Group] = &[
          tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size \
          tune.vars.txn-max-size",
     ),
-    not("XXXXX", "", "external-check"),
     not("-XIXX", "", "http-send-name-header "),
     not("-NXIX", "", "monitor"),
-    not("-NIXX", "", "dispatch stick use-server"),
+    not("-NIXX", "", "stick"),
     not("-NXXX", "", "filter"),
     not(
         "-NCXX",
@@ -256,8 +272,9 @@ pub(super) const KEYWORDS: &[Group] = &[
         "-XXXX",
         "",
         "compression declare email-alert \
-         max-keep-alive-queue persist rate-limit retry-on stick-table tcp-response transparent use-fcgi-app",
+         max-keep-alive-queue persist stick-table tcp-response use-fcgi-app",
     ),
+    not("-XXXX", NO_SERVER_NAMED, "transparent"),
     // What HAProxy takes for nothing or refuses too.
     Group {
         names: "bind-process",
@@ -429,6 +446,7 @@ pub(super) const OPTIONS: &[Group] = &[
     yes("tcplog", "-XXLX", 0),
     yes("httpchk", "-XIXX", 3),
     yes("tcp-check", "-XIXX", 0),
+    yes("external-check", "-XXXX", 0),
     yes("ldap-check redis-check", "-XIXX", 0),
     yes("pgsql-check smtpchk", "-XIXX", 2),
     yes("mysql-check", "-XIXX", 3),
@@ -436,8 +454,9 @@ pub(super) const OPTIONS: &[Group] = &[
         "-XIXX",
         "",
         "checkcache h1-case-adjust-bogus-server \
-         http-pretend-keepalive prefer-last-server transparent",
+         http-pretend-keepalive prefer-last-server",
     ),
+    not_toggle("-XIXX", NO_SERVER_NAMED, "transparent"),
     not_toggle(
         "-XXIX",
         "",
@@ -453,7 +472,7 @@ pub(super) const OPTIONS: &[Group] = &[
     not(
         "-XIXX",
         "a plain 'check' on the server tests the connection.",
-        "ssl-hello-chk spop-check external-check",
+        "ssl-hello-chk spop-check",
     ),
     not("-XXLX", NO_TLS, "httpslog"),
     not("-XXXX", "", "originalto http-restrict-req-hdr-names"),
@@ -497,7 +516,7 @@ const TLS_BIND: &str = "ssl allow-0rtt alpn ca-file ca-ignore-err ca-sign-file c
      no-ca-names no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13 npn \
      prefer-client-ciphers ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys verify";
 
-const OTHER_BIND: &str = "accept-netscaler-cip namespace proto severity-output transparent";
+const OTHER_BIND: &str = "accept-netscaler-cip proto severity-output";
 
 pub(super) const BIND: &[Group] = &[
     yes(
@@ -509,6 +528,8 @@ pub(super) const BIND: &[Group] = &[
     yes("accept-proxy defer-accept tfo v4v6 v6only", "--XXX", 0),
     not("--XXX", NO_TLS, TLS_BIND),
     not("--XXX", "", OTHER_BIND),
+    not("--XXX", NAMESPACES, "namespace"),
+    not("--XXX", FOREIGN_ADDRESS, "transparent"),
 ];
 
 pub(super) const STATS_SOCKET: &[Group] = &[
@@ -520,6 +541,8 @@ pub(super) const STATS_SOCKET: &[Group] = &[
     yes("defer-accept v4v6 v6only", "X----", 0),
     not("X----", NO_TLS, TLS_BIND),
     not("X----", "", OTHER_BIND),
+    not("X----", NAMESPACES, "namespace"),
+    not("X----", FOREIGN_ADDRESS, "transparent"),
     not(
         "X----",
         "",
@@ -567,29 +590,30 @@ pub(super) const SERVER: &[Group] = &[
         "",
         "check-proto \
          check-via-socks4 init-addr log-proto max-reuse \
-         namespace \
          non-stick \
          proto redir resolve-net resolve-opts \
          resolve-prefer resolvers \
          socks4 stick usesrc ws",
     ),
+    not("---XX", NAMESPACES, "namespace"),
 ];
 
 pub(super) const HTTP_REQUEST: &[Group] = &[
     yes(
-        "add-header allow del-header deny redirect replace-header replace-path \
-         replace-pathq replace-uri replace-value return set-header set-method set-path \
-         set-pathq set-query set-uri use-service",
+        "add-header allow del-header deny disable-l7-retry redirect replace-header \
+         replace-path replace-pathq replace-uri replace-value return set-header set-method \
+         set-path set-pathq set-priority-class set-priority-offset set-query set-uri \
+         use-service",
         "-AXXX",
         ANY,
     ),
     not(
         "-AXXX",
         "",
-        "add-acl auth cache-use capture del-acl del-map disable-l7-retry do-resolve \
+        "add-acl auth cache-use capture del-acl del-map do-resolve \
          early-hint normalize-uri ot-group reject sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 \
          sc-set-gpt sc-set-gpt0 send-spoe-group set-dst set-dst-port set-log-level \
-         set-map set-mark set-nice set-priority-class set-priority-offset set-src \
+         set-map set-mark set-nice set-src \
          set-src-port set-timeout set-tos set-var set-var-fmt silent-drop strict-mode \
          tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var \
          wait-for-body wait-for-handshake",

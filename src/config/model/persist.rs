@@ -1,9 +1,11 @@
 //! What binds a client to the server that it had before.
 
+use super::ServerId;
 use crate::balance::persist::dynamic_cookie;
 use crate::base::addr::Endpoint;
 pub use crate::http::cookie::{Capture, Mode as CookieMode, Settings as Cookie};
 use crate::rules::condition::Condition;
+use crate::rules::format::Format;
 use crate::rules::plan::{Conditional, Rules};
 
 /// The persistence of a backend (configuration.txt 4.2, "cookie" and what it speaks of).
@@ -17,10 +19,19 @@ pub struct Persistence {
     pub tries_down: bool,
     /// `force-persist` and `ignore-persist` rules in order; the first that holds counts.
     pub rules: Rules<PersistRule>,
+    /// `use-server` rules in order; the first that holds and whose server may be tried counts.
+    pub choices: Rules<ServerChoice>,
 }
 
 impl Persistence {
-    /// Nothing of it concerns a request.
+    /// Whether a rule makes the name of a server per request.
+    #[must_use]
+    pub fn makes_names(&self) -> bool {
+        let mut choices = self.choices.iter();
+        choices.any(|choice| matches!(choice.target, ServerTarget::Dynamic(_)))
+    }
+
+    /// Nothing of it concerns the cookies of a request.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cookie.is_none() && self.rules.is_empty()
@@ -62,6 +73,30 @@ impl Conditional for PersistRule {
     fn condition(&self) -> Option<&Condition> {
         Some(&self.condition)
     }
+}
+
+/// `use-server TARGET if|unless CONDITION`.
+#[derive(Debug)]
+pub struct ServerChoice {
+    /// Which server.
+    pub target: ServerTarget,
+    /// When.
+    pub condition: Condition,
+}
+
+impl Conditional for ServerChoice {
+    fn condition(&self) -> Option<&Condition> {
+        Some(&self.condition)
+    }
+}
+
+/// The target of a [`ServerChoice`].
+#[derive(Debug)]
+pub enum ServerTarget {
+    /// A server known at load.
+    Server(ServerId),
+    /// A name made per request; an unknown one ends the rules.
+    Dynamic(Format),
 }
 
 /// What is said of two servers with one dynamic cookie.

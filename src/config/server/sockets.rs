@@ -1,9 +1,10 @@
 //! Options of `server` lines about sockets: `source`, `tcp-ut` (configuration.txt 5.2).
 
 use super::ServerSettings;
+use crate::config::diag::Lead;
 use crate::config::lexer::Line;
 use crate::config::sections::Parser;
-use crate::config::sockets::SourceProblem;
+use crate::config::sockets::{NO_USESRC, SourceProblem};
 use crate::config::units::{self, Allow, TimeUnit};
 
 /// What `source` of a server takes: a range of ports, too.
@@ -60,7 +61,10 @@ impl Parser<'_> {
                 b"usesrc" => {
                     let message =
                         format!("{before}'source ... usesrc' is not implemented by oneloop.");
-                    self.refuse_server(line, at + length, message);
+                    self.found
+                        .alert(line.at(at + length), message)
+                        .lead(Lead::Place)
+                        .note(NO_USESRC);
                     return None;
                 }
                 _ => break,

@@ -30,6 +30,8 @@ pub(crate) struct Excuses {
     pub(crate) wishes: bool,
     /// Sessions end with their servers.
     pub(crate) shuts: bool,
+    /// What a server fails is sent once more.
+    pub(crate) repeats: bool,
     pub(crate) faults: Faults,
 }
 
@@ -51,6 +53,7 @@ impl Excuses {
             servers_flip: scenario.servers_flip || scenario.few_ports,
             wishes: scenario.wishes,
             shuts: scenario.shuts,
+            repeats: scenario.repeats,
             faults: scenario.faults,
         }
     }
@@ -125,7 +128,9 @@ fn allowed(
         Outcome::Answered if client.script.runtime => true,
         Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
         Outcome::Answered => {
-            plan.mishap == Mishap::None && (client.script.tcp || plan.ruled().is_none())
+            let recovered = excuses.repeats && plan.recovers && !client.script.tcp;
+            (plan.mishap == Mishap::None || recovered)
+                && (client.script.tcp || plan.ruled().is_none())
         }
         Outcome::Left => client.script.quirk != Quirk::None || excuses.clients_odd,
         Outcome::Own(400) => {

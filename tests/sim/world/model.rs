@@ -111,6 +111,8 @@ pub(crate) struct Model {
     pub(crate) idle_close: bool,
     pub(crate) servers_flip: bool,
     pub(crate) may_repeat: bool,
+    /// What a server fails is sent once more.
+    pub(crate) repeats: bool,
     /// A connection to a server may break at any moment.
     pub(crate) may_break: bool,
     /// Where each request was answered last, and what cookie it came with.
@@ -141,6 +143,7 @@ impl Model {
             servers_flip: scenario.servers_flip,
             may_repeat: scenario.idle_close
                 || mishaps
+                || scenario.repeats
                 || faults.server_reset > 0
                 || faults.no_memory > 0,
             may_break: faults.server_reset > 0 || faults.no_memory > 0 || scenario.shuts,
@@ -148,6 +151,7 @@ impl Model {
             sent_with: vec![None; scenario.plans.len()],
             sticks: scenario.sticks,
             probes: Probes::default(),
+            repeats: scenario.repeats,
             signals: scenario.signals,
             jumps: scenario.jumps,
             plans: scenario.plans,
@@ -663,7 +667,13 @@ impl Model {
         self.answered_at[id as usize] = conn.server;
         self.seen[id as usize] += 1;
         let seen = self.seen[id as usize];
-        let repeatable = plan.method != "POST" && (plan.up.unwrap_or(0) == 0 || plan.upgrade);
+        let bodiless = plan.up.unwrap_or(0) == 0 || plan.upgrade;
+        // A rule of `/app2` forbids it.
+        let repeatable =
+            plan.method != "POST" && (bodiless || self.repeats) && plan.prefix != "/app2";
+        if seen > 1 && !bodiless {
+            core.reach("pooled: a request sent again with its body");
+        }
         if seen > 1 {
             core.reach("pooled: a request sent again");
         }
@@ -732,12 +742,20 @@ impl Model {
         };
         let Some(id) = conn.id else { return };
         let plan = &self.plans[id as usize];
+        let recovered = self.repeats && plan.recovers && self.seen[id as usize] > 1;
+        let mishap = match recovered {
+            true => Mishap::None,
+            false => plan.mishap,
+        };
+        if mishap != plan.mishap {
+            core.reach("pooled: answered at another attempt");
+        }
         conn.busy = false;
         conn.served += 1;
-        conn.whole = plan.mishap == Mishap::None;
+        conn.whole = mishap == Mishap::None;
         let answer = plan.answer();
-        core.say(|| format!("#{sock} server answers {id}, {:?}", plan.mishap));
-        match plan.mishap {
+        core.say(|| format!("#{sock} server answers {id}, {mishap:?}"));
+        match mishap {
             Mishap::None => {
                 core.transmit(sock, &answer);
                 if plan.upgrade {

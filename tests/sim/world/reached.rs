@@ -66,6 +66,8 @@ pub(crate) const KINDS: &[&str] = &[
     "introduction: at a server",
     "pooled: dead as it was taken",
     "pooled: a request sent again",
+    "pooled: a request sent again with its body",
+    "pooled: answered at another attempt",
     "continue: asked for and given",
     "continue: asked for and not given",
     "interim: passed on",

@@ -73,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) mishap: Mishap,
     /// The answer turns the connection into a tunnel.
     pub(crate) upgrade: bool,
+    /// The mishap does not come a second time.
+    pub(crate) recovers: bool,
 }
 
 impl Plan {
@@ -266,6 +268,8 @@ pub(crate) struct Scenario {
     pub(crate) shuts: bool,
     /// A server may be left without source ports.
     pub(crate) few_ports: bool,
+    /// Requests are sent once more when a server fails them.
+    pub(crate) repeats: bool,
     pub(crate) plans: Vec<Plan>,
     pub(crate) scripts: Vec<Script>,
 }
@@ -332,12 +336,14 @@ impl Scenario {
             sticks: sort.sticks,
             shuts: talks,
             few_ports: sort.few_ports,
+            repeats: false,
             plans: Vec::new(),
             scripts: Vec::new(),
         };
         if scenario.sticks == Sticks::Loosely && !scenario.wishes {
             scenario.sticks = Sticks::Strictly;
         }
+        scenario.repeats = scenario.text.contains("  retry-on ");
         scenario.add_signals(rng, stops);
         let clients = rng.between(1, 9);
         for _ in 0..clients {
@@ -654,6 +660,7 @@ fn plan(rng: &mut Rng, id: u64, last: bool) -> Plan {
         early: last && carries && rng.permille(150),
         mishap: Mishap::None,
         upgrade,
+        recovers: id.is_multiple_of(2),
     }
     .fixed(last)
 }
@@ -773,12 +780,28 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
 /// What each HTTP frontend does with requests.
 fn rules() -> String {
     let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
+    text += "  http-request disable-l7-retry if { path_beg /app2 }\n";
     text += "  http-request deny if { path_beg /deny }\n";
     text += "  http-request redirect location /new if { path_beg /redirect }\n";
     text += "  http-request return status 200 content-type text/plain string \"all well\"";
     text += " if { path_beg /return }\n  use_backend b1 if app1\n";
     text += "  use_backend b2 if { path_beg /app2 }\n  default_backend b0\n";
     text
+}
+
+/// Rules that choose a server, one of them by a name that there may not be.
+const CHOICES: &str = "  use-server s0 if { path_end 1 3 }
+  use-server s%[path,bytes(3,1)] unless { path_end 2 }
+";
+
+/// A backend that says nothing of balancing may have one address instead.
+fn unbalanced(rng: &mut Rng, backend: usize) -> &'static str {
+    let dispatch = match backend {
+        2 => "  dispatch 127.0.0.1:9021\n",
+        3 => "  dispatch 127.0.0.1:9030\n",
+        _ => "",
+    };
+    rng.pick(&["", dispatch])
 }
 
 fn configuration(rng: &mut Rng, sort: &Sort) -> String {
@@ -817,6 +840,15 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     text += "defaults raw from base\n  mode tcp\n  option tcplog\n";
     text += "defaults web from base\n  mode http\n  option httplog\n  option forwardfor\n";
     text += "  timeout http-request 2s\n  timeout http-keep-alive 2s\n";
+    // What is drawn besides leaves the rest of the scenario as it was.
+    let mut fork = rng.clone();
+    text += fork.pick(&[
+        "",
+        "",
+        "  retry-on all-retryable-errors\n",
+        "  retry-on conn-failure empty-response 404\n",
+        "  retry-on junk-response response-timeout\n",
+    ]);
     if sort.http_close {
         text += "  option httpclose\n";
     } else {
@@ -832,6 +864,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
+        text += rng.clone().pick(&["", "", "", "  rate-limit sessions 4\n"]);
         text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
@@ -845,7 +878,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         // What is drawn besides leaves the rest of the scenario as it was.
         let mut fork = rng.clone();
         text += match rng.pick(&["", "  balance roundrobin\n"]) {
-            "" => "",
+            "" => unbalanced(&mut fork, backend),
             _ => balance_of(&mut fork, backend),
         };
         if backend == 1 {
@@ -863,6 +896,10 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         }
         if backend == 0 && sort.sticks != Sticks::No {
             limit = "";
+        }
+        // One that is full is not waited for as it should be yet.
+        if backend == 0 && limit.is_empty() && sort.sticks == Sticks::No {
+            text += fork.pick(&["", CHOICES]);
         }
         for server in 0..servers.len() {
             let port = 9000 + backend * 10 + server;

@@ -12,38 +12,43 @@ syntax match oneloopFirst /^\s*\S\+/ contains=oneloopSection,oneloopKeyword,onel
 syntax match oneloopFirst /\(^\s*\(no\|default\)\s\+\)\@<=\S\+/ contains=oneloopKeyword,oneloopRefused
 syntax keyword oneloopKeyword contained no default
 syntax keyword oneloopSection contained backend defaults frontend global listen
-syntax keyword oneloopKeyword contained acl backlog balance bind ca-base chroot cpu-map crt-base
-syntax keyword oneloopKeyword contained daemon default-server default_backend description disabled
-syntax keyword oneloopKeyword contained enabled errorfile fullconn gid group hard-stop-after
-syntax keyword oneloopKeyword contained http-request http-response http-reuse id
-syntax keyword oneloopKeyword contained load-server-state-from-file localpeer log log-format
-syntax keyword oneloopKeyword contained log-send-hostname log-tag master-worker maxconn maxpipes
-syntax keyword oneloopKeyword contained mode monitor-uri mworker-max-reloads nbthread node
-syntax keyword oneloopKeyword contained nosplice numa-cpu-mapping option pidfile presetenv quiet
-syntax keyword oneloopKeyword contained redirect resetenv retries server server-state-base
+syntax keyword oneloopKeyword contained acl backlog balance bind ca-base capture chroot
+syntax keyword oneloopKeyword contained clitcpka-cnt clitcpka-idle clitcpka-intvl cookie cpu-map
+syntax keyword oneloopKeyword contained crt-base daemon default-server default_backend description
+syntax keyword oneloopKeyword contained disabled dispatch dynamic-cookie-key enabled
+syntax keyword oneloopKeyword contained error-log-format errorfile force-persist fullconn gid
+syntax keyword oneloopKeyword contained group hard-stop-after hash-balance-factor hash-type
+syntax keyword oneloopKeyword contained http-check http-request http-response http-reuse id
+syntax keyword oneloopKeyword contained ignore-persist load-server-state-from-file localpeer log
+syntax keyword oneloopKeyword contained log-format log-send-hostname log-tag master-worker maxconn
+syntax keyword oneloopKeyword contained maxpipes mode monitor-uri mworker-max-reloads nbthread
+syntax keyword oneloopKeyword contained node nosplice numa-cpu-mapping option pidfile presetenv
+syntax keyword oneloopKeyword contained quiet redirect resetenv retries server server-state-base
 syntax keyword oneloopKeyword contained server-state-file server-state-file-name set-dumpable
-syntax keyword oneloopKeyword contained setenv spread-checks ssl-default-bind-ciphers
+syntax keyword oneloopKeyword contained setenv source spread-checks srvtcpka-cnt srvtcpka-idle
+syntax keyword oneloopKeyword contained srvtcpka-intvl ssl-default-bind-ciphers
 syntax keyword oneloopKeyword contained ssl-default-bind-ciphersuites ssl-default-bind-curves
 syntax keyword oneloopKeyword contained ssl-default-bind-options ssl-default-server-ciphers
 syntax keyword oneloopKeyword contained ssl-default-server-ciphersuites ssl-default-server-options
-syntax keyword oneloopKeyword contained stats strict-limits thread-group thread-groups timeout
-syntax keyword oneloopKeyword contained tune.bufsize tune.http.logurilen tune.http.maxhdr
-syntax keyword oneloopKeyword contained tune.idle-pool.shared tune.listener.multi-queue
-syntax keyword oneloopKeyword contained tune.maxaccept tune.maxrewrite tune.pipesize uid ulimit-n
-syntax keyword oneloopKeyword contained unsetenv use_backend user zero-warning
-syntax keyword oneloopRefused contained appsession bind-process block busy-polling cache capture
-syntax keyword oneloopRefused contained cliexp clitcpka-cnt clitcpka-idle clitcpka-intvl
+syntax keyword oneloopKeyword contained stats strict-limits tcp-check tcp-request thread-group
+syntax keyword oneloopKeyword contained thread-groups timeout tune.bufsize tune.http.cookielen
+syntax keyword oneloopKeyword contained tune.http.logurilen tune.http.maxhdr tune.idle-pool.shared
+syntax keyword oneloopKeyword contained tune.listener.multi-queue tune.maxaccept tune.maxrewrite
+syntax keyword oneloopKeyword contained tune.pipesize uid ulimit-n unique-id-format
+syntax keyword oneloopKeyword contained unique-id-header unix-bind unsetenv use-server use_backend
+syntax keyword oneloopKeyword contained user zero-warning
+syntax keyword oneloopRefused contained appsession bind-process block busy-polling cache cliexp
 syntax keyword oneloopRefused contained clitimeout close-spread-time cluster-secret compression
-syntax keyword oneloopRefused contained contimeout cookie declare default-path dispatch
-syntax keyword oneloopRefused contained email-alert error-log-format errorfiles errorloc
-syntax keyword oneloopRefused contained errorloc302 errorloc303 expose-experimental-directives
-syntax keyword oneloopRefused contained external-check fcgi-app fd-hard-limit filter force-persist
-syntax keyword oneloopRefused contained grace h1-accept-payload-with-any-method h1-case-adjust
+syntax keyword oneloopRefused contained contimeout declare default-path email-alert errorfiles
+syntax keyword oneloopRefused contained errorloc errorloc302 errorloc303
+syntax keyword oneloopRefused contained expose-experimental-directives external-check fcgi-app
+syntax keyword oneloopRefused contained fd-hard-limit filter grace
+syntax keyword oneloopRefused contained h1-accept-payload-with-any-method h1-case-adjust
 syntax keyword oneloopRefused contained h1-case-adjust-file h2-workaround-bogus-websocket-clients
-syntax keyword oneloopRefused contained hash-type http-after-response http-check http-error
-syntax keyword oneloopRefused contained http-errors http-send-name-header httpclient.resolvers.id
+syntax keyword oneloopRefused contained http-after-response http-error http-errors
+syntax keyword oneloopRefused contained http-send-name-header httpclient.resolvers.id
 syntax keyword oneloopRefused contained httpclient.resolvers.prefer httpclient.ssl.ca-file
-syntax keyword oneloopRefused contained httpclient.ssl.verify ignore-persist insecure-fork-wanted
+syntax keyword oneloopRefused contained httpclient.ssl.verify insecure-fork-wanted
 syntax keyword oneloopRefused contained insecure-setuid-wanted issuers-chain-path log-format-sd
 syntax keyword oneloopRefused contained log-forward lua-load lua-load-per-thread lua-prepend-path
 syntax keyword oneloopRefused contained mailers max-keep-alive-queue max-spread-checks
@@ -56,25 +61,23 @@ syntax keyword oneloopRefused contained redispatch reqadd reqallow reqdel reqden
 syntax keyword oneloopRefused contained reqidel reqideny reqipass reqirep reqitarpit reqpass
 syntax keyword oneloopRefused contained reqrep reqtarpit resolvers retry-on ring rspadd rspdel
 syntax keyword oneloopRefused contained rspdeny rspidel rspideny rspirep rsprep server-template
-syntax keyword oneloopRefused contained set-var set-var-fmt source srvexp srvtcpka-cnt
-syntax keyword oneloopRefused contained srvtcpka-idle srvtcpka-intvl srvtimeout ssl-dh-param-file
+syntax keyword oneloopRefused contained set-var set-var-fmt srvexp srvtimeout ssl-dh-param-file
 syntax keyword oneloopRefused contained ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async
 syntax keyword oneloopRefused contained ssl-propquery ssl-provider ssl-provider-path
 syntax keyword oneloopRefused contained ssl-server-verify ssl-skip-self-issued-ca stick
-syntax keyword oneloopRefused contained stick-table tcp-check tcp-request tcp-response
-syntax keyword oneloopRefused contained tune.buffers.limit tune.buffers.reserve tune.chksize
-syntax keyword oneloopRefused contained tune.comp.maxlevel tune.fail-alloc tune.fd.edge-triggered
+syntax keyword oneloopRefused contained stick-table tcp-response tune.buffers.limit
+syntax keyword oneloopRefused contained tune.buffers.reserve tune.chksize tune.comp.maxlevel
+syntax keyword oneloopRefused contained tune.fail-alloc tune.fd.edge-triggered
 syntax keyword oneloopRefused contained tune.h2.header-table-size tune.h2.initial-window-size
 syntax keyword oneloopRefused contained tune.h2.max-concurrent-streams tune.h2.max-frame-size
-syntax keyword oneloopRefused contained tune.http.cookielen tune.idletimer tune.lua.forced-yield
-syntax keyword oneloopRefused contained tune.lua.maxmem tune.lua.service-timeout
-syntax keyword oneloopRefused contained tune.lua.session-timeout tune.lua.task-timeout
-syntax keyword oneloopRefused contained tune.maxpollevents tune.pattern.cache-size
-syntax keyword oneloopRefused contained tune.peers.max-updates-at-once tune.pool-high-fd-ratio
-syntax keyword oneloopRefused contained tune.pool-low-fd-ratio tune.rcvbuf.client
-syntax keyword oneloopRefused contained tune.rcvbuf.server tune.recv_enough tune.runqueue-depth
-syntax keyword oneloopRefused contained tune.sched.low-latency tune.sndbuf.client
-syntax keyword oneloopRefused contained tune.sndbuf.server tune.ssl.cachesize
+syntax keyword oneloopRefused contained tune.idletimer tune.lua.forced-yield tune.lua.maxmem
+syntax keyword oneloopRefused contained tune.lua.service-timeout tune.lua.session-timeout
+syntax keyword oneloopRefused contained tune.lua.task-timeout tune.maxpollevents
+syntax keyword oneloopRefused contained tune.pattern.cache-size tune.peers.max-updates-at-once
+syntax keyword oneloopRefused contained tune.pool-high-fd-ratio tune.pool-low-fd-ratio
+syntax keyword oneloopRefused contained tune.rcvbuf.client tune.rcvbuf.server tune.recv_enough
+syntax keyword oneloopRefused contained tune.runqueue-depth tune.sched.low-latency
+syntax keyword oneloopRefused contained tune.sndbuf.client tune.sndbuf.server tune.ssl.cachesize
 syntax keyword oneloopRefused contained tune.ssl.capture-buffer-size
 syntax keyword oneloopRefused contained tune.ssl.capture-cipherlist-size tune.ssl.default-dh-param
 syntax keyword oneloopRefused contained tune.ssl.force-private-cache tune.ssl.hard-maxrecord
@@ -82,8 +85,7 @@ syntax keyword oneloopRefused contained tune.ssl.keylog tune.ssl.lifetime tune.s
 syntax keyword oneloopRefused contained tune.ssl.ssl-ctx-cache-size tune.vars.check-max-size
 syntax keyword oneloopRefused contained tune.vars.global-max-size tune.vars.proc-max-size
 syntax keyword oneloopRefused contained tune.vars.reqres-max-size tune.vars.sess-max-size
-syntax keyword oneloopRefused contained tune.vars.txn-max-size unique-id-format unique-id-header
-syntax keyword oneloopRefused contained unix-bind use-fcgi-app use-server userlist
+syntax keyword oneloopRefused contained tune.vars.txn-max-size use-fcgi-app userlist
 syntax match oneloopRefused contained /\<transparent\>/
 
 " The word after option.
@@ -92,22 +94,23 @@ syntax keyword oneloopOption contained abortonclose accept-invalid-http-request
 syntax keyword oneloopOption contained accept-invalid-http-response
 syntax keyword oneloopOption contained accept-unsafe-violations-in-http-request
 syntax keyword oneloopOption contained accept-unsafe-violations-in-http-response allbackups
-syntax keyword oneloopOption contained dontlog-normal dontlognull forwardfor http-keep-alive
-syntax keyword oneloopOption contained http-server-close httpclose httplog log-health-checks
-syntax keyword oneloopOption contained log-separate-errors logasap redispatch splice-auto
-syntax keyword oneloopOption contained splice-request splice-response tcplog
-syntax keyword oneloopOptionRefused contained checkcache clitcpka contstats disable-h2-upgrade
+syntax keyword oneloopOption contained clitcpka dontlog-normal dontlognull forwardfor
+syntax keyword oneloopOption contained http-keep-alive http-server-close httpchk httpclose httplog
+syntax keyword oneloopOption contained ldap-check log-health-checks log-separate-errors logasap
+syntax keyword oneloopOption contained mysql-check nolinger persist pgsql-check redis-check
+syntax keyword oneloopOption contained redispatch smtpchk socket-stats splice-auto splice-request
+syntax keyword oneloopOption contained splice-response srvtcpka tcp-check tcp-smart-accept
+syntax keyword oneloopOption contained tcp-smart-connect tcpka tcplog
+syntax keyword oneloopOptionRefused contained checkcache contstats disable-h2-upgrade
 syntax keyword oneloopOptionRefused contained external-check forceclose
 syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-client
 syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-server http-buffer-request
 syntax keyword oneloopOptionRefused contained http-ignore-probes http-no-delay
 syntax keyword oneloopOptionRefused contained http-pretend-keepalive http-restrict-req-hdr-names
-syntax keyword oneloopOptionRefused contained http-tunnel http-use-proxy-header httpchk httpslog
+syntax keyword oneloopOptionRefused contained http-tunnel http-use-proxy-header httpslog
 syntax keyword oneloopOptionRefused contained idle-close-on-response independent-streams
-syntax keyword oneloopOptionRefused contained ldap-check mysql-check nolinger originalto persist
-syntax keyword oneloopOptionRefused contained pgsql-check prefer-last-server redis-check smtpchk
-syntax keyword oneloopOptionRefused contained socket-stats spop-check srvtcpka ssl-hello-chk
-syntax keyword oneloopOptionRefused contained tcp-check tcp-smart-accept tcp-smart-connect tcpka
+syntax keyword oneloopOptionRefused contained originalto prefer-last-server spop-check
+syntax keyword oneloopOptionRefused contained ssl-hello-chk
 syntax match oneloopOptionRefused contained /\<transparent\>/
 
 " The word after timeout.
@@ -147,18 +150,19 @@ syntax keyword oneloopResponseRefused contained track-sc track-sc0 track-sc1 tra
 syntax keyword oneloopResponseRefused contained wait-for-body
 
 syntax match oneloopBindWords /\(^\s*bind\s\+\S\+\s\)\@<=.*$/ contains=oneloopBind,oneloopBindRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
-syntax keyword oneloopBind contained backlog defer-accept expose-fd gid group id interface level
-syntax keyword oneloopBind contained maxconn mode name process shards thread uid user v4v6 v6only
-syntax keyword oneloopBindRefused contained accept-netscaler-cip accept-proxy allow-0rtt alpn
-syntax keyword oneloopBindRefused contained ca-file ca-ignore-err ca-sign-file ca-sign-pass
-syntax keyword oneloopBindRefused contained ca-verify-file ciphers ciphersuites crl-file crt
-syntax keyword oneloopBindRefused contained crt-ignore-err crt-list curves ecdhe force-sslv3
-syntax keyword oneloopBindRefused contained force-tlsv10 force-tlsv11 force-tlsv12 force-tlsv13
-syntax keyword oneloopBindRefused contained generate-certificates mss namespace nice no-ca-names
-syntax keyword oneloopBindRefused contained no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12
-syntax keyword oneloopBindRefused contained no-tlsv13 npn prefer-client-ciphers proto
-syntax keyword oneloopBindRefused contained severity-output ssl ssl-max-ver ssl-min-ver strict-sni
-syntax keyword oneloopBindRefused contained tcp-ut tfo tls-ticket-keys verify
+syntax keyword oneloopBind contained accept-proxy backlog defer-accept expose-fd gid group id
+syntax keyword oneloopBind contained interface level maxconn mode mss name nice process shards
+syntax keyword oneloopBind contained tcp-ut tfo thread uid user v4v6 v6only
+syntax keyword oneloopBindRefused contained accept-netscaler-cip allow-0rtt alpn ca-file
+syntax keyword oneloopBindRefused contained ca-ignore-err ca-sign-file ca-sign-pass ca-verify-file
+syntax keyword oneloopBindRefused contained ciphers ciphersuites crl-file crt crt-ignore-err
+syntax keyword oneloopBindRefused contained crt-list curves ecdhe force-sslv3 force-tlsv10
+syntax keyword oneloopBindRefused contained force-tlsv11 force-tlsv12 force-tlsv13
+syntax keyword oneloopBindRefused contained generate-certificates namespace no-ca-names no-sslv3
+syntax keyword oneloopBindRefused contained no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12 no-tlsv13
+syntax keyword oneloopBindRefused contained npn prefer-client-ciphers proto severity-output ssl
+syntax keyword oneloopBindRefused contained ssl-max-ver ssl-min-ver strict-sni tls-ticket-keys
+syntax keyword oneloopBindRefused contained verify
 syntax match oneloopBindRefused contained /\<transparent\>/
 
 syntax match oneloopSocketWords /\(^\s*stats\s\+socket\s\+\S\+\s\)\@<=.*$/ contains=oneloopSocket,oneloopSocketRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
@@ -178,28 +182,28 @@ syntax keyword oneloopSocketRefused contained strict-sni tcp-ut tfo tls-ticket-k
 syntax match oneloopSocketRefused contained /\<transparent\>/
 
 syntax match oneloopServerWords /\(^\s*\(server\s\+\S\+\s\+\S\+\|default-server\)\s\)\@<=.*$/ contains=oneloopServer,oneloopServerRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
-syntax keyword oneloopServer contained addr backup check disabled downinter enabled fall fastinter
-syntax keyword oneloopServer contained id inter maxconn maxqueue minconn no-backup no-check
-syntax keyword oneloopServer contained pool-low-conn pool-max-conn pool-purge-delay port rise
+syntax keyword oneloopServer contained addr agent-addr agent-check agent-inter agent-port
+syntax keyword oneloopServer contained agent-send backup check check-send-proxy cookie disabled
+syntax keyword oneloopServer contained downinter enabled error-limit fall fastinter id inter
+syntax keyword oneloopServer contained maxconn maxqueue minconn no-agent-check no-backup no-check
+syntax keyword oneloopServer contained no-check-send-proxy no-send-proxy no-send-proxy-v2
+syntax keyword oneloopServer contained no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo observe
+syntax keyword oneloopServer contained on-error on-marked-down on-marked-up pool-low-conn
+syntax keyword oneloopServer contained pool-max-conn pool-purge-delay port proxy-v2-options rise
+syntax keyword oneloopServer contained send-proxy send-proxy-v2 send-proxy-v2-ssl
+syntax keyword oneloopServer contained send-proxy-v2-ssl-cn slowstart source tcp-ut tfo track
 syntax keyword oneloopServer contained weight
-syntax keyword oneloopServerRefused contained agent-addr agent-check agent-inter agent-port
-syntax keyword oneloopServerRefused contained agent-send allow-0rtt alpn ca-file check-alpn
-syntax keyword oneloopServerRefused contained check-proto check-send-proxy check-sni check-ssl
-syntax keyword oneloopServerRefused contained check-via-socks4 ciphers ciphersuites cookie
-syntax keyword oneloopServerRefused contained crl-file crt error-limit force-sslv3 force-tlsv10
+syntax keyword oneloopServerRefused contained allow-0rtt alpn ca-file check-alpn check-proto
+syntax keyword oneloopServerRefused contained check-sni check-ssl check-via-socks4 ciphers
+syntax keyword oneloopServerRefused contained ciphersuites crl-file crt force-sslv3 force-tlsv10
 syntax keyword oneloopServerRefused contained force-tlsv11 force-tlsv12 force-tlsv13 init-addr
-syntax keyword oneloopServerRefused contained log-proto max-reuse namespace no-agent-check
-syntax keyword oneloopServerRefused contained no-check-send-proxy no-check-ssl no-send-proxy
-syntax keyword oneloopServerRefused contained no-send-proxy-v2 no-send-proxy-v2-ssl
-syntax keyword oneloopServerRefused contained no-send-proxy-v2-ssl-cn no-ssl no-ssl-reuse no-sslv3
-syntax keyword oneloopServerRefused contained no-tfo no-tls-tickets no-tlsv10 no-tlsv11 no-tlsv12
-syntax keyword oneloopServerRefused contained no-tlsv13 non-stick npn observe on-error
-syntax keyword oneloopServerRefused contained on-marked-down on-marked-up proto proxy-v2-options
+syntax keyword oneloopServerRefused contained log-proto max-reuse namespace no-check-ssl no-ssl
+syntax keyword oneloopServerRefused contained no-ssl-reuse no-sslv3 no-tls-tickets no-tlsv10
+syntax keyword oneloopServerRefused contained no-tlsv11 no-tlsv12 no-tlsv13 non-stick npn proto
 syntax keyword oneloopServerRefused contained redir resolve-net resolve-opts resolve-prefer
-syntax keyword oneloopServerRefused contained resolvers send-proxy send-proxy-v2 send-proxy-v2-ssl
-syntax keyword oneloopServerRefused contained send-proxy-v2-ssl-cn slowstart sni socks4 source ssl
-syntax keyword oneloopServerRefused contained ssl-max-ver ssl-min-ver ssl-reuse stick tcp-ut tfo
-syntax keyword oneloopServerRefused contained tls-tickets track usesrc verify verifyhost ws
+syntax keyword oneloopServerRefused contained resolvers sni socks4 ssl ssl-max-ver ssl-min-ver
+syntax keyword oneloopServerRefused contained ssl-reuse stick tls-tickets usesrc verify verifyhost
+syntax keyword oneloopServerRefused contained ws
 
 syntax match oneloopCondition /\s\@<=\(if\|unless\)\s\@=/
 syntax match oneloopNumber /\<\d\+\(us\|ms\|[smhdkKgG]\)\?\>/
