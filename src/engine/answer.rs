@@ -302,7 +302,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize]
                 .back
-                .answer(answer.status);
+                .answered(answer.status);
         }
         Flow::Again
     }

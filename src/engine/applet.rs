@@ -412,7 +412,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize]
                 .back
-                .answer(opened.status);
+                .answered(opened.status);
         }
         Flow::Again
     }

@@ -617,7 +617,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .front
             .answer(status);
         if let Some(backend) = session.backend {
-            self.proxy_stats[backend.0 as usize].back.answer(status);
+            self.proxy_stats[backend.0 as usize].back.answered(status);
         }
         let mut to = End {
             socket: &client.socket,
@@ -658,7 +658,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize]
                 .back
-                .answer(session.txn.status);
+                .answered(session.txn.status);
         }
         let mut to = End {
             socket: &client.socket,

@@ -514,7 +514,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         let stats = &mut self.proxy_stats[backend.id.0 as usize].back;
         stats.enter(now);
-        stats.req_tot += u64::from(session.txn.http);
     }
 
     /// Renders the outgoing head into `bench.raw` and returns its length.
