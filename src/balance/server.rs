@@ -158,8 +158,6 @@ pub struct Initial {
     pub backup: bool,
     /// `disabled`: starts in maintenance.
     pub disabled: bool,
-    /// `first-check-before-traffic`: starts down, one passed check from up.
-    pub held_back: bool,
     /// `minconn`, 0 for a limit that does not move.
     pub minconn: u32,
     /// `maxconn`, 0 for none.
@@ -186,7 +184,6 @@ impl Default for Initial {
             weight: 1,
             backup: false,
             disabled: false,
-            held_back: false,
             minconn: 0,
             maxconn: 0,
             maxqueue: 0,
@@ -333,20 +330,16 @@ impl Change {
 }
 
 impl Server {
-    /// A server as the configuration has it. A checked one starts up, one failure from down, unless
-    /// it is held back.
+    /// A server as the configuration has it. A checked one starts up, one failure from down.
     pub fn new(initial: &Initial, now_ms: u64) -> Self {
         let admin = match initial.disabled {
             true => Admin::CONFIG_MAINT.with(Admin::FORCED_MAINT),
             false => Admin::READY,
         };
-        let value = match (initial.disabled, initial.held_back) {
-            (true, _) => 0,
-            (_, held) => initial.rise.saturating_sub(held.into()),
-        };
+        let value = if initial.disabled { 0 } else { initial.rise };
         Self {
             admin,
-            op: if initial.disabled || initial.held_back {
+            op: if initial.disabled {
                 Op::Stopped
             } else {
                 Op::Running
