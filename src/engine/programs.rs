@@ -3,8 +3,8 @@
 //! A program is a check's connection in another form: its record is in the check's [`Talk`], an
 //! edge tells that it has ended, and the check's timer that it had time enough. What is not waited
 //! for any more is asked to end and kept in a list until it has, because only then can it be
-//! reaped. One that does not listen is ended when the next check of its server begins, or with this process; HAProxy
-//! lets it run, and after a while they are many.
+//! reaped. One that does not listen is ended when the next check of its server begins, or with
+//! this process; HAProxy lets it run, and after a while they are many.
 //!
 //! Without such a check nothing here is ever called, and the list has no storage.
 //!
