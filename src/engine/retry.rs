@@ -242,7 +242,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         // A connection that ends in good order, and after which the request is repeated, is not
         // held against the server: HAProxy's way.
-        let is_error = !was_idle && !(again && stop == Stop::Closed);
+        let is_error = !(was_idle || again && stop == Stop::Closed);
         if let Some(server) = server.filter(|_| is_error) {
             self.server_stats[server.0 as usize].eresp += 1;
         }
