@@ -106,6 +106,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("wheel/promise-later", 20_000, promise_later),
     workload("wheel/fire-and-promise", 10_000, fire_and_promise),
     workload("pick/2", 10_000, || pick(2)),
+    workload("pick/5", 10_000, || pick(5)),
     workload("pick/100", 10_000, || pick(100)),
     workload("pick/5000", 10_000, || pick(5_000)),
     workload("static-rr/5", 10_000, || balance(Algorithm::StaticRr, 5)),

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use super::frontend::is_named;
 use crate::base::addr::Endpoint;
 use crate::config::model::{Check, Mode, Proxy, Server};
+use crate::engine::idle::IdleList;
 use crate::engine::service::{Admin, View};
 
 /// The columns of `show servers state`.
@@ -120,6 +121,15 @@ fn number_of(backend: &Proxy, server: &Server) -> u32 {
     }
 }
 
+/// The idle connections of a server that are not yet, and that are, proven: those have served more
+/// than one request, and any other may come on them.
+pub(super) fn idle_connections(index: usize, view: &View<'_>) -> (u32, u32) {
+    let idle = view.idle.get(index).copied().unwrap_or_default();
+    let list = view.idle_lists.get(index);
+    let proven = list.map_or(0, IdleList::proven);
+    (idle.saturating_sub(proven), proven)
+}
+
 /// Appends the answer to `show servers conn [backend]` but for its empty line.
 ///
 /// # Errors
@@ -135,6 +145,7 @@ pub fn connections(
         for server in view.roster.of(backend) {
             let index = server.id.0 as usize;
             let idle = view.idle.get(index).copied().unwrap_or_default();
+            let (fresh, proven) = idle_connections(index, view);
             let used = used_connections(backend, index, view);
             let most = most_connections(index, view);
             let (address, port) = address_and_port(&reached_at(server));
@@ -146,7 +157,7 @@ pub fn connections(
             };
             drop(writeln!(
                 out,
-                "{}/{} {}/{} {address} {port} - {} {used} {most} {most} {idle} 0 {limit} \
+                "{}/{} {}/{} {address} {port} - {} {used} {most} {most} {fresh} {proven} {limit} \
                  {idle}{thread}",
                 backend.name,
                 server.name,

@@ -711,8 +711,9 @@ pub(super) fn server_row<'a>(
     }
     let idle = view.idle.get(index).copied().unwrap_or_default();
     row.set(Column::SrvIcur, idle);
-    row.set(Column::IdleConnCur, idle);
-    row.set(Column::SafeConnCur, 0u32);
+    let (fresh, proven) = servers::idle_connections(index, view);
+    row.set(Column::IdleConnCur, fresh);
+    row.set(Column::SafeConnCur, proven);
     row.set(
         Column::UsedConnCur,
         servers::used_connections(proxy, index, view),

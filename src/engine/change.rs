@@ -259,6 +259,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             for probe in self.probes.iter_mut().flatten() {
                 probe.failures = 0;
             }
+            if let Some(handed) = &mut self.handed {
+                handed.clear();
+            }
         }
     }
 }

@@ -55,6 +55,18 @@ struct ServerTold {
     failures: u64,
 }
 
+impl Told {
+    /// The counters of proxies and servers begin anew: all that they will have is new to a
+    /// successor.
+    pub(crate) fn clear(&mut self) {
+        for proxy in &mut self.proxies {
+            proxy.stats.front = Counters::default();
+            proxy.stats.back = Counters::default();
+        }
+        self.servers.fill(ServerTold::default());
+    }
+}
+
 /// Where a server and its check are, in one text to compare: what was found out about one address
 /// says nothing about another.
 fn target(server: &Server) -> String {

@@ -27,7 +27,7 @@ use crate::net::{Net, Readiness};
 /// The idle connections of a server.
 #[derive(Debug)]
 pub struct IdleList {
-    /// Those that have served more than one client connection.
+    /// Those that have served more than one request.
     proven: Vec<Key<Upstream>>,
     /// The others. The one that was used last is at the end, here as there.
     fresh: Vec<Key<Upstream>>,
@@ -72,6 +72,12 @@ impl IdleList {
     /// How many lie here.
     pub(crate) fn len(&self) -> usize {
         self.proven.len() + self.fresh.len()
+    }
+
+    /// How many of them have served more than one request.
+    #[must_use]
+    pub fn proven(&self) -> u32 {
+        u32::try_from(self.proven.len()).unwrap_or(u32::MAX)
     }
 
     /// The timer of the next look.

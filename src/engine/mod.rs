@@ -172,6 +172,7 @@ macro_rules! view {
             agents: &$engine.agents,
             server_stats: &$engine.server_stats,
             idle: &$engine.idle_counts,
+            idle_lists: &$engine.idle,
             errors: &$engine.errors,
             proxies: &$engine.proxies,
             proxy_stats: &$engine.proxy_stats,

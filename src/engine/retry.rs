@@ -103,7 +103,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         // A key leads to the same server again.
         let several = !proxy.algorithm.has_keys() && self.usable_of(proxy) > 1;
         open!(self, key => _client, session, else false);
-        if session.bond.forced {
+        // There is nothing to go to from the address of `dispatch`.
+        let address = |id: ServerId| self.roster.server(id).dispatch;
+        if session.bond.forced || session.server.is_some_and(address) {
             return false;
         }
         // A server that was chosen is not left at once.

@@ -24,6 +24,7 @@ use crate::engine::accept::{Client, RateLimits};
 use crate::engine::checks::{Probe, Wish};
 use crate::engine::cli::Cli;
 use crate::engine::errors::Errors;
+use crate::engine::idle::IdleList;
 pub use crate::engine::listeners::{ListenerStats, ListenerStatus};
 use crate::engine::roster::Roster;
 use crate::engine::session::Sessions;
@@ -86,6 +87,8 @@ pub struct View<'a> {
     pub errors: &'a Errors,
     /// Idle connections, by server id.
     pub idle: &'a [u32],
+    /// Those of them that any session may take, by server id.
+    pub idle_lists: &'a [IdleList],
     /// The run-time halves of the proxies, by proxy id.
     pub proxies: &'a [ProxyRecord],
     /// Counters, by proxy id.

@@ -33,6 +33,7 @@ mod memory;
 mod messages;
 mod metrics;
 mod pool;
+mod programs;
 mod proxy_protocol;
 mod refusals;
 mod reload;

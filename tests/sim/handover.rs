@@ -502,6 +502,13 @@ fn the_rest_says_what_is_new() {
         let whole = String::from_utf8(whole).unwrap();
         assert!(whole.contains("\nserver app b downs=2 op=0 "), "{whole}");
         assert_eq!(rest(engine), nothing);
+        // What is cleared was told all the same: what comes after it is new, and all of it.
+        engine.apply(Command::ClearCounters { all: true });
+        for op in [Op::Running, Op::Stopped, Op::Running, Op::Stopped] {
+            engine.apply(Command::Server(ServerId(1), Wish::Health(op)));
+        }
+        let more = "oneloop-handover 1 rest\nserver app b downs=2\nend\n";
+        assert_eq!(rest(engine), more);
     });
 }
 

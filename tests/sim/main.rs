@@ -85,8 +85,12 @@ fn change(engine: &mut Simulated<'_>, excuses: &mut Excuses, rng: &mut Rng) {
             let mut server = view.roster.server(id).as_ref().clone();
             // Of its own backend, or another's requests would come to it.
             let kin = view.config.servers.iter();
+            // Who is told of clients there expects it of all that come.
+            let kin = kin.filter(|other| other.proxy_header == server.proxy_header);
             let kin: Vec<_> = kin.filter(|other| other.proxy == server.proxy).collect();
-            server.endpoint = kin[rng.below(kin.len() as u64) as usize].endpoint.clone();
+            if !kin.is_empty() {
+                server.endpoint = kin[rng.below(kin.len() as u64) as usize].endpoint.clone();
+            }
             Command::Redescribe(Box::new(server))
         }
         6 => Command::Server(id, Wish::Checks(rng.permille(500))),

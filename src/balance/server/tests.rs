@@ -217,10 +217,21 @@ fn changes_are_told_as_haproxy_tells_them() {
             format!("notice Server b/s1 is stopping, changed from CLI{online}"),
             "NOLB",
         ),
+        // Nobody wanted it any more.
         (
             Do::Down,
-            format!("alert Server b/s1 is DOWN, changed from CLI{left}"),
+            format!("notice Server b/s1 is DOWN, changed from CLI{left}"),
             "DOWN",
+        ),
+        (
+            Do::Stopping,
+            format!("notice Server b/s1 is stopping, changed from CLI{online}"),
+            "NOLB",
+        ),
+        (
+            Do::Maint,
+            format!("notice Server b/s1 is going DOWN for maintenance{left}"),
+            "MAINT",
         ),
     ];
     let mut server = Server::new(&Initial::default(), 0);

@@ -28,6 +28,8 @@ pub(crate) struct Excuses {
     pub(crate) servers_odd: bool,
     pub(crate) servers_flip: bool,
     pub(crate) wishes: bool,
+    /// Sessions end with their servers.
+    pub(crate) shuts: bool,
     /// What a server fails is sent once more.
     pub(crate) repeats: bool,
     pub(crate) faults: Faults,
@@ -48,8 +50,9 @@ impl Excuses {
             late: !scenario.jumps.is_empty(),
             clients_odd: false,
             servers_odd: false,
-            servers_flip: scenario.servers_flip,
+            servers_flip: scenario.servers_flip || scenario.few_ports,
             wishes: scenario.wishes,
+            shuts: scenario.shuts,
             repeats: scenario.repeats,
             faults: scenario.faults,
         }
@@ -118,7 +121,8 @@ fn allowed(
         || excuses.servers_flip
         || excuses.wishes;
     // A connection that broke before it was used looks like one that could not be made.
-    let broken = faults.server_reset > 0 || faults.no_memory > 0 || excuses.servers_odd;
+    let broken =
+        faults.server_reset > 0 || faults.no_memory > 0 || excuses.servers_odd || excuses.shuts;
     match outcome {
         Outcome::Answered | Outcome::Own(_) if client.script.quirk.is_unintroduced() => false,
         Outcome::Answered if client.script.runtime => true,
@@ -262,19 +266,20 @@ pub(crate) fn logs(
                     // cut; a client that has its answer may leave in the middle of its body, its
                     // server may read no more of it, or the process may end.
                     let open = plan.framing == Framing::UntilClose && model.may_break;
+                    let letters = &letters[..letters.len().min(2)];
                     let left = (plan.early || plan.waits)
-                        && matches!(letters, "CD--" | "KD--" | "sD--" | "cD--");
-                    let served = plan.served() && letters == "LR--";
+                        && matches!(letters, "CD" | "KD" | "sD" | "cD" | "DD" | "UD");
+                    let served = plan.served() && letters == "LR";
                     if served {
                         reached.add("service: an answer");
                     }
                     if served && plan.up.is_some_and(|up| up > 0) {
                         reached.add("service: a body read");
                     }
-                    let normal = letters == "----" || plan.upgrade || open || left || served;
+                    let normal = letters == "--" || plan.upgrade || open || left || served;
                     normal && status == plan.status.to_string()
                 }
-                Outcome::Own(own) => status == own.to_string() && letters != "----",
+                Outcome::Own(own) => status == own.to_string() && !letters.starts_with("--"),
                 _ => true,
             };
             if !right {
@@ -323,5 +328,17 @@ fn note_change(line: &str, reached: &mut Reached) {
         reached.add("check: a server went down");
     } else if line.contains(" is UP, reason: ") {
         reached.add("check: a server came up");
+    }
+    for (words, what) in [
+        ("Layer7 wrong status", "check: a wrong status"),
+        ("Layer7 invalid response", "check: an invalid answer"),
+        ("Layer7 timeout", "check: not in time"),
+        (" via b0/s0", "track: followed"),
+        ("reason: Health analyze", "observe: too many errors"),
+        ("remains in forced drain", "agent: a server drained"),
+    ] {
+        if line.contains(words) {
+            reached.add(what);
+        }
     }
 }

@@ -10,11 +10,13 @@ pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod ops;
+pub(crate) mod probes;
 pub(crate) mod programs;
 pub(crate) mod reached;
 pub(crate) mod rng;
 pub(crate) mod scenario;
 pub(crate) mod state;
+pub(crate) mod sticks;
 pub(crate) mod tubes;
 pub(crate) mod wire;
 

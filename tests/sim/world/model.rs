@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::introduction::{self, Introduced};
+use super::probes::Probes;
 use super::scenario::{BACKENDS, Framing, Mishap, Plan, Quirk, Scenario, Script};
 use super::state::{Core, Event, Far, Faults};
+use super::sticks::{Sticks, is_bound};
 use super::wire::{Head, Reader, Stage, body};
 
 /// What became of a request, as its client saw it.
@@ -49,6 +51,8 @@ pub(crate) struct Client {
     header: Vec<u8>,
     /// It will never say more than it has.
     mute: bool,
+    /// What it was told to come back with.
+    cookie: Option<String>,
 }
 
 impl Client {
@@ -68,6 +72,7 @@ impl Client {
             held: Vec::new(),
             header: Vec::new(),
             mute: false,
+            cookie: None,
         }
     }
 
@@ -110,6 +115,11 @@ pub(crate) struct Model {
     pub(crate) repeats: bool,
     /// A connection to a server may break at any moment.
     pub(crate) may_break: bool,
+    /// Where each request was answered last, and what cookie it came with.
+    answered_at: Vec<usize>,
+    sent_with: Vec<Option<String>>,
+    sticks: Sticks,
+    probes: Probes,
     signals: Vec<(u64, oneloop::net::Signal)>,
     jumps: Vec<(u64, u64)>,
 }
@@ -118,12 +128,15 @@ impl Model {
     pub(crate) fn new(scenario: Scenario) -> Self {
         let faults = scenario.faults;
         let mishaps = scenario.plans.iter().any(|p| p.mishap != Mishap::None);
-        let clients = scenario.scripts.into_iter().map(Client::new);
+        let clients = scenario.scripts.into_iter().enumerate();
+        let clients = clients.map(|(index, script)| Client {
+            cookie: scenario.sticks.brought(index),
+            ..Client::new(script)
+        });
         Self {
             faults,
             seen: vec![0; scenario.plans.len()],
             upped: vec![0; scenario.plans.len()],
-            plans: scenario.plans,
             clients: clients.collect(),
             conns: BTreeMap::new(),
             idle_close: scenario.idle_close,
@@ -133,10 +146,15 @@ impl Model {
                 || scenario.repeats
                 || faults.server_reset > 0
                 || faults.no_memory > 0,
+            may_break: faults.server_reset > 0 || faults.no_memory > 0 || scenario.shuts,
+            answered_at: vec![usize::MAX; scenario.plans.len()],
+            sent_with: vec![None; scenario.plans.len()],
+            sticks: scenario.sticks,
+            probes: Probes::default(),
             repeats: scenario.repeats,
-            may_break: faults.server_reset > 0 || faults.no_memory > 0,
             signals: scenario.signals,
             jumps: scenario.jumps,
+            plans: scenario.plans,
         }
     }
 
@@ -167,6 +185,8 @@ impl Model {
         self.plans.push(plan);
         self.seen.push(0);
         self.upped.push(0);
+        self.answered_at.push(usize::MAX);
+        self.sent_with.push(None);
         core.at(0, Event::Open(self.clients.len()));
         self.clients.push(Client::new(script));
     }
@@ -325,7 +345,10 @@ impl Model {
             if client.sent - client.answered > 1 {
                 core.reach("pipelining: a request behind another");
             }
-            send_request(core, client, plan, sock, last);
+            let cookie = client.cookie.clone().filter(|_| is_bound(plan));
+            let bytes = plan.request(cookie.as_deref());
+            self.sent_with[id as usize] = cookie;
+            send_request(core, client, plan, sock, (bytes, last));
         }
     }
 
@@ -371,7 +394,9 @@ impl Model {
         let result = match core.socks[sock].far {
             Far::Client(index) => self.client_reads(core, index, bytes),
             Far::Server(_) => self.server_reads(core, sock, bytes),
-            Far::Probe(_) | Far::Program(_) => Err("a check sent bytes".to_owned()),
+            Far::Probe(server) => self.probes.on_bytes(core, sock, server, bytes),
+            Far::Agent(_) => Err("an agent is told something".to_owned()),
+            Far::Program(_) => Err("a program is told something".to_owned()),
         };
         if let Err(what) = result {
             core.problem(format!("#{sock} {:?}: {what}", core.socks[sock].far));
@@ -466,6 +491,14 @@ impl Model {
         }
         if (head.get("x-out").is_some()) != (plan.prefix == "/app1") {
             return Err(format!("rules of another backend in the answer to {id}"));
+        }
+        if let Some(value) = self.sticks.judge(
+            core,
+            &head,
+            (plan, &self.sent_with[id as usize]),
+            self.answered_at[id as usize],
+        )? {
+            client.cookie = Some(value);
         }
         if plan.upgrade {
             core.reach("tunnel: upgrade");
@@ -629,6 +662,10 @@ impl Model {
         {
             return Err(format!("not what was asked ({line}): {head:?}"));
         }
+        if self.sticks != Sticks::No && head.get("cookie").is_some() {
+            return Err(format!("request {id} came with its cookie"));
+        }
+        self.answered_at[id as usize] = conn.server;
         self.seen[id as usize] += 1;
         let seen = self.seen[id as usize];
         let bodiless = plan.up.unwrap_or(0) == 0 || plan.upgrade;
@@ -772,7 +809,10 @@ impl Model {
         }
     }
 
-    pub(crate) fn on_connected(&mut self, core: &Core, sock: usize) {
+    pub(crate) fn on_connected(&mut self, core: &mut Core, sock: usize) {
+        if matches!(core.socks[sock].far, Far::Probe(_) | Far::Agent(_)) {
+            self.probes.on_connected(core, sock);
+        }
         if let Far::Server(server) = core.socks[sock].far {
             let conn = Conn {
                 server,
@@ -810,7 +850,7 @@ impl Model {
                     }
                 }
             }
-            Far::Probe(_) | Far::Program(_) => {}
+            Far::Probe(_) | Far::Program(_) | Far::Agent(_) => {}
         }
     }
 
@@ -818,7 +858,7 @@ impl Model {
     pub(crate) fn note_reset(&self, core: &mut Core, sock: usize) {
         let received = core.socks[sock].received;
         let what = match core.socks[sock].far {
-            Far::Probe(_) | Far::Program(_) => return,
+            Far::Probe(_) | Far::Program(_) | Far::Agent(_) => return,
             Far::Client(index) => {
                 let client = &self.clients[index];
                 if client.script.runtime || client.script.tcp {
@@ -865,7 +905,8 @@ impl Model {
     pub(crate) fn on_gone(&mut self, core: &mut Core, sock: usize) {
         match core.socks[sock].far {
             Far::Client(index) => self.client_ended(core, index, false),
-            Far::Server(_) | Far::Probe(_) | Far::Program(_) => {
+            Far::Probe(_) | Far::Agent(_) => self.probes.on_gone(sock),
+            Far::Server(_) | Far::Program(_) => {
                 self.conns.remove(&sock);
             }
         }
@@ -966,8 +1007,13 @@ fn leave(client: &mut Client) {
     }
 }
 
-fn send_request(core: &mut Core, client: &mut Client, plan: &Plan, sock: usize, last: bool) {
-    let mut bytes = plan.request();
+fn send_request(
+    core: &mut Core,
+    client: &mut Client,
+    plan: &Plan,
+    sock: usize,
+    (mut bytes, last): (Vec<u8>, bool),
+) {
     let head = Plan::head_len(&bytes) - 4;
     let quirk = if last {
         client.script.quirk

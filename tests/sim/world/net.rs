@@ -20,6 +20,7 @@ use oneloop::net::{
 };
 
 use super::model::Model;
+use super::probes::AGENT_PORT;
 use super::scenario::TCP_DOOR;
 use super::state::{
     Core, EADDRNOTAVAIL, EBADF, ECONNABORTED, ECONNREFUSED, ECONNRESET, EINVAL, EMFILE,
@@ -359,7 +360,8 @@ impl Fake {
         // Runtime connections are read to the last; only the request path counts its calls.
         let exact = match self.core.socks[sock].far {
             Far::Client(index) => !self.model.clients[index].script.runtime,
-            _ => true,
+            Far::Server(_) => true,
+            Far::Probe(_) | Far::Agent(_) | Far::Program(_) => false,
         };
         let core = &mut self.core;
         let s = &core.socks[sock];
@@ -514,6 +516,15 @@ impl Fake {
     }
 }
 
+/// Whose agent answers at an address.
+fn agent_at(to: &Endpoint) -> Option<usize> {
+    let Endpoint::Inet(address) = to else {
+        return None;
+    };
+    let number = address.port().checked_sub(AGENT_PORT)?;
+    (number < 100).then(|| usize::from(number))
+}
+
 fn door_handle(index: usize) -> Handle {
     oneloop::engine::Subject::Listener(index as u32).handle()
 }
@@ -654,7 +665,9 @@ impl Net for Fake {
     }
 
     fn connect(&mut self, to: &Endpoint, how: ConnectOptions<'_>) -> Result<Socket, Stop> {
-        let Some(server) = self.endpoints.iter().position(|known| known == to) else {
+        let agent = agent_at(to);
+        let server = self.endpoints.iter().position(|known| known == to);
+        let Some(server) = agent.or(server) else {
             self.core
                 .problem(format!("connect to {to}, which nobody configured"));
             return Err(Stop::Failed(ECONNREFUSED));
@@ -669,10 +682,23 @@ impl Net for Fake {
             return Err(Stop::Failed(errno));
         }
         let far = match how.check {
+            _ if agent.is_some() => Far::Agent(server),
             true => Far::Probe(server),
             false => Far::Server(server),
         };
+        if how.source_port > 0 {
+            core.reach("source: a port");
+            let taken = |s: &Sock| s.owner == Owner::Engine && s.source_port == how.source_port;
+            if core.socks.iter().any(taken) {
+                core.problem(format!("port {} has two connections", how.source_port));
+            }
+            if core.rng.permille(100) {
+                core.reach("source: a port that others use");
+                return Err(Stop::Failed(EADDRNOTAVAIL));
+            }
+        }
         let sock = core.open(far, Owner::Engine, false);
+        core.socks[sock].source_port = how.source_port;
         core.say(|| format!("#{sock} connects to server {server}, {far:?}"));
         let delay = core.rng.pick(&[0, 0, 1, 5]);
         if !core.server_up[server] || core.rng.permille(faults.refuse_late) {

@@ -3,8 +3,10 @@
 use oneloop::net::Signal;
 
 use super::introduction::Introduced;
+use super::probes::Lines;
 use super::rng::Rng;
 use super::state::Faults;
+use super::sticks::Sticks;
 use super::wire::{body, chunked};
 
 /// A short body at most, bytes: still more than a small buffer holds.
@@ -98,7 +100,7 @@ impl Plan {
     }
 
     /// The request as the client sends it: the head, then the body.
-    pub(crate) fn request(&self) -> Vec<u8> {
+    pub(crate) fn request(&self, cookie: Option<&str>) -> Vec<u8> {
         // A service is told here what it answers.
         let length = match self.served() {
             true => format!("/{}", self.down),
@@ -108,6 +110,9 @@ impl Plan {
             "{} {}/r/{}{length} HTTP/1.{}\r\nHost: sim\r\nX-Id: {}\r\n",
             self.method, self.prefix, self.id, self.minor, self.id
         );
+        if let Some(cookie) = cookie {
+            out += &format!("Cookie: {cookie}\r\n");
+        }
         if self.close {
             out += "Connection: close\r\n";
         }
@@ -257,6 +262,12 @@ pub(crate) struct Scenario {
     pub(crate) hard_stop_after: Option<u64>,
     pub(crate) servers_flip: bool,
     pub(crate) wishes: bool,
+    /// What clients are bound by.
+    pub(crate) sticks: Sticks,
+    /// Sessions end with their servers.
+    pub(crate) shuts: bool,
+    /// A server may be left without source ports.
+    pub(crate) few_ports: bool,
     /// Requests are sent once more when a server fails them.
     pub(crate) repeats: bool,
     pub(crate) plans: Vec<Plan>,
@@ -272,6 +283,10 @@ struct Sort {
     /// Many wait for one server.
     crowd: bool,
     hard_stop_after: Option<u64>,
+    lines: Lines,
+    sticks: Sticks,
+    /// A server has a few source ports only.
+    few_ports: bool,
 }
 
 impl Scenario {
@@ -285,13 +300,26 @@ impl Scenario {
         let mishaps = dirty(rng, 400);
         let quirks = dirty(rng, 400);
         let stops = dirty(rng, 150);
-        let sort = Sort {
+        // What is drawn besides leaves the rest of the scenario as it was.
+        let mut fork = Rng::new(rng.clone().next());
+        let talks = !clean && fork.permille(300);
+        let sticks = fork.permille(300);
+        let mut sort = Sort {
             http_close: rng.permille(120),
             checks: dirty(rng, 200),
             abort_on_close: dirty(rng, 200),
             short_queue: dirty(rng, 150),
             crowd: rng.permille(60),
             hard_stop_after: (stops && rng.permille(400)).then(|| rng.pick(&[5, 40, 300])),
+            lines: Lines::new(&mut fork, talks),
+            sticks: Sticks::No,
+            few_ports: !clean && fork.permille(200),
+        };
+        sort.checks |= talks;
+        sort.sticks = match sticks {
+            false => Sticks::No,
+            // Servers that move are elsewhere than their cookies say.
+            true => Sticks::Loosely,
         };
         let mut scenario = Self {
             text: configuration(rng, &sort),
@@ -305,10 +333,16 @@ impl Scenario {
             hard_stop_after: sort.hard_stop_after,
             servers_flip: sort.checks,
             wishes: dirty(rng, 200),
+            sticks: sort.sticks,
+            shuts: talks,
+            few_ports: sort.few_ports,
             repeats: false,
             plans: Vec::new(),
             scripts: Vec::new(),
         };
+        if scenario.sticks == Sticks::Loosely && !scenario.wishes {
+            scenario.sticks = Sticks::Strictly;
+        }
         scenario.repeats = scenario.text.contains("  retry-on ");
         scenario.add_signals(rng, stops);
         let clients = rng.between(1, 9);
@@ -833,7 +867,9 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
-        text += rng.clone().pick(&["", "", "", "  rate-limit sessions 4\n"]);
+        text += rng
+            .clone()
+            .pick(&["", "", "  option contstats\n", "  rate-limit sessions 4\n"]);
         text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
@@ -858,28 +894,41 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
             text += "  http-request set-header x-seen yes\n";
             text += "  http-response set-header x-out yes\n";
         }
+        text += sort.lines.of_backend(backend);
+        if backend == 0 {
+            text += sort.sticks.line();
+        }
         let mut limit = rng.pick(&["", "", " maxconn 1", " maxconn 2"]);
         if backend == 1 && (sort.short_queue || sort.crowd) {
             limit = " maxconn 1";
         }
-        // One that is full is not waited for as it should be yet.
-        if backend == 0 && limit.is_empty() {
+        if backend == 0 && sort.sticks != Sticks::No {
+            limit = "";
+        }
+        if backend == 0 && sort.sticks == Sticks::No {
             text += fork.pick(&["", CHOICES]);
         }
         for server in 0..servers.len() {
             let port = 9000 + backend * 10 + server;
             text += &format!("  server s{server} 127.0.0.1:{port}{limit}");
             text += pool_of(backend, server);
-            text += if (backend, server) == (0, 2) {
+            text += if (backend, server) == (2, 1) {
                 " slowstart 3s"
             } else {
                 ""
             };
-            text += if sort.checks {
-                " check inter 40\n"
-            } else {
-                "\n"
-            };
+            if sort.sticks != Sticks::No && backend == 0 {
+                text += &format!(" cookie c{server}");
+            }
+            if sort.few_ports && backend == 1 {
+                text += " source 127.0.0.9:20000-20003";
+            }
+            if sort.checks {
+                text += &sort
+                    .lines
+                    .of_server(backend, server, servers.start + server);
+            }
+            text += "\n";
         }
     }
     text

@@ -37,6 +37,8 @@ pub(crate) enum Far {
     Server(usize),
     Probe(usize),
     Program(usize),
+    /// The agent of a server.
+    Agent(usize),
 }
 
 /// Whose a socket is just now.
@@ -54,6 +56,8 @@ pub(crate) struct Sock {
     pub(crate) handle: Option<Handle>,
     pub(crate) connected: bool,
     pub(crate) connect_error: i32,
+    /// The port on the engine's side that it asked for; 0 for none.
+    pub(crate) source_port: u16,
     /// Sent by the far end, not yet received by the engine.
     pub(crate) inbound: VecDeque<u8>,
     /// How much of it can be received already.
@@ -307,6 +311,7 @@ impl Core {
             handle: None,
             connected,
             connect_error: 0,
+            source_port: 0,
             inbound: VecDeque::new(),
             visible: 0,
             in_held: false,
