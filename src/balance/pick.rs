@@ -337,7 +337,7 @@ impl Group {
 
     /// Chooses a server for a session. `key` is the hash of what it is chosen by, if it has any.
     /// `avoid` is taken only when no other is left (redispatch); a server for which `full` is true
-    /// is passed over.
+    /// is passed over, unless a key leads there: who has one waits for it.
     pub fn pick(
         &mut self,
         key: Option<u32>,
@@ -364,8 +364,7 @@ impl Group {
             Family::Order(order) => order.pick(side, avoid, full),
             Family::Map(maps) => {
                 let map = side.of_mut(maps);
-                let found = key.and_then(|key| map.find(key));
-                match found.filter(|index| !full(*index)) {
+                match key.and_then(|key| map.find(key)) {
                     Some(index) => Picked::Server(index),
                     None => map.pick(avoid, full),
                 }
@@ -376,8 +375,7 @@ impl Group {
                     let chance = &mut self.chance;
                     return ring.draw(draws, || draw(chance), avoid, full);
                 }
-                let found = key.and_then(|key| ring.find(key, avoid));
-                match found.filter(|index| !full(*index)) {
+                match key.and_then(|key| ring.find(key, avoid)) {
                     Some(index) => Picked::Server(index),
                     None => ring.pick(avoid, full),
                 }

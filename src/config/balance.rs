@@ -356,7 +356,7 @@ impl Parser<'_> {
         };
         let draft = proxy.settings.balance.clone();
         let chosen = draft.algorithm;
-        let key = match chosen.unwrap_or(Chosen::Plain(Algorithm::default())) {
+        let key = match chosen.unwrap_or_else(|| Chosen::Plain(Algorithm::default())) {
             Chosen::Plain(algorithm) => {
                 return Balance {
                     algorithm,

@@ -17,9 +17,9 @@ use super::diag;
 use super::keywords::Section;
 use super::lexer::Line;
 use super::model::{
-    AcceptInvalid, Capture, DynamicCookies, ForwardFor, HttpConnection, IdlePool, LogOptions,
-    LogTarget, Mode, PersistRule, Place, Redispatch, RetryOn, Reuse, Splicing, StatisticsRule,
-    StatsSocket, Timeouts,
+    AcceptInvalid, Capture, DynamicCookies, ForwardFor, HttpConnection, HttpOptions, IdlePool,
+    LogOptions, LogTarget, Mode, PersistRule, Place, Redispatch, RetryOn, Reuse, Splicing,
+    StatisticsRule, StatsSocket, Timeouts,
 };
 use super::server::HealthSettings;
 use super::sockets::{ProxySockets, UnixBind};
@@ -129,6 +129,9 @@ pub(super) struct Settings {
     pub(super) http_connection: HttpConnection,
     pub(super) reuse: Reuse,
     pub(super) abort_on_close: bool,
+    pub(super) independent_streams: bool,
+    pub(super) continuous_stats: bool,
+    pub(super) http: HttpOptions,
     pub(super) accept_invalid: AcceptInvalid,
     pub(super) splicing: Splicing,
     pub(super) retries: u32,
@@ -171,6 +174,9 @@ impl Settings {
             http_connection: HttpConnection::default(),
             reuse: Reuse::default(),
             abort_on_close: false,
+            independent_streams: false,
+            continuous_stats: false,
+            http: HttpOptions::default(),
             accept_invalid: AcceptInvalid::default(),
             splicing: Splicing::default(),
             retries: 3,

@@ -15,7 +15,7 @@ pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
     ServerTarget, twins,
 };
-pub use self::retry::{Failure, RetryOn};
+pub use self::retry::{Failure, Redispatch, RetryOn};
 pub use self::statistics::{Access, Statistics, StatisticsRule};
 use crate::balance::key::Hashing;
 pub use crate::balance::pick::Algorithm;
@@ -271,16 +271,6 @@ pub enum Reuse {
     Always,
 }
 
-/// `option redispatch [N]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Redispatch {
-    /// Never leave the server.
-    Off,
-    /// On the last retry (`-1`, the plain form), or on every N-th (`N`), or N before the last
-    /// (`-N`).
-    Every(i32),
-}
-
 /// `option forwardfor [except NET] [header NAME] [if-none]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardFor {
@@ -420,6 +410,12 @@ pub struct Proxy {
     pub reuse: Reuse,
     /// `option abortonclose`.
     pub abort_on_close: bool,
+    /// `option independent-streams`: what is sent to a side does not show that it is there.
+    pub independent_streams: bool,
+    /// `option contstats`: bytes are counted as they pass, and not at the end of their session.
+    pub continuous_stats: bool,
+    /// Options of HTTP that are on or off.
+    pub http: HttpOptions,
     /// `option accept-invalid-http-request` and `-response`.
     pub accept_invalid: AcceptInvalid,
     /// `option splice-auto`, `splice-request`, `splice-response`.
@@ -473,6 +469,24 @@ pub struct Proxy {
     pub outgoing: Outgoing,
     /// `option socket-stats`: each listener counts for itself.
     pub socket_stats: bool,
+}
+
+/// Options of HTTP (configuration.txt 4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// `option checkcache`: an answer whose cookies caches could keep is held back.
+    pub check_cache: bool,
+    /// `option http-ignore-probes`: who leaves without a byte was never there.
+    pub ignore_probes: bool,
+    /// `option idle-close-on-response`: a soft stop leaves idle clients alone until their next
+    /// answer.
+    pub close_on_answer: bool,
+    /// `option http-use-proxy-header`: a request to a proxy is asked for a proxy's credentials.
+    pub proxy_header: bool,
+    /// `option http-pretend-keepalive`: servers are not told that their connection will close.
+    pub pretend_keep_alive: bool,
+    /// `option http-no-delay`: what has come is sent on at once. It always is.
+    pub no_delay: bool,
 }
 
 /// Whose messages are read leniently.

@@ -52,6 +52,14 @@ fn option_field<'a>(settings: &'a mut Settings, name: &str) -> Option<&'a mut bo
         "log-separate-errors" => &mut logs.separate_errors,
         "log-health-checks" => &mut logs.health_checks,
         "abortonclose" => &mut settings.abort_on_close,
+        "independent-streams" => &mut settings.independent_streams,
+        "contstats" => &mut settings.continuous_stats,
+        "checkcache" => &mut settings.http.check_cache,
+        "http-ignore-probes" => &mut settings.http.ignore_probes,
+        "idle-close-on-response" => &mut settings.http.close_on_answer,
+        "http-use-proxy-header" => &mut settings.http.proxy_header,
+        "http-pretend-keepalive" => &mut settings.http.pretend_keep_alive,
+        "http-no-delay" => &mut settings.http.no_delay,
         "accept-invalid-http-request" | "accept-unsafe-violations-in-http-request" => {
             &mut settings.accept_invalid.request
         }

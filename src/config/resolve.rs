@@ -449,7 +449,39 @@ impl Parser<'_> {
             );
             self.warn(at, message);
         }
+        self.drop_options(at);
         self.drop_server_cookies(at);
+    }
+
+    /// Options of HTTP, in HAProxy's order.
+    fn drop_options(&mut self, at: usize) {
+        let Some(proxy) = self.proxies.get_mut(at) else {
+            return;
+        };
+        let (front, back) = (proxy.is_frontend(), proxy.is_backend());
+        let (kind, name) = (proxy.kind(), proxy.name.clone());
+        let settings = &mut proxy.settings;
+        let (http, invalid) = (&mut settings.http, &mut settings.accept_invalid);
+        let all = [
+            ("checkcache", back, &mut http.check_cache),
+            ("http-ignore-probes", front, &mut http.ignore_probes),
+            ("idle-close-on-response", front, &mut http.close_on_answer),
+            ("accept-invalid-http-request", front, &mut invalid.request),
+            ("accept-invalid-http-response", back, &mut invalid.response),
+            ("http-use-proxy-header", front, &mut http.proxy_header),
+            ("http-pretend-keepalive", back, &mut http.pretend_keep_alive),
+            ("http-no-delay", true, &mut http.no_delay),
+        ];
+        let said = all
+            .into_iter()
+            .filter(|(_, serves, _)| *serves)
+            .filter_map(|(option, _, on)| std::mem::take(on).then_some(option));
+        let said: Vec<&str> = said.collect();
+        for option in said {
+            let message =
+                format!("'option {option}' ignored for {kind} '{name}' as it requires HTTP mode.");
+            self.warn(at, message);
+        }
     }
 
     fn warn_of_unused_log(&mut self, at: usize) {

@@ -116,24 +116,33 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.send_reply(key, 200, builtins.nothing(), Termination::LOCAL)
     }
 
-    /// 401: asks for a name and a password.
-    pub(crate) fn answer_unauthorized(&mut self, key: Key<Client>, realm: &str) -> Flow {
+    /// 401, or 407 as a proxy: asks for a name and a password.
+    pub(crate) fn answer_unauthorized(
+        &mut self,
+        key: Key<Client>,
+        realm: &str,
+        as_proxy: bool,
+    ) -> Flow {
+        let (status, field): (u16, &[u8]) = match as_proxy {
+            true => (407, b"proxy-authenticate"),
+            false => (401, b"www-authenticate"),
+        };
         let builtins = Arc::clone(&self.builtins);
-        let body = &builtins.answer(401).body;
+        let body = &builtins.answer(status).body;
         let mut head = Vec::new();
-        let mut writer = HeadWriter::new(&mut head, 1, 401, reason(401));
+        let mut writer = HeadWriter::new(&mut head, 1, status, reason(401));
         writer.number_field("content-length", body.len() as u64);
         writer.field(b"cache-control", b"no-cache");
         writer.field(b"content-type", b"text/html");
         let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
         let challenge = format!("Basic realm=\"{quoted}\"");
-        writer.field(b"www-authenticate", challenge.as_bytes());
+        writer.field(field, challenge.as_bytes());
         let logged = writer.logged() + LOGGED_MESSAGE_END;
         self.send_ready(
             key,
             Termination::LOCAL,
             &Ready {
-                status: 401,
+                status,
                 minor: 1,
                 head: &head,
                 body,
@@ -293,7 +302,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize]
                 .back
-                .answer(answer.status);
+                .answered(answer.status);
         }
         Flow::Again
     }

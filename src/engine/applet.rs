@@ -181,6 +181,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             request: Some(request),
             response: None,
         };
+        let is_asked_as_proxy = !matches!(request.target().first(), Some(b'/' | b'*'));
+        let as_proxy = is_asked_as_proxy && self.config.proxy(client.frontend).http.proxy_header;
+        let credentials: &[u8] = match as_proxy {
+            true => b"proxy-authorization",
+            false => b"authorization",
+        };
         let acls = &self.config.acls;
         let mut holds = |condition: &Condition| condition.holds(acls, &looking, &mut bench.scratch);
         let mut rules = stats.rules.iter();
@@ -197,7 +203,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             // There is no list of users that such a rule could ask.
             Some(Access::Authenticate(realm)) => Some(realm),
             Some(Access::Allow) => None,
-            None => (!stats.knows(request.header(b"authorization"))).then_some(&stats.realm),
+            None => (!stats.knows(request.header(credentials))).then_some(&stats.realm),
         };
         if let Some(realm) = realm {
             session.txn.target = Target::Stats;
@@ -205,7 +211,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 .front
                 .intercepted += 1;
             self.skip_request(key, buffer, framing);
-            return self.answer_unauthorized(key, realm.as_deref().unwrap_or(REALM));
+            return self.answer_unauthorized(key, realm.as_deref().unwrap_or(REALM), as_proxy);
         }
         let admin = stats.admins.iter().any(holds) && !is_from_elsewhere(&request);
         self.answer_by_service(key, Applet::Stats, (proxy, admin), buffer, framing)
@@ -406,7 +412,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize]
                 .back
-                .answer(opened.status);
+                .answered(opened.status);
         }
         Flow::Again
     }

@@ -15,6 +15,7 @@ use super::session::{Flow, Phase, open};
 use super::stats::Counters;
 use super::upstream::{self, Upstream};
 use super::{Engine, Subject};
+use crate::balance::queue::Queue;
 use crate::balance::server::AgentWord;
 use crate::base::arena::Key;
 use crate::config::model::{Proxy, ProxyId, Server, ServerId};
@@ -123,6 +124,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         } else {
             let timer = self.wheel.add(Subject::Purge(id).handle());
             self.servers.push(record);
+            self.queues.push(Queue::new());
             self.server_stats.push(Counters::default());
             self.idle.push(IdleList::new(&server, timer));
             self.idle_counts.push(0);

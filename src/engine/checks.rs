@@ -585,6 +585,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let proxy = config.proxy(described.proxy);
         self.refresh_weight(server);
         self.follow_warming(server);
+        let requeued = match self.servers[server.0 as usize].usable() {
+            true => 0,
+            false => self.requeue(server, proxy),
+        };
         let record = &self.servers[server.0 as usize];
         let usable = || self.records_of(proxy.id).filter(|s| s.usable());
         let active = usable().filter(|s| !s.backup).count() as u32;
@@ -600,8 +604,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 active,
                 backup,
                 sessions: self.server_stats[server.0 as usize].scur,
-                requeued: 0,
-                queued: self.proxy_stats[proxy.id.0 as usize].queued,
+                requeued,
+                queued: record.queued,
             },
         };
         let level = if change.alert {

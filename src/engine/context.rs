@@ -143,6 +143,13 @@ impl<'a> Facts<'a> {
         members.iter().filter_map(|id| servers.get(id.0 as usize))
     }
 
+    /// Who waits for a backend or for one of its servers.
+    fn queued(&self, id: u32) -> Option<u32> {
+        let own = self.proxy_stats.get(id as usize)?.queued;
+        let servers = self.servers_of(id).map(|server| server.queued);
+        Some(servers.fold(own, u32::saturating_add))
+    }
+
     fn usable(&self, id: u32) -> i64 {
         let usable = || self.servers_of(id).filter(|s| s.usable());
         let active = usable().filter(|s| !s.backup).count();
@@ -338,7 +345,7 @@ impl Context for Facts<'_> {
             Field::ConnectionsOfBackend(id) => known(self.back_of(id).map(|c| c.scur)),
             Field::UsableServers(id) => Value::Int(self.usable(id)),
             Field::ConnectionSlots(id) => Value::Int(self.slots(id)),
-            Field::Queue(id) => known(self.proxy_stats.get(id as usize).map(|p| p.queued)),
+            Field::Queue(id) => known(self.queued(id)),
             Field::BackendRate(id) => known(self.back_of(id).map(|c| c.rate.read(self.now.ms))),
             Field::FrontendRate(id) => known(self.front_of(id).map(|c| c.rate.read(self.now.ms))),
             Field::RequestRate(id) => {
@@ -350,7 +357,7 @@ impl Context for Facts<'_> {
             Field::ConnectionsOfServer(id) => {
                 known(self.server_stats.get(id as usize).map(|c| c.scur))
             }
-            Field::QueueOfServer(_) => Value::Int(0),
+            Field::QueueOfServer(id) => known(self.servers.get(id as usize).map(|s| s.queued)),
             Field::WeightOfServer(id) => known(
                 self.servers
                     .get(id as usize)

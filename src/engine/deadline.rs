@@ -3,8 +3,9 @@
 //! Deadlines are worked out from the phase and from when bytes last moved, never stored: activity
 //! is a number in the record. The wheel holds the earliest promise; when it fires, the true
 //! deadline is worked out, and the promise is renewed or the session expires. A single moment of
-//! activity serves both sides, because HAProxy refreshes both sides' timeouts on any transfer
-//! (configuration.txt, "option independent-streams").
+//! activity serves both sides, because HAProxy refreshes both sides' timeouts on any transfer; with
+//! `option independent-streams` (configuration.txt 4.2) a side that is waited for is only there as
+//! long as it is heard of.
 
 use super::Engine;
 use super::accept::Client;
@@ -14,7 +15,7 @@ use super::service::Service;
 use super::session::{Flow, Phase, Session, open};
 use crate::base::arena::Key;
 use crate::base::proxy_header::Refusal;
-use crate::config::model::{Config, Failure, Timeouts};
+use crate::config::model::{Config, Failure, Proxy, Timeouts};
 use crate::http::exchange::ResponseState;
 use crate::log::termination::Termination;
 use crate::net::Net;
@@ -55,16 +56,12 @@ pub(crate) fn earliest(
     client: &Client,
     session: Option<&Session>,
 ) -> Option<(u64, Limit)> {
-    let front = &config.proxy(client.frontend).timeouts;
-    let back = session
-        .and_then(|session| session.backend)
-        .map_or(front, |backend| &config.proxy(backend).timeouts);
+    let frontend = config.proxy(client.frontend);
+    let backend = session.and_then(|session| session.backend);
+    let backend = backend.map_or(frontend, |backend| config.proxy(backend));
+    let (front, back) = (&frontend.timeouts, &backend.timeouts);
     let after = |from: u64, timeout: Option<u32>, limit| {
         timeout.map(|ms| (from.saturating_add(u64::from(ms)), limit))
-    };
-    let first = |a: Option<(u64, Limit)>, b: Option<(u64, Limit)>| match (a, b) {
-        (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
-        (a, b) => a.or(b),
     };
     match (client.phase, session) {
         (Phase::Introduction, _) => after(client.since_ms, front.client, Limit::Introduction),
@@ -110,23 +107,34 @@ pub(crate) fn earliest(
         }
         (Phase::Exchange, Some(session)) => {
             let (on_client, on_server) = waits(session);
+            // A side that something waits for takes it, or does not: that is activity.
+            let mut from = heard(client, session, frontend, backend);
+            if !session.response.is_flushed() {
+                from.0 = client.active_ms;
+            }
+            if !session.request.is_flushed() {
+                from.1 = client.active_ms;
+            }
             first(
-                after(
-                    client.active_ms,
-                    front.client.filter(|_| on_client),
-                    Limit::Client,
-                ),
-                after(
-                    client.active_ms,
-                    back.server.filter(|_| on_server),
-                    Limit::Server,
-                ),
+                after(from.0, front.client.filter(|_| on_client), Limit::Client),
+                after(from.1, back.server.filter(|_| on_server), Limit::Server),
             )
         }
-        (Phase::Tunnel, Some(session)) => tunnel(client, session, front, back),
+        (Phase::Tunnel, Some(session)) => {
+            let heard = heard(client, session, frontend, backend);
+            tunnel(heard, session, front, back)
+        }
         (Phase::Answer, Some(_)) => after(client.active_ms, front.client, Limit::Client),
         (Phase::Linger, _) => Some((client.active_ms + LINGER_MS, Limit::Linger)),
         _ => None,
+    }
+}
+
+/// The earlier one.
+fn first(a: Option<(u64, Limit)>, b: Option<(u64, Limit)>) -> Option<(u64, Limit)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
+        (a, b) => a.or(b),
     }
 }
 
@@ -139,13 +147,28 @@ fn waits(session: &Session) -> (bool, bool) {
     (on_client, on_server)
 }
 
+/// When each side was heard of: the client, the server.
+fn heard(client: &Client, session: &Session, front: &Proxy, back: &Proxy) -> (u64, u64) {
+    let of = |independent: bool, ms: u64| if independent { ms } else { client.active_ms };
+    (
+        of(front.independent_streams, session.heard_ms.0),
+        of(back.independent_streams, session.heard_ms.1),
+    )
+}
+
 fn tunnel(
-    client: &Client,
+    heard: (u64, u64),
     session: &Session,
     front: &Timeouts,
     back: &Timeouts,
 ) -> Option<(u64, Limit)> {
-    let at = |ms: u32, limit| Some((client.active_ms.saturating_add(u64::from(ms)), limit));
+    let at = |ms: u32, limit| {
+        let from = match limit {
+            Limit::Server => heard.1,
+            _ => heard.0,
+        };
+        Some((from.saturating_add(u64::from(ms)), limit))
+    };
     if session.request.shut
         && let Some(ms) = back.server_fin
     {
@@ -156,15 +179,14 @@ fn tunnel(
     {
         return at(ms, Limit::Client);
     }
-    if let Some(ms) = back.tunnel.or(front.tunnel) {
-        return at(ms, Limit::Client);
-    }
-    match (front.client, back.server) {
-        (Some(c), Some(s)) if s < c => at(s, Limit::Server),
-        (Some(c), _) => at(c, Limit::Client),
-        (None, Some(s)) => at(s, Limit::Server),
-        (None, None) => None,
-    }
+    let (of_client, of_server) = match back.tunnel.or(front.tunnel) {
+        Some(ms) => (Some(ms), Some(ms)),
+        None => (front.client, back.server),
+    };
+    first(
+        of_client.and_then(|ms| at(ms, Limit::Client)),
+        of_server.and_then(|ms| at(ms, Limit::Server)),
+    )
 }
 
 impl<N: Net, S: Service> Engine<'_, N, S> {
@@ -216,16 +238,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Limit::Introduction => self.refuse_introduction(key, Refusal::Late),
             Limit::Request => self.request_too_late(key),
             Limit::Body => self.body_too_late(key),
-            Limit::Queue => {
-                self.leave_queue(key);
-                self.mark_dequeued(key);
-                let why = Termination::SERVER_TIMEOUT_IN_QUEUE;
-                open!(self, key => _client, session, else Flow::Gone);
-                if !session.txn.http {
-                    return Flow::Close(why);
-                }
-                self.answer_status(key, 503, why)
-            }
+            Limit::Queue => self.queued_too_long(key),
             Limit::Connect => self.connect_failed(key, None),
             Limit::Client => self.client_too_slow(key),
             Limit::Server => self.server_too_slow(key),
@@ -278,11 +291,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return Flow::Gone;
         };
         let silent = client.session.is_none();
-        if silent && client.requests > 0 {
+        let proxy = self.config.proxy(client.frontend);
+        if silent && (client.requests > 0 || proxy.http.ignore_probes) {
             self.remove_client(key);
             return Flow::Gone;
         }
-        let proxy = self.config.proxy(client.frontend);
         self.proxy_stats[proxy.id.0 as usize].front.ereq += 1;
         self.listener_stats
             .count(client.listener, |own| own.ereq += 1);

@@ -17,6 +17,7 @@ use super::session::{Flow, Phase, Session, flush_answer, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::config::model::{Failure, Proxy};
+use crate::http::cookie::{is_cacheable, keeps_cookies_back, sets_any};
 use crate::http::exchange::{RequestState, ResponseState};
 use crate::http::framing::{self, Announce, Body, Framing};
 use crate::http::head::{self, Limits, Name, Parsed, Progress, Refusal};
@@ -24,6 +25,7 @@ use crate::http::render::{Outgoing, render};
 use crate::http::reply::{LOGGED_CHUNKED_END, LOGGED_MESSAGE_END, logged_head_bytes};
 use crate::http::rewrite::{Editor, Message, Overflow};
 use crate::log::record::NO_MARK;
+use crate::log::syslog::Level;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{Subject as Edited, Verdict, evaluate_response};
@@ -57,6 +59,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 );
                 let moved = session.response.moved - before;
                 session.txn.bytes_read += moved;
+                if moved > 0 {
+                    session.heard_ms.1 = self.now.ms;
+                }
                 if moved > 0 || session.response.sent > sent {
                     client.active_ms = self.now.ms;
                 }
@@ -131,6 +136,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         if moved > 0 {
             client.active_ms = self.now.ms;
+            session.heard_ms.0 = self.now.ms;
             session.txn.bytes_uploaded += moved;
         }
         match pumped {
@@ -289,7 +295,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         if !unparsed {
             match receive(&mut self.net, &mut upstream.end(), &mut buffer) {
-                Ok(_) => client.active_ms = self.now.ms,
+                Ok(_) => {
+                    client.active_ms = self.now.ms;
+                    session.heard_ms.1 = self.now.ms;
+                }
                 Err(Stop::Blocked) => {
                     if buffer.is_empty() {
                         self.pool.give_back(buffer);
@@ -426,10 +435,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 }
             }
         }
-        if let Some(backend) = backend
-            && let proxies = (config.proxy(frontend), config.proxy(backend))
-            && self.follow_answer(key, proxies, &buffer).is_err()
-        {
+        let Some(backend) = backend.map(|id| config.proxy(id)) else {
+            return self.pass_answer(key, buffer, framing);
+        };
+        // What is set here counts not, and what is taken out here does.
+        let sets = backend.http.check_cache && sets_any(&self.answer_head(&buffer));
+        let proxies = (config.proxy(frontend), backend);
+        if self.follow_answer(key, proxies, &buffer).is_err() {
             let refusal = Refusal {
                 status: 502,
                 position: 0,
@@ -437,7 +449,53 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             };
             return self.bad_answer(key, refusal, buffer);
         }
+        if sets && self.may_leak(key, &buffer) {
+            return self.hold_back(key, backend, buffer);
+        }
         self.pass_answer(key, buffer, framing)
+    }
+
+    /// The head of the answer in `buffer` with its edits.
+    fn answer_head<'a>(&'a self, buffer: &'a Buffer) -> Message<'a> {
+        Message::new(buffer.readable(), &self.bench.head, &self.bench.edits)
+    }
+
+    /// Whether caches may keep this answer with its cookies.
+    fn may_leak(&self, key: Key<Client>, buffer: &Buffer) -> bool {
+        let session = self.clients.get(key).and_then(|client| client.session);
+        let session = session.and_then(|id| self.sessions.get(id));
+        let message = self.answer_head(buffer);
+        session.is_some_and(|session| {
+            let method = session.exchange.asked().method;
+            is_cacheable(&message, method, self.bench.head.status) && !keeps_cookies_back(&message)
+        })
+    }
+
+    /// `option checkcache`: an answer whose cookies caches could hand to others is not passed on.
+    #[cold]
+    fn hold_back(&mut self, key: Key<Client>, backend: &Proxy, buffer: Buffer) -> Flow {
+        self.pool.give_back(buffer);
+        open!(self, key => client, session, else Flow::Gone);
+        session.txn.marks.answered = NO_MARK;
+        let (frontend, server) = (client.frontend, session.server);
+        self.proxy_stats[frontend.0 as usize].front.dresp += 1;
+        self.proxy_stats[backend.id.0 as usize].back.dresp += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.dresp += 1);
+        let mut name = "";
+        if let Some(server) = server {
+            self.server_stats[server.0 as usize].dresp += 1;
+            name = &self.roster.server(server).name;
+        }
+        let text = format!(
+            "Blocking cacheable cookie in response from instance {}, server {name}.",
+            backend.name
+        );
+        ::log::error!("{text}");
+        self.journal
+            .message(self.config, backend, Level::Alert, &text, self.now);
+        self.drop_upstream(key);
+        self.answer_status(key, 502, Termination::PROXY_IN_HEADERS)
     }
 
     fn run_response_rules(
@@ -559,7 +617,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .front
             .answer(status);
         if let Some(backend) = session.backend {
-            self.proxy_stats[backend.0 as usize].back.answer(status);
+            self.proxy_stats[backend.0 as usize].back.answered(status);
         }
         let mut to = End {
             socket: &client.socket,
@@ -600,7 +658,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize]
                 .back
-                .answer(session.txn.status);
+                .answered(session.txn.status);
         }
         let mut to = End {
             socket: &client.socket,
@@ -659,6 +717,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.request.moved - up_before,
             session.response.moved - down_before,
         );
+        if sent > 0 {
+            session.heard_ms.0 = self.now.ms;
+        }
+        if received > 0 {
+            session.heard_ms.1 = self.now.ms;
+        }
         if sent + received > 0 || session.request.sent + session.response.sent > left_before {
             client.active_ms = self.now.ms;
             session.txn.bytes_uploaded += sent;

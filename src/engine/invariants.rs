@@ -19,8 +19,9 @@ use crate::balance::server::{Load, Server};
 use crate::base::arena::Key;
 use crate::config::model::{Reuse, ServerId};
 use crate::engine::accept::{Client, ListenerKind};
+use crate::engine::queue::Freed;
 use crate::engine::session::{Phase, Session};
-use crate::engine::upstream::{Freed, Upstream};
+use crate::engine::upstream::Upstream;
 use crate::net::{Net, Readiness};
 
 /// Fails with a formatted text unless the condition holds.
@@ -212,6 +213,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let mut fronts = vec![0_u32; self.proxies.len()];
         let mut backs = vec![0_u32; self.proxies.len()];
         let mut waiting = vec![0_u32; self.proxies.len()];
+        let mut waiting_at = vec![0_u32; self.servers.len()];
         let mut listeners = vec![0_u32; self.listener_connections.len()];
         for (key, client, session) in self.each_client() {
             fronts[client.frontend.0 as usize] += 1;
@@ -230,7 +232,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             if let Some(backend) = session.backend {
                 backs[backend.0 as usize] += 1;
-                waiting[backend.0 as usize] += u32::from(session.ticket.is_some());
+                match session.waits_at {
+                    Some(server) => waiting_at[server.0 as usize] += 1,
+                    None => waiting[backend.0 as usize] += u32::from(session.ticket.is_some()),
+                }
             }
         }
         for (index, server) in self.servers.iter().enumerate() {
@@ -244,6 +249,17 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 let has = server.served + server.queued;
                 same("load told and there", load as usize, has as usize)?;
             }
+            let queue = self.queues[index].len() as usize;
+            same(
+                "queued at a server and counted",
+                server.queued as usize,
+                queue,
+            )?;
+            same(
+                "queued at a server and waiting",
+                waiting_at[index] as usize,
+                queue,
+            )?;
             let scur = self.server_stats[index].scur;
             same("server sessions and slots", scur as usize, held)?;
         }
@@ -366,6 +382,18 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Nobody waits for a slot while one is free.
     fn check_queues(&self) -> Result<(), String> {
+        for (index, server) in self.servers.iter().enumerate() {
+            let noted = |freed: &Freed| freed.server.0 as usize == index;
+            if server.queued == 0 || self.freed.iter().any(noted) {
+                continue;
+            }
+            let full = server.is_full(Load::NONE);
+            ensure!(
+                full,
+                "{} wait for server {index}, which is free",
+                server.queued
+            );
+        }
         for proxy in &self.config.proxies {
             let record = &self.proxies[proxy.id.0 as usize];
             let noted = |freed: &Freed| self.roster.members(proxy.id).contains(&freed.server);

@@ -14,8 +14,8 @@ use super::session::{Session, open};
 use super::stats::ProcessStats;
 use crate::base::arena::Key;
 use crate::base::clock::Now;
-use crate::config::model::{Config, LogAddress, LogTarget, Proxy};
-use crate::log::record::Txn;
+use crate::config::model::{Config, LogAddress, LogTarget, Proxy, ServerId};
+use crate::log::record::{self, Txn};
 use crate::log::syslog::{Framing, HeaderOf, Level, Sender};
 use crate::net::{LogBatch, Net, Readiness, Stop};
 
@@ -203,8 +203,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         counters.beconn = session
             .backend
             .map_or(0, |id| stats[id.0 as usize].back.scur.saturating_sub(own));
+        // Who waits for a server, or may not even wait, is of that server as well.
+        let named = match session.txn.target {
+            record::Target::Server(id) => Some(ServerId(id)),
+            _ => None,
+        };
         let server = session
             .server
+            .or(named)
             .filter(|id| !self.roster.server(*id).dispatch);
         counters.srv_conn = server.map_or(0, |id| {
             let held = u32::from(session.holds_slot && ended);

@@ -36,6 +36,7 @@ pub mod persist;
 mod ports;
 pub mod probing;
 mod programs;
+mod queue;
 pub mod relay;
 pub mod request;
 pub mod retry;
@@ -292,7 +293,9 @@ pub struct Engine<'c, N: Net, S: Service> {
     ready: Vec<(Handle, Readiness)>,
     fired: Vec<Handle>,
     pub(crate) waiters: Waiters,
-    pub(crate) freed: VecDeque<upstream::Freed>,
+    /// Who waits for which server.
+    pub(crate) queues: Vec<Queue>,
+    pub(crate) freed: VecDeque<queue::Freed>,
     pub(crate) accept_paused: bool,
     hard_stop_timer: TimerId,
     pub(crate) accept_timer: TimerId,
@@ -385,6 +388,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             ready: Vec::with_capacity(512),
             fired: Vec::new(),
             waiters: Waiters::new(maxconn),
+            queues: config.servers.iter().map(|_| Queue::new()).collect(),
             freed: VecDeque::new(),
             accept_paused: false,
             hard_stop_timer,
@@ -656,6 +660,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .filter(|(_, client)| client.is_idle() && client.requests > 0)
             // One that was answered and goes on sending is read until its own end.
             .filter(|(_, client)| client.phase != session::Phase::Linger)
+            .filter(|(_, client)| !self.config.proxy(client.frontend).http.close_on_answer)
             .map(|(key, _)| key)
             .collect();
         for key in idle {
@@ -719,18 +724,20 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     server.name,
                     if record.alive() { "UP" } else { "DOWN" },
                     counters.scur,
-                    0,
+                    record.queued,
                     counters.stot,
                 );
                 ::log::warn!("{text}");
                 self.journal
                     .message(self.config, proxy, Level::Notice, &text, self.now);
             }
+            let queued = self.records_of(proxy.id).map(|server| server.queued);
+            let queued = queued.fold(stats.queued, u32::saturating_add);
             let connections = format!(
                 "Conn: act(FE+BE): {}+{}, {} pend ({} unass), tot(FE+BE): {}+{}.",
                 stats.front.scur,
                 stats.back.scur,
-                stats.queued,
+                queued,
                 stats.queued,
                 stats.front.conn_tot,
                 stats.back.stot,

@@ -157,7 +157,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         };
         let proxy = self.config.proxy(client.frontend);
         if client.session.is_none() {
-            if client.requests > 0 || proxy.log_options.dont_log_null {
+            let unseen = proxy.log_options.dont_log_null || proxy.http.ignore_probes;
+            if client.requests > 0 || unseen {
                 self.remove_client(key);
                 return Flow::Gone;
             }
@@ -513,7 +514,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         let stats = &mut self.proxy_stats[backend.id.0 as usize].back;
         stats.enter(now);
-        stats.req_tot += u64::from(session.txn.http);
     }
 
     /// Renders the outgoing head into `bench.raw` and returns its length.
@@ -582,7 +582,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             // Each hop speaks its own version (RFC 9110 §6.2).
             minor: 1,
             announce: framing.announce,
-            persistence: match closing && !framing.upgrade {
+            persistence: match closing && !framing.upgrade && !backend.http.pretend_keep_alive {
                 true => Persistence::Close,
                 false => Persistence::Unsaid,
             },

@@ -76,7 +76,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         open!(self, key => _client, session, else Flow::Gone);
         session.retries_left = session.retries_left.saturating_sub(1);
         session.txn.retries += 1;
-        if self.may_redispatch(key, proxy) {
+        if self.may_redispatch(key, server, proxy) {
             return self.redispatch(key, server, proxy, pauses);
         }
         self.count_retry(server);
@@ -96,11 +96,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// Whether this attempt may go to another server: with several usable ones that take turns at
     /// once, else at the attempts that `option redispatch N` names.
-    fn may_redispatch(&mut self, key: Key<Client>, proxy: &Proxy) -> bool {
+    fn may_redispatch(&mut self, key: Key<Client>, server: ServerId, proxy: &Proxy) -> bool {
+        if self.roster.server(server).dispatch {
+            return false;
+        }
         // A key leads to the same server again.
         let several = !proxy.algorithm.has_keys() && self.usable_of(proxy) > 1;
         open!(self, key => _client, session, else false);
-        if session.bond.forced {
+        // There is nothing to go to from the address of `dispatch`.
+        let address = |id: ServerId| self.roster.server(id).dispatch;
+        if session.bond.forced || session.server.is_some_and(address) {
             return false;
         }
         // A server that was chosen is not left at once.
@@ -145,6 +150,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
                 return Flow::Wait;
             }
+            Assigned::Full(server) => return self.queue_full(key, server),
             Assigned::None => return self.no_server(key),
         }
         open!(self, key => _client, session, else Flow::Gone);
@@ -238,7 +244,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         // A connection that ends in good order, and after which the request is repeated, is not
         // held against the server: HAProxy's way.
-        let is_error = !was_idle && !(again && stop == Stop::Closed);
+        let is_error = !(was_idle || again && stop == Stop::Closed);
         if let Some(server) = server.filter(|_| is_error) {
             self.server_stats[server.0 as usize].eresp += 1;
         }

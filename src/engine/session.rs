@@ -22,6 +22,7 @@ use super::introduction::Introductions;
 use super::persist::Bond;
 use super::relay::{Pipe, Sent, Source, flush, receive};
 use super::service::Service;
+use super::stats::Counters;
 use super::upstream::Upstream;
 use super::{Engine, STEPS_PER_TURN_MAX, Subject};
 use crate::balance::queue::Ticket;
@@ -101,6 +102,8 @@ pub struct Session {
     /// It is counted among the server's sessions.
     pub(crate) holds_slot: bool,
     pub(crate) ticket: Option<Ticket>,
+    /// The server in whose queue it waits; none in its backend's.
+    pub(crate) waits_at: Option<ServerId>,
     pub(crate) retries_left: u32,
     /// `http-request disable-l7-retry`: no server gets it twice.
     pub(crate) once: bool,
@@ -115,6 +118,10 @@ pub struct Session {
     /// The connection in use has served others before.
     pub(crate) on_reused: bool,
     pub(crate) logged: bool,
+    /// Bytes up and down that the counters have already.
+    counted: (u64, u64),
+    /// When bytes came last from the client and from the server, monotonic ms.
+    pub(crate) heard_ms: (u64, u64),
     /// The key of the answer that a service is giving.
     pub(crate) serving: Option<Handle>,
 }
@@ -135,6 +142,7 @@ impl Session {
             hash: None,
             holds_slot: false,
             ticket: None,
+            waits_at: None,
             retries_left: 0,
             once: false,
             retry_at_ms: 0,
@@ -144,6 +152,8 @@ impl Session {
             unparsed_answer: false,
             on_reused: false,
             logged: false,
+            counted: (0, 0),
+            heard_ms: (0, 0),
             serving: None,
         }
     }
@@ -159,6 +169,7 @@ impl Session {
         self.bond = Bond::default();
         self.hash = None;
         self.ticket = None;
+        self.waits_at = None;
         self.once = false;
         self.retry_at_ms = 0;
         self.progress = Progress::default();
@@ -166,6 +177,7 @@ impl Session {
         self.unparsed_answer = false;
         self.on_reused = false;
         self.logged = false;
+        self.counted = (0, 0);
         debug_assert!(self.serving.is_none(), "an answer outlived its session");
     }
 }
@@ -290,11 +302,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return;
         };
         let session = client.session.and_then(|id| self.sessions.get(id));
+        let passes = matches!(client.phase, Phase::Exchange | Phase::Tunnel);
+        let counts = passes && self.config.proxy(client.frontend).continuous_stats;
         if !client.watched
             && !session.is_some_and(|session| is_soon_over(client, session))
             && !self.watch_client(key)
         {
             return self.close(key, Termination::RESOURCE_IN_CONNECT);
+        }
+        if counts {
+            self.count_bytes(key);
         }
         self.promise_wake(key);
     }
@@ -388,7 +405,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return Flow::Gone;
         };
         // A client that was not told of the end yet is told with its next answer.
-        let stays = !self.stopping || self.draining;
+        let told_later = self.config.proxy(frontend).http.close_on_answer;
+        let stays = !self.stopping || self.draining || told_later;
         let keep = matches!(ending, Ending::KeepBoth | Ending::CloseServer) && stays;
         if keep {
             return self.next_request(key);
@@ -498,39 +516,47 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.run_again(key);
     }
 
+    /// Adds to the counters what of the session's bytes they do not have yet.
+    fn count_bytes(&mut self, key: Key<Client>) {
+        open!(self, key => client, session);
+        let bytes = (session.txn.bytes_uploaded, session.txn.bytes_read);
+        let up = bytes.0.saturating_sub(session.counted.0);
+        let down = bytes.1.saturating_sub(session.counted.1);
+        session.counted = bytes;
+        let add = |own: &mut Counters| {
+            own.bin += up;
+            own.bout += down;
+        };
+        if let Some(backend) = session.backend {
+            add(&mut self.proxy_stats[backend.0 as usize].back);
+        }
+        if let Some(server) = session.server {
+            add(&mut self.server_stats[server.0 as usize]);
+        }
+        add(&mut self.proxy_stats[client.frontend.0 as usize].front);
+        self.listener_stats.count(client.listener, add);
+        self.process.bytes_out += down;
+        let rate = u32::try_from(down).unwrap_or(u32::MAX);
+        self.process.bytes_out_rate.add(self.now.ms, rate);
+    }
+
     /// The session's accounts: log line, counters, slot, server connection.
     pub(crate) fn end_session(&mut self, key: Key<Client>, reusable: bool) {
-        let now = self.now.ms;
         self.settle_counters(key, true);
         self.log_session(key);
-        open!(self, key => client, session);
+        open!(self, key => _client, session);
         let http = session.txn.http;
         // A server that answered before the request had left must not be reused: what is unsent
         // belongs to this request.
         let reusable = reusable && session.response.input.is_none() && session.request.is_flushed();
         let server = session.server;
         if let Some(backend) = session.backend {
-            let stats = &mut self.proxy_stats[backend.0 as usize].back;
-            stats.bin += session.txn.bytes_uploaded;
-            stats.bout += session.txn.bytes_read;
-            add_times(stats, &session.txn);
+            add_times(&mut self.proxy_stats[backend.0 as usize].back, &session.txn);
         }
         if let Some(server) = server {
-            let stats = &mut self.server_stats[server.0 as usize];
-            stats.bin += session.txn.bytes_uploaded;
-            stats.bout += session.txn.bytes_read;
-            add_times(stats, &session.txn);
+            add_times(&mut self.server_stats[server.0 as usize], &session.txn);
         }
-        let front = &mut self.proxy_stats[client.frontend.0 as usize].front;
-        front.bin += session.txn.bytes_uploaded;
-        front.bout += session.txn.bytes_read;
-        self.listener_stats.count(client.listener, |own| {
-            own.bin += session.txn.bytes_uploaded;
-            own.bout += session.txn.bytes_read;
-        });
-        self.process.bytes_out += session.txn.bytes_read;
-        let bytes = u32::try_from(session.txn.bytes_read).unwrap_or(u32::MAX);
-        self.process.bytes_out_rate.add(now, bytes);
+        self.count_bytes(key);
         self.leave_queue(key);
         self.end_serving(key);
         if reusable && http {

@@ -267,7 +267,8 @@ impl Counters {
         self.hrsp[class] += 1;
     }
 
-    /// The same for a server: its requests are those that it has answered, each 1xx among them.
+    /// The same for a server or a backend: their requests are those that were answered, each 1xx of
+    /// a server among them.
     pub fn answered(&mut self, status: u16) {
         self.req_tot += 1;
         self.answer(status);

@@ -25,7 +25,7 @@ use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
 use crate::base::proxy_header::Form;
-use crate::config::model::{Config, Proxy, ProxyId, ServerId};
+use crate::config::model::{Config, Proxy, ProxyId, Redispatch, ServerId};
 use crate::log::record::Target;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Socket, Stop};
@@ -143,14 +143,6 @@ fn leads_to(front: &Proxy, backend: ProxyId) -> bool {
         && (by_default || front.switches.iter().any(|switch| names_it(&switch.target)))
 }
 
-/// A server with room for those who wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Freed {
-    pub(crate) server: ServerId,
-    /// The sessions of its backend when the slot came free.
-    sessions: u32,
-}
-
 /// What looking for a server came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Assigned {
@@ -158,6 +150,8 @@ pub(crate) enum Assigned {
     Server,
     /// All are full: the session waits.
     Queued,
+    /// This one is full, and so is its queue; it holds for no other.
+    Full(ServerId),
     /// None is usable.
     None,
 }
@@ -174,6 +168,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Assigned::None => {
                 self.pool.give_back(body);
                 return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
+            }
+            Assigned::Full(server) => {
+                self.pool.give_back(body);
+                return self.queue_full(key, server);
             }
             Assigned::Server if self.take_idle(key) => return self.send_head(key, body),
             Assigned::Server | Assigned::Queued => {}
@@ -203,6 +201,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         client.phase = Phase::Exchange;
         client.active_ms = self.now.ms;
+        session.heard_ms = (self.now.ms, self.now.ms);
         let sent = deliver(
             &mut self.net,
             &mut self.pool,
@@ -232,12 +231,22 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return Assigned::None;
         };
         if let Some(server) = session.direct {
-            return self.assign_direct(key, server);
+            let claimed = self.claim(key, server);
+            open!(self, key => _client, session, else Assigned::None);
+            let goes_on = backend.redispatch != Redispatch::Off && !session.bond.forced;
+            if !matches!(claimed, Assigned::Full(_)) || !goes_on {
+                return claimed;
+            }
+            session.left = Some(server);
+            self.unbind(key);
+            open!(self, key => _client, session, else Assigned::None);
+            debug_assert!(session.direct.is_none(), "nothing binds it");
         }
         if let Some(address) = backend.dispatch {
-            self.give_slot(key, address, false);
+            self.give_slot(key, address);
             return Assigned::Server;
         }
+        open!(self, key => _client, session, else Assigned::None);
         let record = &mut self.proxies[backend.id.0 as usize];
         let members = self.roster.members(backend.id);
         let avoid = session.left.map(|server| self.roster.place(server));
@@ -246,16 +255,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             full_conn: record.full_conn,
         };
         // Whoever waits already has the older right to a slot.
-        let picked = match record.queue.is_empty() || record.group.is_empty() {
+        let nobody_waits = record.queue.is_empty() || record.group.is_empty();
+        let picked = match nobody_waits || session.hash.is_some() {
             true => record.group.pick(session.hash, avoid, |place| {
                 let server = members.get(place as usize);
-                server.is_none_or(|id| self.servers[id.0 as usize].is_full(load))
+                server.is_none_or(|id| {
+                    let server = &self.servers[id.0 as usize];
+                    server.queued > 0 || server.is_full(load)
+                })
             }),
             false => Picked::AllFull,
         };
         let place = match picked {
             Picked::Server(place) => place,
-            Picked::AllFull => return self.enter_queue(key, backend.id),
+            Picked::AllFull => return self.enter_queue(key, backend.id, None),
             Picked::None => {
                 self.proxy_stats[backend.id.0 as usize].back.econ += 1;
                 return Assigned::None;
@@ -264,45 +277,19 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let Some(server) = members.get(place as usize).copied() else {
             return Assigned::None;
         };
-        self.give_slot(key, server, true);
-        Assigned::Server
+        self.count_choice(server);
+        self.claim(key, server)
     }
 
-    /// Takes a slot on the server that was chosen for the session already.
-    fn assign_direct(&mut self, key: Key<Client>, server: ServerId) -> Assigned {
+    /// Balancing has chosen this server.
+    fn count_choice(&mut self, server: ServerId) {
         let backend = self.roster.server(server).proxy;
-        let load = Load {
-            sessions: self.proxy_stats[backend.0 as usize].back.scur,
-            full_conn: self.proxies[backend.0 as usize].full_conn,
-        };
-        if self.servers[server.0 as usize].is_full(load) {
-            return self.enter_queue(key, backend);
-        }
-        self.give_slot(key, server, false);
-        Assigned::Server
+        self.server_stats[server.0 as usize].lbtot += 1;
+        self.proxy_stats[backend.0 as usize].back.lbtot += 1;
     }
 
-    /// All servers are full: the session waits for one.
-    fn enter_queue(&mut self, key: Key<Client>, backend: ProxyId) -> Assigned {
-        let record = &mut self.proxies[backend.0 as usize];
-        open!(self, key => _client, session, else Assigned::None);
-        let handle = Subject::Client(key).handle();
-        session.ticket = self.waiters.push(&mut record.queue, handle);
-        session.waiting_since_ms = self.now.ms;
-        session.txn.target = Target::None;
-        let stats = &mut self.proxy_stats[backend.0 as usize];
-        stats.queued = record.queue.len();
-        stats.back.qmax = stats.back.qmax.max(stats.queued);
-        if session.ticket.is_some() {
-            Assigned::Queued
-        } else {
-            Assigned::None
-        }
-    }
-
-    /// The session holds a slot on this server from now on; `balanced` says that balancing has
-    /// chosen it.
-    fn give_slot(&mut self, key: Key<Client>, server: ServerId, balanced: bool) {
+    /// The session holds a slot on this server from now on.
+    pub(crate) fn give_slot(&mut self, key: Key<Client>, server: ServerId) {
         let now = self.now.ms;
         open!(self, key => _client, session);
         debug_assert!(!session.holds_slot, "two slots for one session");
@@ -318,11 +305,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.servers[server.0 as usize].served += 1;
         let stats = &mut self.server_stats[server.0 as usize];
         stats.enter(now);
-        stats.lbtot += u64::from(balanced);
         stats.lastsess = Some(now);
         if let Some(backend) = session.backend {
             let back = &mut self.proxy_stats[backend.0 as usize].back;
-            back.lbtot += u64::from(balanced);
             back.lastsess = Some(now);
         }
         match session.left.take() {
@@ -360,87 +345,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.note_freed(server);
     }
 
-    /// A slot of this server may have come free.
-    pub(crate) fn note_freed(&mut self, server: ServerId) {
-        let described = self.roster.server(server);
-        let backend = described.proxy.0 as usize;
-        if self.proxies[backend].queue.is_empty() || described.dispatch {
-            return;
-        }
-        // Whoever leaves still counts: that is the load under which the slot came free.
-        let sessions = self.proxy_stats[backend].back.scur;
-        match self.freed.iter_mut().find(|freed| freed.server == server) {
-            Some(freed) => freed.sessions = sessions,
-            None => self.freed.push_back(Freed { server, sessions }),
-        }
-    }
-
-    /// Any server of this backend may have room for those who wait.
-    pub(crate) fn note_changed(&mut self, backend: ProxyId) {
-        if self.proxies[backend.0 as usize].queue.is_empty() {
-            return;
-        }
-        for place in 0..self.roster.members(backend).len() {
-            self.note_freed(self.roster.members(backend)[place]);
-        }
-    }
-
-    /// Gives freed slots to those who wait, in order. As in HAProxy the server that has room takes
-    /// them, whoever's turn it would be for a new session.
-    pub(crate) fn serve_queues(&mut self) {
-        while let Some(Freed { server, sessions }) = self.freed.pop_front() {
-            let backend = self.roster.server(server).proxy.0 as usize;
-            let place = self.roster.place(server);
-            loop {
-                let record = &mut self.proxies[backend];
-                let load = Load {
-                    sessions,
-                    full_conn: record.full_conn,
-                };
-                if !record.group.serves(place) || self.servers[server.0 as usize].is_full(load) {
-                    break;
-                }
-                let Some(left) = self.waiters.pop(&mut record.queue) else {
-                    break;
-                };
-                self.proxy_stats[backend].queued = record.queue.len();
-                let Some(Subject::Client(key)) = Subject::of(left.handle) else {
-                    continue;
-                };
-                self.leave_with_slot(key, left.position, server);
-            }
-        }
-    }
-
-    fn leave_with_slot(&mut self, key: Key<Client>, position: u32, server: ServerId) {
-        open!(self, key => client, session);
-        session.ticket = None;
-        session.txn.counters.backend_queue = position;
-        client.phase = Phase::Connect;
-        self.give_slot(key, server, false);
-        self.drive(key);
-    }
-
-    /// Takes a waiting session out of its queue.
-    pub(crate) fn leave_queue(&mut self, key: Key<Client>) {
-        open!(self, key => _client, session);
-        let (Some(ticket), Some(backend)) = (session.ticket.take(), session.backend) else {
-            return;
-        };
-        let record = &mut self.proxies[backend.0 as usize];
-        if let Some(left) = self.waiters.remove(&mut record.queue, ticket) {
-            session.txn.counters.backend_queue = left.position;
-        }
-        self.proxy_stats[backend.0 as usize].queued = record.queue.len();
-    }
-
-    /// The wait in the queue has ended without a server.
-    pub(crate) fn mark_dequeued(&mut self, key: Key<Client>) {
-        let now = self.now.ms;
-        open!(self, key => _client, session);
-        session.txn.marks.dequeued = now as i64;
-    }
-
     /// Connects: an idle connection, or a new one, or again after a pause.
     pub(crate) fn reach_server(&mut self, key: Key<Client>) -> Flow {
         let now = self.now.ms;
@@ -461,14 +365,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                     }
                     return Flow::Wait;
                 }
+                Assigned::Full(server) => return self.queue_full(key, server),
                 Assigned::None => return self.no_server(key),
             }
         } else if session.txn.http && self.take_idle(key) {
-            if let Some(client) = self.clients.get_mut(key) {
-                client.phase = Phase::Exchange;
-                // The wait in the queue is over: the server's time begins.
-                client.active_ms = self.now.ms;
-            }
+            open!(self, key => client, session, else Flow::Gone);
+            client.phase = Phase::Exchange;
+            // The wait in the queue is over: the server's time begins.
+            client.active_ms = self.now.ms;
+            session.heard_ms = (self.now.ms, self.now.ms);
             return Flow::Again;
         }
         self.open_upstream(key)
@@ -624,6 +529,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         record.uses += 1;
         client.active_ms = self.now.ms;
+        session.heard_ms = (self.now.ms, self.now.ms);
         let http = session.txn.http;
         client.phase = if http { Phase::Exchange } else { Phase::Tunnel };
         session.txn.marks.connected = self.now.ms as i64;

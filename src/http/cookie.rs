@@ -402,6 +402,27 @@ pub fn is_cacheable(message: &Message, method: Method, status: u16) -> bool {
     may && is_dated
 }
 
+/// Whether an answer sets a cookie.
+#[must_use]
+pub fn sets_any(message: &Message) -> bool {
+    let known = [&b"set-cookie"[..], b"set-cookie2"];
+    let mut fields = message.fields();
+    fields.any(|(name, _, _)| known.iter().any(|one| name.eq_ignore_ascii_case(one)))
+}
+
+/// Whether a cacheable answer asks caches to leave its cookies out
+/// (`Cache-Control: no-cache="set-cookie"`).
+#[must_use]
+pub fn keeps_cookies_back(message: &Message) -> bool {
+    const LEFT_OUT: &[u8] = b"no-cache=\"set-cookie";
+    message
+        .values(b"cache-control")
+        .fold(false, |back, element| {
+            let head = element.get(..LEFT_OUT.len()).unwrap_or_default();
+            head.eq_ignore_ascii_case(LEFT_OUT) || back && !element.eq_ignore_ascii_case(b"public")
+        })
+}
+
 #[cfg(test)]
 #[path = "cookie_tests.rs"]
 mod tests;

@@ -164,6 +164,8 @@ combinations! {
     SERVER_TIMEOUT_IN_HEADERS = ServerTimeout, Headers;
     /// `sQ`: no server came free within `timeout queue`.
     SERVER_TIMEOUT_IN_QUEUE = ServerTimeout, Queue;
+    /// `SQ`: no more may wait for the server that it must have.
+    SERVER_IN_QUEUE = Server, Queue;
     /// `PC`: the proxy may not open another connection.
     PROXY_IN_CONNECT = Proxy, Connect;
     /// `PD`: a body that the proxy will not pass on.
@@ -205,7 +207,7 @@ mod tests {
             .iter()
             .flat_map(|state| state.letters())
             .collect();
-        let expected = "-- CC CD cD CH cH CQ CR cR CT LR SC sC SD sD SH sH sQ PC PD PH PR PT RC";
+        let expected = "-- CC CD cD CH cH CQ CR cR CT LR SC sC SD sD SH sH sQ SQ PC PD PH PR PT RC";
         assert_eq!(
             String::from_utf8(letters).unwrap(),
             expected.replace(' ', "")

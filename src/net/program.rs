@@ -11,20 +11,18 @@
 //! which two signals at once are one of; `fork` and `exec` by hand, which is slow in a process with
 //! much memory.
 
-// Descriptors of processes and limits have no safe door in `std`.
+// Descriptors of processes, signals and limits have no safe door in `std`.
 #![allow(unsafe_code)]
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::ptr;
 
 use crate::net::{Invocation, Process, Socket, Stop};
 
 /// The shell that runs what is no program by itself.
-const SHELL: &str = "/bin/sh";
+const SHELL: &CStr = c"/bin/sh";
 
 /// The standard streams: their number, and the first descriptor that is none of them.
 const STANDARD: i32 = 3;
@@ -39,42 +37,50 @@ pub struct ProgramLimits {
 /// Starts a program.
 pub(super) fn start(what: &Invocation<'_>, limits: Option<ProgramLimits>) -> Result<Process, Stop> {
     let own = limits.and_then(|limits| lower(limits.descriptors));
-    let child = first_that_runs(what);
+    let started = first_that_runs(what);
     if let Some(own) = own {
         set_limit(&own);
     }
-    let mut child = child.map_err(|why| failed(&why))?;
-    let pid = child.id();
+    let pid = started.map_err(|why| failed(&why))?;
     // SAFETY: numbers only. The process cannot have been reaped: nobody else waits for it.
     let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let Ok(descriptor) = i32::try_from(descriptor) else {
-        return Err(Stop::Failed(libc::EIO));
-    };
     if descriptor < 0 {
         let why = io::Error::last_os_error();
         // Nobody would hear of its end: it is killed, which is not waited for long.
-        drop(child.kill());
-        drop(child.wait());
+        // SAFETY: numbers, and a null that is allowed.
+        unsafe {
+            libc::kill(pid, libc::SIGKILL);
+            libc::waitpid(pid, ptr::null_mut(), 0);
+        }
         return Err(failed(&why));
     }
     Ok(Process {
-        socket: Socket::from_raw(descriptor),
-        pid,
+        socket: Socket::from_raw(descriptor as i32),
+        pid: pid.cast_unsigned(),
     })
 }
 
-/// Tries the places where a program may be, as a shell does.
-fn first_that_runs(what: &Invocation<'_>) -> io::Result<Child> {
+/// Tries the places where a program may be, as a shell does; its number.
+fn first_that_runs(what: &Invocation<'_>) -> io::Result<libc::pid_t> {
+    let variables = what.environment.iter().map(|(name, value)| {
+        let text = [name.as_bytes(), b"=", value].concat();
+        CString::new(text)
+    });
+    let variables = variables.collect::<Result<Vec<_>, _>>()?;
+    let told = what.arguments.iter().map(|word| CString::new(&word[..]));
+    let told = told.collect::<Result<Vec<_>, _>>()?;
     let mut reason = io::Error::from_raw_os_error(libc::ENOENT);
     for place in places(what.command, what.path) {
-        let mut command = Command::new(&place);
-        match prepare(&mut command, what).spawn() {
-            Ok(child) => return Ok(child),
-            Err(why) if why.raw_os_error() == Some(libc::ENOEXEC) => {
-                let mut shell = Command::new(SHELL);
-                shell.arg(&place);
-                return prepare(&mut shell, what).spawn();
-            }
+        let place = CString::new(place)?;
+        let mut words = vec![place.as_c_str()];
+        words.extend(told.iter().map(CString::as_c_str));
+        let mut started = spawn(&place, &words, &variables);
+        if matches!(&started, Err(why) if why.raw_os_error() == Some(libc::ENOEXEC)) {
+            words.insert(0, SHELL);
+            started = spawn(SHELL, &words, &variables);
+        }
+        match started {
+            Ok(pid) => return Ok(pid),
             Err(why) => match why.raw_os_error() {
                 Some(libc::ENOENT | libc::ENOTDIR) => {}
                 // It is remembered, and the search goes on.
@@ -86,29 +92,61 @@ fn first_that_runs(what: &Invocation<'_>) -> io::Result<Child> {
     Err(reason)
 }
 
-fn prepare<'a>(command: &'a mut Command, what: &Invocation<'_>) -> &'a mut Command {
-    command.env_clear();
-    for (name, value) in what.environment {
-        command.env(name, OsStr::from_bytes(value));
+/// Runs a file with the standard streams, no signal blocked, and those at their default that we
+/// ignore.
+fn spawn(file: &CStr, words: &[&CStr], variables: &[CString]) -> io::Result<libc::pid_t> {
+    let ended = |texts: &mut dyn Iterator<Item = *const libc::c_char>| {
+        let texts = texts.map(<*const libc::c_char>::cast_mut);
+        texts.chain([ptr::null_mut()]).collect::<Vec<_>>()
+    };
+    let words = ended(&mut words.iter().map(|word| word.as_ptr()));
+    let variables = ended(&mut variables.iter().map(|text| text.as_ptr()));
+    let mut pid = 0;
+    // SAFETY: the attributes are initialised by `posix_spawnattr_init` and both sets by
+    // `sigemptyset` before anything reads them; both lists end with a null, and their texts outlive
+    // the call.
+    let code = unsafe {
+        let mut attributes: libc::posix_spawnattr_t = std::mem::zeroed();
+        let (mut blocked, mut default): (libc::sigset_t, libc::sigset_t) =
+            (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigemptyset(&raw mut blocked);
+        libc::sigemptyset(&raw mut default);
+        for number in [libc::SIGPIPE, libc::SIGUSR2] {
+            libc::sigaddset(&raw mut default, number);
+        }
+        libc::posix_spawnattr_init(&raw mut attributes);
+        libc::posix_spawnattr_setsigmask(&raw mut attributes, &raw const blocked);
+        libc::posix_spawnattr_setsigdefault(&raw mut attributes, &raw const default);
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+        libc::posix_spawnattr_setflags(&raw mut attributes, flags as libc::c_short);
+        let code = libc::posix_spawn(
+            &raw mut pid,
+            file.as_ptr(),
+            ptr::null(),
+            &raw const attributes,
+            words.as_ptr(),
+            variables.as_ptr(),
+        );
+        libc::posix_spawnattr_destroy(&raw mut attributes);
+        code
+    };
+    match code {
+        0 => Ok(pid),
+        number => Err(io::Error::from_raw_os_error(number)),
     }
-    for argument in what.arguments {
-        command.arg(OsStr::from_bytes(argument));
-    }
-    command
 }
 
 /// Where a command may be: it is a path itself, or in one of the directories.
-fn places(command: &[u8], path: &[u8]) -> Vec<PathBuf> {
-    let command = Path::new(OsStr::from_bytes(command));
-    if command.as_os_str().as_bytes().contains(&b'/') {
+fn places(command: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
+    if command.contains(&b'/') {
         return vec![command.to_owned()];
     }
     let folders = path.split(|byte| *byte == b':');
     folders
         .map(|folder| match folder {
             // An empty one is the present directory.
-            b"" => Path::new(".").join(command),
-            folder => Path::new(OsStr::from_bytes(folder)).join(command),
+            b"" => [b"./", command].concat(),
+            folder => [folder, b"/", command].concat(),
         })
         .collect()
 }

@@ -33,6 +33,7 @@ mod memory;
 mod messages;
 mod metrics;
 mod pool;
+mod programs;
 mod proxy_protocol;
 mod refusals;
 mod reload;
@@ -45,6 +46,7 @@ mod sockets;
 mod splice;
 mod states;
 mod stats;
+mod streams;
 mod tcp;
 
 /// Stops the process where it is, until it gets `CONT`: what comes meanwhile comes in one turn.

@@ -257,8 +257,10 @@ pub(crate) fn notes(text: &str) -> Vec<Note> {
     });
     static CHECK_MS: LazyLock<Regex> = LazyLock::new(|| regex(r"check duration: \d+ms"));
     let mut notes: Vec<Note> = Vec::new();
+    static KILLED: LazyLock<Regex> = LazyLock::new(|| regex(r" kill \d+$"));
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let line = CHECK_MS.replace_all(line, "check duration: Nms");
+        let line = KILLED.replace(&line, " kill PID");
         if let Some(found) = PREFIX.captures(&line) {
             let rest = &line[found[0].len()..];
             notes.push(Note {

@@ -117,11 +117,10 @@ fn run_side(
     side: Side,
 ) -> Result<Vec<Shown>, String> {
     let folder = tempfile::Builder::new().prefix("parity").tempdir().unwrap();
-    std::os::unix::fs::symlink(
-        crate::cfg_folder().join("errors"),
-        folder.path().join("errors"),
-    )
-    .unwrap();
+    for name in ["errors", "programs"] {
+        let (from, to) = (crate::cfg_folder().join(name), folder.path().join(name));
+        std::os::unix::fs::symlink(from, to).unwrap();
+    }
     let mut world = World::new(&['a', 'b', 'c'], folder.path());
     let start = |world: &mut World| {
         Proxy::start(binaries.path(side), &suite.config, folder.path(), world)
@@ -182,7 +181,7 @@ fn run_side(
         let lines = printed
             .0
             .lines()
-            .map(|line| hide_client(&mask.apply(line)))
+            .map(|line| hide_client(&mask.apply(&line.replace(&proxy.places["dir"], "DIR"))))
             .collect();
         sections.push(Section {
             part: Part::Log,

@@ -415,7 +415,7 @@ pub(super) const KEYWORDS: &[Group] = &[
 
 pub(super) const OPTIONS: &[Group] = &[
     toggle(
-        "abortonclose allbackups log-health-checks persist",
+        "abortonclose allbackups checkcache http-pretend-keepalive log-health-checks persist",
         "-XIXX",
         0,
     ),
@@ -453,22 +453,21 @@ pub(super) const OPTIONS: &[Group] = &[
     not_toggle(
         "-XIXX",
         "",
-        "checkcache h1-case-adjust-bogus-server \
-         http-pretend-keepalive prefer-last-server",
+        "h1-case-adjust-bogus-server prefer-last-server",
     ),
     not_toggle("-XIXX", NO_SERVER_NAMED, "transparent"),
+    toggle(
+        "contstats http-ignore-probes http-use-proxy-header idle-close-on-response",
+        "-XXIX",
+        0,
+    ),
+    toggle("http-no-delay independent-streams", "-XXXX", 0),
     not_toggle(
         "-XXIX",
         "",
-        "contstats disable-h2-upgrade \
-         h1-case-adjust-bogus-client http-ignore-probes http-use-proxy-header \
-         idle-close-on-response",
+        "disable-h2-upgrade h1-case-adjust-bogus-client",
     ),
-    not_toggle(
-        "-XXXX",
-        "",
-        "http-buffer-request http-no-delay independent-streams",
-    ),
+    not_toggle("-XXXX", "", "http-buffer-request"),
     not(
         "-XIXX",
         "a plain 'check' on the server tests the connection.",

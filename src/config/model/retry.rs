@@ -1,5 +1,15 @@
 //! What is tried again when a server fails.
 
+/// `option redispatch [N]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redispatch {
+    /// Never leave the server.
+    Off,
+    /// On the last retry (`-1`, the plain form), or on every N-th (`N`), or N before the last
+    /// (`-N`).
+    Every(i32),
+}
+
 /// Why an attempt at a server has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {

@@ -307,8 +307,11 @@ fn note(line: &str, reached: &mut Reached) -> Result<(), String> {
     let kind = kind.ok_or_else(|| format!("no letters: {line}"))?;
     let kind = if kind == "--" { "----" } else { kind };
     reached.add(&format!("ended: {kind}"));
-    if queues != "0/0" {
+    if !queues.ends_with("/0") {
         reached.add("log: queued");
+    }
+    if !queues.starts_with("0/") {
+        reached.add("log: queued at a server");
     }
     let retries = connections.rsplit('/').next().unwrap_or_default();
     if retries.starts_with('+') {

@@ -11,6 +11,7 @@ pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod ops;
 pub(crate) mod probes;
+pub(crate) mod programs;
 pub(crate) mod reached;
 pub(crate) mod rng;
 pub(crate) mod scenario;

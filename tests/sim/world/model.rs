@@ -396,6 +396,7 @@ impl Model {
             Far::Server(_) => self.server_reads(core, sock, bytes),
             Far::Probe(server) => self.probes.on_bytes(core, sock, server, bytes),
             Far::Agent(_) => Err("an agent is told something".to_owned()),
+            Far::Program(_) => Err("a program is told something".to_owned()),
         };
         if let Err(what) = result {
             core.problem(format!("#{sock} {:?}: {what}", core.socks[sock].far));
@@ -849,7 +850,7 @@ impl Model {
                     }
                 }
             }
-            Far::Probe(_) | Far::Agent(_) => {}
+            Far::Probe(_) | Far::Program(_) | Far::Agent(_) => {}
         }
     }
 
@@ -857,7 +858,7 @@ impl Model {
     pub(crate) fn note_reset(&self, core: &mut Core, sock: usize) {
         let received = core.socks[sock].received;
         let what = match core.socks[sock].far {
-            Far::Probe(_) | Far::Agent(_) => return,
+            Far::Probe(_) | Far::Program(_) | Far::Agent(_) => return,
             Far::Client(index) => {
                 let client = &self.clients[index];
                 if client.script.runtime || client.script.tcp {
@@ -905,7 +906,7 @@ impl Model {
         match core.socks[sock].far {
             Far::Client(index) => self.client_ended(core, index, false),
             Far::Probe(_) | Far::Agent(_) => self.probes.on_gone(sock),
-            Far::Server(_) => {
+            Far::Server(_) | Far::Program(_) => {
                 self.conns.remove(&sock);
             }
         }

@@ -15,8 +15,8 @@ use oneloop::base::addr::{Address, Endpoint};
 use oneloop::base::arena::Handle;
 use oneloop::base::clock::Now;
 use oneloop::net::{
-    ConnectOptions, ListenerState, LogBatch, Net, Order, Peer, Readiness, Signal, Socket, Stop,
-    Tube,
+    ConnectOptions, Invocation, ListenerState, LogBatch, Net, Order, Peer, Process, Readiness,
+    Signal, Socket, Stop, Tube,
 };
 
 use super::model::Model;
@@ -229,6 +229,7 @@ impl Fake {
                 }
             }
             Event::ServerUp(server, up) => core.server_up[server] = up,
+            Event::Exit(sock, code) => core.exit_program(sock, code),
             Event::Jump(longer) => {
                 core.say(|| format!("asleep for {longer} ms"));
                 core.reach("clock: jumps");
@@ -360,7 +361,7 @@ impl Fake {
         let exact = match self.core.socks[sock].far {
             Far::Client(index) => !self.model.clients[index].script.runtime,
             Far::Server(_) => true,
-            Far::Probe(_) | Far::Agent(_) => false,
+            Far::Probe(_) | Far::Agent(_) | Far::Program(_) => false,
         };
         let core = &mut self.core;
         let s = &core.socks[sock];
@@ -482,7 +483,7 @@ impl Fake {
         Ok(n)
     }
 
-    fn end(&mut self, socket: Socket, by_reset: bool) {
+    fn let_go(&mut self, socket: Socket, by_reset: bool) {
         let Some(sock) = self.used(&socket) else {
             let _ = socket.into_raw();
             return;
@@ -490,6 +491,10 @@ impl Fake {
         let _ = socket.into_raw();
         let core = &mut self.core;
         core.progress += 1;
+        if core.forget_program(sock) {
+            core.socks[sock].owner = Owner::Closed;
+            return self.stale.extend(core.socks[sock].handle.take());
+        }
         let s = &mut core.socks[sock];
         s.owner = Owner::Closed;
         if let Some(handle) = s.handle.take() {
@@ -600,6 +605,7 @@ impl Net for Fake {
 
     fn wait(&mut self, until_ms: Option<u64>, ready: &mut Vec<(Handle, Readiness)>) -> Now {
         self.core.waits += 1;
+        self.core.look_for_orphans();
         self.stuck = false;
         if let Some(before) = self.nudge.take()
             && self.core.progress != before
@@ -851,11 +857,30 @@ impl Net for Fake {
     }
 
     fn close(&mut self, socket: Socket) {
-        self.end(socket, false);
+        self.let_go(socket, false);
     }
 
     fn abort(&mut self, socket: Socket) {
-        self.end(socket, true);
+        self.let_go(socket, true);
+    }
+
+    fn run(&mut self, what: &Invocation<'_>) -> Result<Process, Stop> {
+        let sock = self.core.run_program(what, &self.endpoints)?;
+        Ok(Process {
+            socket: Socket::from_raw(sock as i32),
+            pid: sock as u32,
+        })
+    }
+
+    fn outcome(&mut self, process: &Process) -> Result<u32, Stop> {
+        let sock = self.used(&process.socket).ok_or(Stop::Failed(EBADF))?;
+        self.core.program_outcome(sock)
+    }
+
+    fn end(&mut self, process: &Process, now: bool) {
+        if let Some(sock) = self.used(&process.socket) {
+            self.core.end_program(sock, now);
+        }
     }
 
     fn listener(&mut self, listener: u32, to: ListenerState) {

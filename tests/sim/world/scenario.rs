@@ -781,6 +781,8 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
 fn rules() -> String {
     let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
     text += "  http-request disable-l7-retry if { path_beg /app2 }\n";
+    text += "  http-request set-priority-class req.hdr(x-id),mod(3),sub(1)\n";
+    text += "  http-request set-priority-offset req.hdr(x-id),mod(5),mul(7) if { prio_class 0 }\n";
     text += "  http-request deny if { path_beg /deny }\n";
     text += "  http-request redirect location /new if { path_beg /redirect }\n";
     text += "  http-request return status 200 content-type text/plain string \"all well\"";
@@ -807,6 +809,7 @@ fn unbalanced(rng: &mut Rng, backend: usize) -> &'static str {
 fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     let mut text = String::from("global\n  log 127.0.0.1:514 local0\n");
     text += "  stats socket /sim.sock level admin\n";
+    text += "  external-check\n  insecure-fork-wanted\n";
     text += &format!("  maxconn {}\n", rng.pick(&[2, 20, 100]));
     if let Some(after) = sort.hard_stop_after {
         text += &format!("  hard-stop-after {after}ms\n");
@@ -864,7 +867,9 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     for (index, port) in [8001, 8002].into_iter().enumerate() {
         text += &format!("frontend f{index} from web\n  bind 127.0.0.1:{port}\n");
         text += rng.pick(&["", "", "  maxconn 3\n"]);
-        text += rng.clone().pick(&["", "", "", "  rate-limit sessions 4\n"]);
+        text += rng
+            .clone()
+            .pick(&["", "", "  option contstats\n", "  rate-limit sessions 4\n"]);
         text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
@@ -881,6 +886,9 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
             "" => unbalanced(&mut fork, backend),
             _ => balance_of(&mut fork, backend),
         };
+        if sort.checks && fork.permille(350) {
+            text += "  option external-check\n  external-check command /bin/check\n";
+        }
         if backend == 1 {
             text += "  http-request replace-path /app1(/)?(.*) /\\2\n";
             text += "  http-request set-header x-seen yes\n";
@@ -897,8 +905,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         if backend == 0 && sort.sticks != Sticks::No {
             limit = "";
         }
-        // One that is full is not waited for as it should be yet.
-        if backend == 0 && limit.is_empty() && sort.sticks == Sticks::No {
+        if backend == 0 && sort.sticks == Sticks::No {
             text += fork.pick(&["", CHOICES]);
         }
         for server in 0..servers.len() {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use oneloop::base::arena::Handle;
 use oneloop::net::{Readiness, Signal};
 
+use super::programs::Programs;
 use super::reached::Reached;
 use super::rng::Rng;
 use super::tubes::Tubes;
@@ -35,6 +36,7 @@ pub(crate) enum Far {
     Client(usize),
     Server(usize),
     Probe(usize),
+    Program(usize),
     /// The agent of a server.
     Agent(usize),
 }
@@ -111,6 +113,8 @@ pub(crate) enum Event {
     Introduce(usize),
     /// The machine was suspended for so long, ms.
     Jump(u64),
+    /// A program ends, with this code.
+    Exit(usize, u32),
 }
 
 /// Which unkindnesses this run knows. All shares are per mille.
@@ -184,6 +188,7 @@ pub(crate) struct Core {
     pub(crate) server_up: Vec<bool>,
     pub(crate) logs: Vec<Vec<u8>>,
     pub(crate) tubes: Tubes,
+    pub(crate) programs: Programs,
     /// What this run has come across.
     pub(crate) reached: Reached,
     /// How long the machine has slept in all, ms.
@@ -211,6 +216,7 @@ impl Core {
             server_up: vec![true; servers],
             logs: Vec::new(),
             tubes: Tubes::default(),
+            programs: Programs::default(),
             reached: Reached::default(),
             slept: 0,
             sessions: 0,
