@@ -411,7 +411,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// One turn of the loop; `None` while the process lives.
     pub fn turn(&mut self) -> Option<Exit> {
-        let rests = self.run_list.is_empty() && self.freed.is_empty();
+        let idle = self.run_list.is_empty() && self.freed.is_empty();
+        let rests = idle && self.unwanted.is_empty();
         let until = if rests && self.idle_leave_turn.is_none() {
             self.wheel.next()
         } else {
