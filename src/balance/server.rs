@@ -158,6 +158,8 @@ pub struct Initial {
     pub backup: bool,
     /// `disabled`: starts in maintenance.
     pub disabled: bool,
+    /// `first-check-before-traffic`: starts down, one passed check from up.
+    pub held_back: bool,
     /// `minconn`, 0 for a limit that does not move.
     pub minconn: u32,
     /// `maxconn`, 0 for none.
@@ -184,6 +186,7 @@ impl Default for Initial {
             weight: 1,
             backup: false,
             disabled: false,
+            held_back: false,
             minconn: 0,
             maxconn: 0,
             maxqueue: 0,
@@ -330,16 +333,20 @@ impl Change {
 }
 
 impl Server {
-    /// A server as the configuration has it. A checked one starts up, one failure from down.
+    /// A server as the configuration has it. A checked one starts up, one failure from down, unless
+    /// it is held back.
     pub fn new(initial: &Initial, now_ms: u64) -> Self {
         let admin = match initial.disabled {
             true => Admin::CONFIG_MAINT.with(Admin::FORCED_MAINT),
             false => Admin::READY,
         };
-        let value = if initial.disabled { 0 } else { initial.rise };
+        let value = match (initial.disabled, initial.held_back) {
+            (true, _) => 0,
+            (_, held) => initial.rise.saturating_sub(held.into()),
+        };
         Self {
             admin,
-            op: if initial.disabled {
+            op: if initial.disabled || initial.held_back {
                 Op::Stopped
             } else {
                 Op::Running

@@ -236,6 +236,11 @@ impl Check {
         self.stopping = false;
     }
 
+    /// Down and one success from up, before any check has run: `first-check-before-traffic`.
+    pub fn hold_back(&mut self) {
+        self.value = self.settings.rise.saturating_sub(1);
+    }
+
     /// Goes on from where another process was: its counter and what its last check found.
     pub fn carry_on(&mut self, value: u32, verdict: Option<Verdict>) {
         self.value = value.min(self.full());
@@ -478,6 +483,21 @@ mod tests {
 
     /// Seen on HAProxy 2.6.12: one row is the intervals of all checked servers and when each
     /// first check came.
+    #[test]
+    fn who_is_held_back_comes_up_by_the_first_check() {
+        for (verdict, transition, shown) in [
+            (Passed, CameUp, "3/3 UP"),
+            (Failed, Same, "0/2 DOWN"),
+            (PassedStopping, Same, "1/2 DOWN"),
+        ] {
+            let mut state = Check::new(Settings::default());
+            state.hold_back();
+            assert_eq!(progress(&state), "1/2 DOWN");
+            assert_eq!(state.on_result(verdict, 0, 0).transition, transition);
+            assert_eq!(progress(&state), shown);
+        }
+    }
+
     #[test]
     fn first_checks_are_spread() {
         let rows: [(&[u64], &[u64]); 6] = [

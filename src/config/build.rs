@@ -213,6 +213,7 @@ impl Parser<'_> {
             shut_when_down: settings.health.shut_when_down,
             shut_backups_when_up: settings.health.shut_backups_when_up,
             track: None,
+            held_back: settings.first_check,
             recalled: None,
             outgoing: self.outgoing_of(at, settings),
         };

@@ -274,6 +274,8 @@ pub(super) struct ServerSettings {
     pub(super) outgoing: Outgoing,
     pub(super) proxy_header: Form,
     pub(super) check_proxy_header: bool,
+    /// `first-check-before-traffic`
+    pub(super) first_check: bool,
     pub(super) health: HealthSettings,
 }
 
@@ -300,6 +302,7 @@ impl Default for ServerSettings {
             outgoing: Outgoing::default(),
             proxy_header: Form::default(),
             check_proxy_header: false,
+            first_check: false,
             health: HealthSettings::default(),
         }
     }

@@ -12,6 +12,7 @@ use super::sections::{LoadOptions, Source, load};
 /// Options of a server that HAProxy knows and does not take here.
 const NOT_HERE: &[&str] = &[
     "cookie",
+    "first-check-before-traffic",
     "init-addr",
     "log-proto",
     "max-reuse",

@@ -628,6 +628,8 @@ pub struct Server {
     pub shut_backups_when_up: bool,
     /// `track`: the server whose state this one has.
     pub track: Option<ServerId>,
+    /// It begins as if down (`first-check-before-traffic`, its own or that of whom it tracks).
+    pub held_back: bool,
     /// What a state file said of it.
     pub recalled: Option<Recalled>,
     /// `source`, `tcp-ut` and their like, of its line and its backend, if there are any.
@@ -672,6 +674,7 @@ impl Server {
             weight: self.weight,
             backup: self.backup,
             disabled: self.disabled,
+            held_back: self.held_back,
             minconn: self.minconn,
             maxconn: self.maxconn,
             maxqueue: self.maxqueue,

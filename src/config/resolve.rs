@@ -73,8 +73,15 @@ pub(super) fn finish(mut parser: Parser<'_>, options: &LoadOptions) -> Loaded {
     };
     let mut config = (!failed).then(|| build(&mut parser, options, resolved, servers));
     if let Some(config) = &mut config {
+        let held: Vec<bool> = config.servers.iter().map(|one| one.held_back).collect();
         for server in &mut config.servers {
             server.track = tracks.get(&server.id).copied();
+            // What begins down takes those along that follow it.
+            let mut last = server.id;
+            while let Some(next) = tracks.get(&last) {
+                last = *next;
+            }
+            server.held_back = held.get(last.0 as usize).is_some_and(|held| *held);
         }
         state::load(config, &wanted, parser.host, &mut parser.found);
     }

@@ -119,6 +119,7 @@ impl Parser<'_> {
             match keyword.name {
                 "check" => settings.check = true,
                 "no-check" => settings.check = false,
+                "first-check-before-traffic" => settings.first_check = true,
                 "agent-check" => settings.health.agent = true,
                 "no-agent-check" => settings.health.agent = false,
                 "backup" => settings.backup = true,

@@ -206,6 +206,11 @@ pub(crate) fn probes(
             }
             let check = Probe::new(server, wheel, now_ms).map(|mut probe| {
                 delay(&mut probe);
+                if server.held_back {
+                    // Nobody is to wait for its turn.
+                    probe.due_ms = now_ms;
+                    probe.state.hold_back();
+                }
                 begin_check(server, probe, wheel)
             });
             let agent = Probe::of_agent(server, wheel, now_ms).map(|mut probe| {

@@ -1,10 +1,10 @@
 //! Checks by programs (`option external-check`): run, waited for, ended, reaped.
 //!
-//! A program is a check's connection in another form: its record is in the check's [`Talk`], an edge
-//! tells that it has ended, and the check's timer that it had time enough. What is not waited for any
-//! more is asked to end and kept in a list until it has, because only then can it be reaped. One that
-//! does not listen is ended when the next check of its server begins, or with this process; HAProxy
-//! lets it run, and after a while they are many.
+//! A program is a check's connection in another form: its record is in the check's [`Talk`], an
+//! edge tells that it has ended, and the check's timer that it had time enough. What is not waited
+//! for any more is asked to end and kept in a list until it has, because only then can it be
+//! reaped. One that does not listen is ended when the next check of its server begins, or with
+//! this process; HAProxy lets it run, and after a while they are many.
 //!
 //! Without such a check nothing here is ever called, and the list has no storage.
 //!
@@ -158,8 +158,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
-    /// The process ends, and with it whatever it has started. What has not ended by then is reaped by
-    /// the system.
+    /// The process ends, and with it whatever it has started. What has not ended by then is reaped
+    /// by the system.
     pub(super) fn end_programs(&mut self) {
         for (index, probe) in self.probes.iter_mut().flatten().enumerate() {
             let talk = probe.talk.as_deref_mut();

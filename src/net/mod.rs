@@ -68,8 +68,8 @@ impl Drop for Socket {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tube(pub u32);
 
-/// A program that was started ([`Net::run`]). What [`Net::watch`] tells of its socket is that it has
-/// ended; [`Net::close`] lets go of it, once [`Net::outcome`] has told how.
+/// A program that was started ([`Net::run`]). What [`Net::watch`] tells of its socket is that it
+/// has ended; [`Net::close`] lets go of it, once [`Net::outcome`] has told how.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Process {
     /// What tells of its end: a `pidfd`, or an index in the simulator.
@@ -365,8 +365,8 @@ pub trait Net {
         Err(Stop::Failed(ENOSYS))
     }
 
-    /// How a program ended: its code, or -1, without its sign, if a signal ended it. It is gone from
-    /// the table of processes with that.
+    /// How a program ended: its code, or -1, without its sign, if a signal ended it. It is gone
+    /// from the table of processes with that.
     ///
     /// # Errors
     /// `Blocked` while it runs; `Failed` if somebody else was told.

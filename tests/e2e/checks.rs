@@ -1,8 +1,9 @@
 //! Health checks and what they decide: who serves, who stands by, what is said about it.
 
-use crate::support::free_endpoint;
+use std::net::TcpListener;
+
 use crate::support::origin::Origin;
-use crate::support::until;
+use crate::support::{Flavour, flavour, free_endpoint, until};
 use crate::{OK, Rig, answering, common};
 
 /// A backend with the origin `@s@` as server `a`, and further servers and lines.
@@ -249,4 +250,40 @@ fn an_unchecked_server_is_never_declared_dead() {
     for n in 0..3 {
         assert_eq!(rig.get(&format!("/{n}")).1.server, "b/s");
     }
+}
+
+#[test]
+fn nothing_is_sent_before_the_first_check() {
+    if flavour() == Flavour::Oracle {
+        // It does not know the word.
+        return;
+    }
+    let late = free_endpoint();
+    let config = common(&format!(
+        "frontend f\n bind @fe@\n default_backend b\n use_backend later if {{ path /later }}\n \
+         use_backend follower if {{ path /follower }}\n\
+         backend b\n server a @s@ check inter 1m rise 9 first-check-before-traffic\n\
+         backend later\n option log-health-checks\n \
+         server l {late} check inter 100ms first-check-before-traffic\n\
+         backend follower\n server t {late} track later/l\n"
+    ));
+    let rig = Rig::of(named("a"), &config);
+    // One check is enough, and it does not wait for its turn in that minute.
+    let text = message(&rig, "Server b/a is UP");
+    assert!(text.contains("Layer4 check passed"), "{text}");
+    assert_eq!(rig.get("/").1.server, "b/a");
+    // No connection was tried, which would have been repeated and told of.
+    for (path, server) in [
+        ("/later", "later/<NOSRV>"),
+        ("/follower", "follower/<NOSRV>"),
+    ] {
+        let (answer, line) = rig.get(path);
+        assert_eq!((answer.status(), line.server.as_str()), (503, server));
+        assert_eq!(line.state, "SC--");
+    }
+    rig.log.message("Health check for server later/l failed");
+    let listener = TcpListener::bind(late).unwrap();
+    rig.log.message("Server later/l is UP");
+    rig.log.message("Server follower/t is UP");
+    drop(listener);
 }

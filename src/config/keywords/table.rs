@@ -568,6 +568,8 @@ pub(super) const SERVER: &[Group] = &[
         "---XX",
         0,
     ),
+    // A word of our own.
+    yes("first-check-before-traffic", "---XX", 0),
     yes(
         "check-send-proxy no-check-send-proxy no-send-proxy no-send-proxy-v2 \
          no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn send-proxy send-proxy-v2 \

@@ -209,8 +209,8 @@ impl Parser<'_> {
         None
     }
 
-    /// What a server's options say together: nobody has a check and tracks another one, and an
-    /// agent needs a port; a check's own one will do.
+    /// What a server's options say together: nobody has a check and tracks another one, a first
+    /// check is one, and an agent needs a port; a check's own one will do.
     pub(super) fn check_health(
         &mut self,
         line: &Line,
@@ -222,6 +222,8 @@ impl Parser<'_> {
         let port = health.agent_port.or(settings.check_port);
         let message = if settings.check && health.track.is_some() {
             format!("{before}unable to enable checks and tracking at the same time!")
+        } else if settings.first_check && !settings.check {
+            format!("{before}'first-check-before-traffic' needs 'check'.")
         } else if health.agent && port.unwrap_or_default() == 0 {
             format!(
                 "{before}server {name} does not have agent port. Agent check has been disabled."

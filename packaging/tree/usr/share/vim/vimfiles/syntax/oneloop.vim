@@ -183,16 +183,17 @@ syntax match oneloopSocketRefused contained /\<transparent\>/
 
 syntax match oneloopServerWords /\(^\s*\(server\s\+\S\+\s\+\S\+\|default-server\)\s\)\@<=.*$/ contains=oneloopServer,oneloopServerRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
 syntax keyword oneloopServer contained addr agent-addr agent-check agent-inter agent-port
-syntax keyword oneloopServer contained agent-send backup check check-send-proxy cookie disabled
-syntax keyword oneloopServer contained downinter enabled error-limit fall fastinter id inter
-syntax keyword oneloopServer contained maxconn maxqueue minconn no-agent-check no-backup no-check
+syntax keyword oneloopServer contained agent-send backup check check-send-proxy cookie
+syntax keyword oneloopServer contained disabled downinter enabled error-limit fall fastinter
+syntax keyword oneloopServer contained first-check-before-traffic id inter maxconn maxqueue
+syntax keyword oneloopServer contained minconn no-agent-check no-backup no-check
 syntax keyword oneloopServer contained no-check-send-proxy no-send-proxy no-send-proxy-v2
-syntax keyword oneloopServer contained no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo observe
-syntax keyword oneloopServer contained on-error on-marked-down on-marked-up pool-low-conn
-syntax keyword oneloopServer contained pool-max-conn pool-purge-delay port proxy-v2-options rise
-syntax keyword oneloopServer contained send-proxy send-proxy-v2 send-proxy-v2-ssl
-syntax keyword oneloopServer contained send-proxy-v2-ssl-cn slowstart source tcp-ut tfo track
-syntax keyword oneloopServer contained weight
+syntax keyword oneloopServer contained no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo
+syntax keyword oneloopServer contained observe on-error on-marked-down on-marked-up
+syntax keyword oneloopServer contained pool-low-conn pool-max-conn pool-purge-delay port
+syntax keyword oneloopServer contained proxy-v2-options rise send-proxy send-proxy-v2
+syntax keyword oneloopServer contained send-proxy-v2-ssl send-proxy-v2-ssl-cn slowstart
+syntax keyword oneloopServer contained source tcp-ut tfo track weight
 syntax keyword oneloopServerRefused contained allow-0rtt alpn ca-file check-alpn check-proto
 syntax keyword oneloopServerRefused contained check-sni check-ssl check-via-socks4 ciphers
 syntax keyword oneloopServerRefused contained ciphersuites crl-file crt force-sslv3 force-tlsv10
