@@ -394,12 +394,6 @@ impl Server {
         !matches!(self.op, Op::Stopped) && !self.admin.any(Admin::MAINT)
     }
 
-    /// True when its loss is to be told as an alert: nobody had taken it out of use before. One
-    /// whose weight is 0 was wanted all the same, as HAProxy has it.
-    const fn was_wanted(&self) -> bool {
-        !matches!(self.op, Op::Stopping) && !self.admin.any(Admin::DRAIN)
-    }
-
     /// True when it gets no new sessions because of its weight or the administrator's drain.
     pub const fn is_drained(&self) -> bool {
         self.weight == 0 || self.admin.any(Admin::DRAIN)
@@ -444,13 +438,13 @@ impl Server {
         if self.admin.any(Admin::MAINT) || self.op == Op::Stopped {
             return None;
         }
-        let alert = self.was_wanted();
+        // Nobody had taken it out of use; a weight of 0 is no such thing.
+        let alert = self.op != Op::Stopping && !self.admin.any(Admin::DRAIN);
         self.change_op(Op::Stopped, now_ms);
-        let drain_kept = self.admin.any(Admin::DRAIN);
         Some(Change {
             news: News::Down,
             alert,
-            drain_kept,
+            drain_kept: self.admin.any(Admin::DRAIN),
         })
     }
 
@@ -493,7 +487,7 @@ impl Server {
             if self.op == Op::Stopped {
                 return Some(Change::notice(News::MaintFromDown));
             }
-            let alert = self.was_wanted();
+            let alert = self.op != Op::Stopping && !before.any(Admin::DRAIN);
             self.change_op(Op::Stopped, now_ms);
             return Some(Change {
                 alert,
