@@ -286,7 +286,7 @@ fn show(case: &Case, seen: Seen, proxy: &Proxy, same: bool, side: Side) -> Shown
         });
     }
     for (told, answer) in &seen.commands {
-        let answer = hide_folder(&answer, &proxy);
+        let answer = hide_folder(answer, proxy);
         let lines = mask::answer_lines(&mask.name_ports(&answer));
         sections.push(Section {
             part: Part::Command,
