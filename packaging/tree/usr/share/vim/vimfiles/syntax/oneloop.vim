@@ -16,17 +16,19 @@ syntax keyword oneloopKeyword contained acl backlog balance bind ca-base capture
 syntax keyword oneloopKeyword contained clitcpka-cnt clitcpka-idle clitcpka-intvl cookie cpu-map
 syntax keyword oneloopKeyword contained crt-base daemon default-server default_backend description
 syntax keyword oneloopKeyword contained disabled dispatch dynamic-cookie-key enabled
-syntax keyword oneloopKeyword contained error-log-format errorfile force-persist fullconn gid
-syntax keyword oneloopKeyword contained group hard-stop-after hash-balance-factor hash-type
-syntax keyword oneloopKeyword contained http-check http-request http-response http-reuse id
-syntax keyword oneloopKeyword contained ignore-persist load-server-state-from-file localpeer log
-syntax keyword oneloopKeyword contained log-format log-send-hostname log-tag master-worker maxconn
-syntax keyword oneloopKeyword contained maxpipes mode monitor-uri mworker-max-reloads nbthread
-syntax keyword oneloopKeyword contained node nosplice numa-cpu-mapping option pidfile presetenv
-syntax keyword oneloopKeyword contained quiet redirect resetenv retries server server-state-base
-syntax keyword oneloopKeyword contained server-state-file server-state-file-name set-dumpable
-syntax keyword oneloopKeyword contained setenv source spread-checks srvtcpka-cnt srvtcpka-idle
-syntax keyword oneloopKeyword contained srvtcpka-intvl ssl-default-bind-ciphers
+syntax keyword oneloopKeyword contained error-log-format errorfile external-check force-persist
+syntax keyword oneloopKeyword contained fullconn gid group hard-stop-after hash-balance-factor
+syntax keyword oneloopKeyword contained hash-type http-check http-request http-response http-reuse
+syntax keyword oneloopKeyword contained id ignore-persist insecure-fork-wanted
+syntax keyword oneloopKeyword contained insecure-setuid-wanted load-server-state-from-file
+syntax keyword oneloopKeyword contained localpeer log log-format log-send-hostname log-tag
+syntax keyword oneloopKeyword contained master-worker maxconn maxpipes mode monitor-uri
+syntax keyword oneloopKeyword contained mworker-max-reloads nbthread node nosplice
+syntax keyword oneloopKeyword contained numa-cpu-mapping option pidfile presetenv quiet rate-limit
+syntax keyword oneloopKeyword contained redirect resetenv retries retry-on server
+syntax keyword oneloopKeyword contained server-state-base server-state-file server-state-file-name
+syntax keyword oneloopKeyword contained set-dumpable setenv source spread-checks srvtcpka-cnt
+syntax keyword oneloopKeyword contained srvtcpka-idle srvtcpka-intvl ssl-default-bind-ciphers
 syntax keyword oneloopKeyword contained ssl-default-bind-ciphersuites ssl-default-bind-curves
 syntax keyword oneloopKeyword contained ssl-default-bind-options ssl-default-server-ciphers
 syntax keyword oneloopKeyword contained ssl-default-server-ciphersuites ssl-default-server-options
@@ -41,33 +43,31 @@ syntax keyword oneloopRefused contained appsession bind-process block busy-polli
 syntax keyword oneloopRefused contained clitimeout close-spread-time cluster-secret compression
 syntax keyword oneloopRefused contained contimeout declare default-path email-alert errorfiles
 syntax keyword oneloopRefused contained errorloc errorloc302 errorloc303
-syntax keyword oneloopRefused contained expose-experimental-directives external-check fcgi-app
-syntax keyword oneloopRefused contained fd-hard-limit filter grace
-syntax keyword oneloopRefused contained h1-accept-payload-with-any-method h1-case-adjust
-syntax keyword oneloopRefused contained h1-case-adjust-file h2-workaround-bogus-websocket-clients
-syntax keyword oneloopRefused contained http-after-response http-error http-errors
-syntax keyword oneloopRefused contained http-send-name-header httpclient.resolvers.id
-syntax keyword oneloopRefused contained httpclient.resolvers.prefer httpclient.ssl.ca-file
-syntax keyword oneloopRefused contained httpclient.ssl.verify insecure-fork-wanted
-syntax keyword oneloopRefused contained insecure-setuid-wanted issuers-chain-path log-format-sd
-syntax keyword oneloopRefused contained log-forward lua-load lua-load-per-thread lua-prepend-path
-syntax keyword oneloopRefused contained mailers max-keep-alive-queue max-spread-checks
-syntax keyword oneloopRefused contained maxcompcpuusage maxcomprate maxconnrate maxsessrate
-syntax keyword oneloopRefused contained maxsslconn maxsslrate maxzlibmem monitor monitor-net
-syntax keyword oneloopRefused contained namespace_list nbproc no-memory-trimming noepoll noevports
-syntax keyword oneloopRefused contained nogetaddrinfo nokqueue nopoll noreuseport peers persist
-syntax keyword oneloopRefused contained pp2-never-send-local profiling.tasks program rate-limit
-syntax keyword oneloopRefused contained redispatch reqadd reqallow reqdel reqdeny reqiallow
-syntax keyword oneloopRefused contained reqidel reqideny reqipass reqirep reqitarpit reqpass
-syntax keyword oneloopRefused contained reqrep reqtarpit resolvers retry-on ring rspadd rspdel
-syntax keyword oneloopRefused contained rspdeny rspidel rspideny rspirep rsprep server-template
-syntax keyword oneloopRefused contained set-var set-var-fmt srvexp srvtimeout ssl-dh-param-file
-syntax keyword oneloopRefused contained ssl-load-extra-del-ext ssl-load-extra-files ssl-mode-async
-syntax keyword oneloopRefused contained ssl-propquery ssl-provider ssl-provider-path
-syntax keyword oneloopRefused contained ssl-server-verify ssl-skip-self-issued-ca stick
-syntax keyword oneloopRefused contained stick-table tcp-response tune.buffers.limit
-syntax keyword oneloopRefused contained tune.buffers.reserve tune.chksize tune.comp.maxlevel
-syntax keyword oneloopRefused contained tune.fail-alloc tune.fd.edge-triggered
+syntax keyword oneloopRefused contained expose-experimental-directives fcgi-app fd-hard-limit
+syntax keyword oneloopRefused contained filter grace h1-accept-payload-with-any-method
+syntax keyword oneloopRefused contained h1-case-adjust h1-case-adjust-file
+syntax keyword oneloopRefused contained h2-workaround-bogus-websocket-clients http-after-response
+syntax keyword oneloopRefused contained http-error http-errors http-send-name-header
+syntax keyword oneloopRefused contained httpclient.resolvers.id httpclient.resolvers.prefer
+syntax keyword oneloopRefused contained httpclient.ssl.ca-file httpclient.ssl.verify
+syntax keyword oneloopRefused contained issuers-chain-path log-format-sd log-forward lua-load
+syntax keyword oneloopRefused contained lua-load-per-thread lua-prepend-path mailers
+syntax keyword oneloopRefused contained max-keep-alive-queue max-spread-checks maxcompcpuusage
+syntax keyword oneloopRefused contained maxcomprate maxconnrate maxsessrate maxsslconn maxsslrate
+syntax keyword oneloopRefused contained maxzlibmem monitor monitor-net namespace_list nbproc
+syntax keyword oneloopRefused contained no-memory-trimming noepoll noevports nogetaddrinfo
+syntax keyword oneloopRefused contained nokqueue nopoll noreuseport peers persist
+syntax keyword oneloopRefused contained pp2-never-send-local profiling.tasks program redispatch
+syntax keyword oneloopRefused contained reqadd reqallow reqdel reqdeny reqiallow reqidel reqideny
+syntax keyword oneloopRefused contained reqipass reqirep reqitarpit reqpass reqrep reqtarpit
+syntax keyword oneloopRefused contained resolvers ring rspadd rspdel rspdeny rspidel rspideny
+syntax keyword oneloopRefused contained rspirep rsprep server-template set-var set-var-fmt srvexp
+syntax keyword oneloopRefused contained srvtimeout ssl-dh-param-file ssl-load-extra-del-ext
+syntax keyword oneloopRefused contained ssl-load-extra-files ssl-mode-async ssl-propquery
+syntax keyword oneloopRefused contained ssl-provider ssl-provider-path ssl-server-verify
+syntax keyword oneloopRefused contained ssl-skip-self-issued-ca stick stick-table tcp-response
+syntax keyword oneloopRefused contained tune.buffers.limit tune.buffers.reserve tune.chksize
+syntax keyword oneloopRefused contained tune.comp.maxlevel tune.fail-alloc tune.fd.edge-triggered
 syntax keyword oneloopRefused contained tune.h2.header-table-size tune.h2.initial-window-size
 syntax keyword oneloopRefused contained tune.h2.max-concurrent-streams tune.h2.max-frame-size
 syntax keyword oneloopRefused contained tune.idletimer tune.lua.forced-yield tune.lua.maxmem
@@ -94,21 +94,21 @@ syntax keyword oneloopOption contained abortonclose accept-invalid-http-request
 syntax keyword oneloopOption contained accept-invalid-http-response
 syntax keyword oneloopOption contained accept-unsafe-violations-in-http-request
 syntax keyword oneloopOption contained accept-unsafe-violations-in-http-response allbackups
-syntax keyword oneloopOption contained clitcpka dontlog-normal dontlognull forwardfor
-syntax keyword oneloopOption contained http-keep-alive http-server-close httpchk httpclose httplog
-syntax keyword oneloopOption contained ldap-check log-health-checks log-separate-errors logasap
-syntax keyword oneloopOption contained mysql-check nolinger persist pgsql-check redis-check
-syntax keyword oneloopOption contained redispatch smtpchk socket-stats splice-auto splice-request
-syntax keyword oneloopOption contained splice-response srvtcpka tcp-check tcp-smart-accept
-syntax keyword oneloopOption contained tcp-smart-connect tcpka tcplog
-syntax keyword oneloopOptionRefused contained checkcache contstats disable-h2-upgrade
-syntax keyword oneloopOptionRefused contained external-check forceclose
+syntax keyword oneloopOption contained checkcache clitcpka contstats dontlog-normal dontlognull
+syntax keyword oneloopOption contained external-check forwardfor http-buffer-request
+syntax keyword oneloopOption contained http-ignore-probes http-keep-alive http-no-delay
+syntax keyword oneloopOption contained http-pretend-keepalive http-server-close
+syntax keyword oneloopOption contained http-use-proxy-header httpchk httpclose httplog
+syntax keyword oneloopOption contained idle-close-on-response independent-streams ldap-check
+syntax keyword oneloopOption contained log-health-checks log-separate-errors logasap mysql-check
+syntax keyword oneloopOption contained nolinger persist pgsql-check redis-check redispatch smtpchk
+syntax keyword oneloopOption contained socket-stats splice-auto splice-request splice-response
+syntax keyword oneloopOption contained srvtcpka tcp-check tcp-smart-accept tcp-smart-connect tcpka
+syntax keyword oneloopOption contained tcplog
+syntax keyword oneloopOptionRefused contained disable-h2-upgrade forceclose
 syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-client
-syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-server http-buffer-request
-syntax keyword oneloopOptionRefused contained http-ignore-probes http-no-delay
-syntax keyword oneloopOptionRefused contained http-pretend-keepalive http-restrict-req-hdr-names
-syntax keyword oneloopOptionRefused contained http-tunnel http-use-proxy-header httpslog
-syntax keyword oneloopOptionRefused contained idle-close-on-response independent-streams
+syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-server
+syntax keyword oneloopOptionRefused contained http-restrict-req-hdr-names http-tunnel httpslog
 syntax keyword oneloopOptionRefused contained originalto prefer-last-server spop-check
 syntax keyword oneloopOptionRefused contained ssl-hello-chk
 syntax match oneloopOptionRefused contained /\<transparent\>/
@@ -121,21 +121,20 @@ syntax keyword oneloopTimeoutRefused contained clitimeout contimeout srvtimeout 
 
 " The word after http-request.
 syntax match oneloopRequestWord /\(^\s*\(\(no\|default\)\s\+\)\?http-request\s\+\)\@<=\S\+/ contains=oneloopRequest,oneloopRequestRefused
-syntax keyword oneloopRequest contained add-header allow del-header deny redirect replace-header
-syntax keyword oneloopRequest contained replace-path replace-pathq replace-uri replace-value
-syntax keyword oneloopRequest contained return set-header set-method set-path set-pathq set-query
+syntax keyword oneloopRequest contained add-header allow del-header deny disable-l7-retry redirect
+syntax keyword oneloopRequest contained replace-header replace-path replace-pathq replace-uri
+syntax keyword oneloopRequest contained replace-value return set-header set-method set-path
+syntax keyword oneloopRequest contained set-pathq set-priority-class set-priority-offset set-query
 syntax keyword oneloopRequest contained set-uri use-service
 syntax keyword oneloopRequestRefused contained add-acl auth cache-use capture del-acl del-map
-syntax keyword oneloopRequestRefused contained disable-l7-retry do-resolve early-hint
-syntax keyword oneloopRequestRefused contained normalize-uri ot-group reject sc-inc-gpc
-syntax keyword oneloopRequestRefused contained sc-inc-gpc0 sc-inc-gpc1 sc-set-gpt sc-set-gpt0
-syntax keyword oneloopRequestRefused contained send-spoe-group set-dst set-dst-port set-log-level
-syntax keyword oneloopRequestRefused contained set-map set-mark set-nice set-priority-class
-syntax keyword oneloopRequestRefused contained set-priority-offset set-src set-src-port
-syntax keyword oneloopRequestRefused contained set-timeout set-tos set-var set-var-fmt silent-drop
-syntax keyword oneloopRequestRefused contained strict-mode tarpit track-sc track-sc0 track-sc1
-syntax keyword oneloopRequestRefused contained track-sc2 unset-var wait-for-body
-syntax keyword oneloopRequestRefused contained wait-for-handshake
+syntax keyword oneloopRequestRefused contained do-resolve early-hint normalize-uri ot-group reject
+syntax keyword oneloopRequestRefused contained sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 sc-set-gpt
+syntax keyword oneloopRequestRefused contained sc-set-gpt0 send-spoe-group set-dst set-dst-port
+syntax keyword oneloopRequestRefused contained set-log-level set-map set-mark set-nice set-src
+syntax keyword oneloopRequestRefused contained set-src-port set-timeout set-tos set-var
+syntax keyword oneloopRequestRefused contained set-var-fmt silent-drop strict-mode tarpit track-sc
+syntax keyword oneloopRequestRefused contained track-sc0 track-sc1 track-sc2 unset-var
+syntax keyword oneloopRequestRefused contained wait-for-body wait-for-handshake
 
 " The word after http-response.
 syntax match oneloopResponseWord /\(^\s*\(\(no\|default\)\s\+\)\?http-response\s\+\)\@<=\S\+/ contains=oneloopResponse,oneloopResponseRefused
@@ -183,17 +182,17 @@ syntax match oneloopSocketRefused contained /\<transparent\>/
 
 syntax match oneloopServerWords /\(^\s*\(server\s\+\S\+\s\+\S\+\|default-server\)\s\)\@<=.*$/ contains=oneloopServer,oneloopServerRefused,oneloopString,oneloopVariable,oneloopNumber,oneloopComment
 syntax keyword oneloopServer contained addr agent-addr agent-check agent-inter agent-port
-syntax keyword oneloopServer contained agent-send backup check check-send-proxy cookie
-syntax keyword oneloopServer contained disabled downinter enabled error-limit fall fastinter
+syntax keyword oneloopServer contained agent-send backup check check-send-proxy cookie disabled
+syntax keyword oneloopServer contained downinter enabled error-limit fall fastinter
 syntax keyword oneloopServer contained first-check-before-traffic id inter maxconn maxqueue
 syntax keyword oneloopServer contained minconn no-agent-check no-backup no-check
 syntax keyword oneloopServer contained no-check-send-proxy no-send-proxy no-send-proxy-v2
-syntax keyword oneloopServer contained no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo
-syntax keyword oneloopServer contained observe on-error on-marked-down on-marked-up
-syntax keyword oneloopServer contained pool-low-conn pool-max-conn pool-purge-delay port
-syntax keyword oneloopServer contained proxy-v2-options rise send-proxy send-proxy-v2
-syntax keyword oneloopServer contained send-proxy-v2-ssl send-proxy-v2-ssl-cn slowstart
-syntax keyword oneloopServer contained source tcp-ut tfo track weight
+syntax keyword oneloopServer contained no-send-proxy-v2-ssl no-send-proxy-v2-ssl-cn no-tfo observe
+syntax keyword oneloopServer contained on-error on-marked-down on-marked-up pool-low-conn
+syntax keyword oneloopServer contained pool-max-conn pool-purge-delay port proxy-v2-options rise
+syntax keyword oneloopServer contained send-proxy send-proxy-v2 send-proxy-v2-ssl
+syntax keyword oneloopServer contained send-proxy-v2-ssl-cn slowstart source tcp-ut tfo track
+syntax keyword oneloopServer contained weight
 syntax keyword oneloopServerRefused contained allow-0rtt alpn ca-file check-alpn check-proto
 syntax keyword oneloopServerRefused contained check-sni check-ssl check-via-socks4 ciphers
 syntax keyword oneloopServerRefused contained ciphersuites crl-file crt force-sslv3 force-tlsv10
