@@ -158,8 +158,6 @@ pub struct Initial {
     pub backup: bool,
     /// `disabled`: starts in maintenance.
     pub disabled: bool,
-    /// `first-check-before-traffic`: starts down, one passed check from up.
-    pub held_back: bool,
     /// `minconn`, 0 for a limit that does not move.
     pub minconn: u32,
     /// `maxconn`, 0 for none.
@@ -186,7 +184,6 @@ impl Default for Initial {
             weight: 1,
             backup: false,
             disabled: false,
-            held_back: false,
             minconn: 0,
             maxconn: 0,
             maxqueue: 0,
@@ -333,20 +330,16 @@ impl Change {
 }
 
 impl Server {
-    /// A server as the configuration has it. A checked one starts up, one failure from down, unless
-    /// it is held back.
+    /// A server as the configuration has it. A checked one starts up, one failure from down.
     pub fn new(initial: &Initial, now_ms: u64) -> Self {
         let admin = match initial.disabled {
             true => Admin::CONFIG_MAINT.with(Admin::FORCED_MAINT),
             false => Admin::READY,
         };
-        let value = match (initial.disabled, initial.held_back) {
-            (true, _) => 0,
-            (_, held) => initial.rise.saturating_sub(held.into()),
-        };
+        let value = if initial.disabled { 0 } else { initial.rise };
         Self {
             admin,
-            op: if initial.disabled || initial.held_back {
+            op: if initial.disabled {
                 Op::Stopped
             } else {
                 Op::Running
@@ -401,12 +394,6 @@ impl Server {
         !matches!(self.op, Op::Stopped) && !self.admin.any(Admin::MAINT)
     }
 
-    /// True when its loss is to be told as an alert: nobody had taken it out of use before. One
-    /// whose weight is 0 was wanted all the same, as HAProxy has it.
-    const fn was_wanted(&self) -> bool {
-        !matches!(self.op, Op::Stopping) && !self.admin.any(Admin::DRAIN)
-    }
-
     /// True when it gets no new sessions because of its weight or the administrator's drain.
     pub const fn is_drained(&self) -> bool {
         self.weight == 0 || self.admin.any(Admin::DRAIN)
@@ -451,13 +438,13 @@ impl Server {
         if self.admin.any(Admin::MAINT) || self.op == Op::Stopped {
             return None;
         }
-        let alert = self.was_wanted();
+        // Nobody had taken it out of use; a weight of 0 is no such thing.
+        let alert = self.op != Op::Stopping && !self.admin.any(Admin::DRAIN);
         self.change_op(Op::Stopped, now_ms);
-        let drain_kept = self.admin.any(Admin::DRAIN);
         Some(Change {
             news: News::Down,
             alert,
-            drain_kept,
+            drain_kept: self.admin.any(Admin::DRAIN),
         })
     }
 
@@ -500,7 +487,7 @@ impl Server {
             if self.op == Op::Stopped {
                 return Some(Change::notice(News::MaintFromDown));
             }
-            let alert = self.was_wanted();
+            let alert = self.op != Op::Stopping && !before.any(Admin::DRAIN);
             self.change_op(Op::Stopped, now_ms);
             return Some(Change {
                 alert,

@@ -676,7 +676,6 @@ impl Server {
             weight: self.weight,
             backup: self.backup,
             disabled: self.disabled,
-            held_back: self.held_back,
             minconn: self.minconn,
             maxconn: self.maxconn,
             maxqueue: self.maxqueue,

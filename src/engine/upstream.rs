@@ -19,7 +19,7 @@ use super::stats::ProxyStats;
 use super::{Engine, ProxyRecord, Subject};
 use crate::balance::pick::{Group, Picked};
 use crate::balance::queue::Queue;
-use crate::balance::server::{Load, Server};
+use crate::balance::server::{Load, Op, Server};
 use crate::base::addr::Endpoint;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
@@ -62,6 +62,11 @@ impl Upstream {
 /// The run-time record of a configured server.
 pub(crate) fn record(server: &crate::config::model::Server, now: Now) -> Server {
     let mut record = Server::new(&server.initial(), now.ms);
+    if server.held_back && !server.disabled {
+        // Its check will let it in, as one that was down.
+        record.op = Op::Stopped;
+        record.health.value = record.health.rise.saturating_sub(1);
+    }
     if let Some(recalled) = &server.recalled {
         record.admin = recalled.admin;
         record.op = recalled.op;

@@ -181,7 +181,7 @@ fn run_side(
         let lines = printed
             .0
             .lines()
-            .map(|line| hide_client(&mask.apply(&line.replace(&proxy.places["dir"], "DIR"))))
+            .map(|line| hide_client(&mask.apply(&hide_folder(line, &proxy))))
             .collect();
         sections.push(Section {
             part: Part::Log,
@@ -195,6 +195,14 @@ fn run_side(
         took: Duration::ZERO,
     });
     Ok(shown)
+}
+
+/// The folder of a proxy, where its configuration has a use for one, as `DIR`.
+fn hide_folder(text: &str, proxy: &Proxy) -> String {
+    match proxy.places.get("dir") {
+        Some(folder) => text.replace(folder, "DIR"),
+        None => text.to_owned(),
+    }
 }
 
 /// HTTP answers count this many bytes more in oneloop's log: the 2.2 formula, which the article
@@ -278,7 +286,7 @@ fn show(case: &Case, seen: Seen, proxy: &Proxy, same: bool, side: Side) -> Shown
         });
     }
     for (told, answer) in &seen.commands {
-        let answer = answer.replace(&proxy.places["dir"], "DIR");
+        let answer = hide_folder(&answer, &proxy);
         let lines = mask::answer_lines(&mask.name_ports(&answer));
         sections.push(Section {
             part: Part::Command,

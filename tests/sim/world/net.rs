@@ -490,7 +490,10 @@ impl Fake {
         };
         let _ = socket.into_raw();
         let core = &mut self.core;
-        core.progress += 1;
+        // Nobody is told of the end of a program that could not be watched.
+        let far = core.socks[sock].far;
+        let unseen = matches!(far, Far::Program(_)) && core.socks[sock].handle.is_none();
+        core.progress += u64::from(!unseen);
         if core.forget_program(sock) {
             core.socks[sock].owner = Owner::Closed;
             return self.stale.extend(core.socks[sock].handle.take());

@@ -905,9 +905,6 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         if backend == 1 && (sort.short_queue || sort.crowd) {
             limit = " maxconn 1";
         }
-        if backend == 0 && sort.sticks != Sticks::No {
-            limit = "";
-        }
         if backend == 0 && sort.sticks == Sticks::No {
             text += fork.pick(&["", CHOICES]);
         }
