@@ -81,6 +81,15 @@ impl Hashing {
         matches!(&self.key, Key::Sample(expression) if expression.needs_destination())
     }
 
+    /// Whether it may read a request's body.
+    #[must_use]
+    pub fn reads_body(&self) -> bool {
+        let Key::Parameter { check_post, .. } = self.key else {
+            return false;
+        };
+        check_post
+    }
+
     /// The number of a session's key; `None` when it has none. `body` is what has come of a
     /// request's body.
     pub fn number<C: Context>(

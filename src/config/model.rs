@@ -485,6 +485,8 @@ pub struct HttpOptions {
     pub proxy_header: bool,
     /// `option http-pretend-keepalive`: servers are not told that their connection will close.
     pub pretend_keep_alive: bool,
+    /// `option http-buffer-request`: the body is waited for before the request goes on.
+    pub buffer_request: bool,
     /// `option http-no-delay`: what has come is sent on at once. It always is.
     pub no_delay: bool,
 }

@@ -59,6 +59,7 @@ fn option_field<'a>(settings: &'a mut Settings, name: &str) -> Option<&'a mut bo
         "idle-close-on-response" => &mut settings.http.close_on_answer,
         "http-use-proxy-header" => &mut settings.http.proxy_header,
         "http-pretend-keepalive" => &mut settings.http.pretend_keep_alive,
+        "http-buffer-request" => &mut settings.http.buffer_request,
         "http-no-delay" => &mut settings.http.no_delay,
         "accept-invalid-http-request" | "accept-unsafe-violations-in-http-request" => {
             &mut settings.accept_invalid.request

@@ -471,6 +471,7 @@ impl Parser<'_> {
         let (http, invalid) = (&mut settings.http, &mut settings.accept_invalid);
         let all = [
             ("checkcache", back, &mut http.check_cache),
+            ("http-buffer-request", true, &mut http.buffer_request),
             ("http-ignore-probes", front, &mut http.ignore_probes),
             ("idle-close-on-response", front, &mut http.close_on_answer),
             ("accept-invalid-http-request", front, &mut invalid.request),

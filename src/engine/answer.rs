@@ -277,7 +277,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             answer.logged.1
         } else {
             answer.logged.0
-        };
+        } + session.gathered.logged();
         let Some(mut buffer) = self.pool.lend() else {
             return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         };
@@ -324,6 +324,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 stats.dreq += 1;
                 self.listener_stats
                     .count(client.listener, |own| own.dreq += 1);
+                // A backend's own rules count there as well.
+                let session = client.session.and_then(|id| self.sessions.get(id));
+                if let Some(backend) = session.and_then(|session| session.backend) {
+                    self.proxy_stats[backend.0 as usize].back.dreq += 1;
+                }
             }
             Kind::Return | Kind::Redirect => stats.intercepted += 1,
         }

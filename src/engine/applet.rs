@@ -38,7 +38,7 @@ use crate::rules::condition::Condition;
 const CHUNK_REST: usize = 32;
 
 /// The interim answer to `Expect: 100-continue`.
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// `stats realm` when it is not said.
 const REALM: &str = "HAProxy Statistics";
@@ -377,7 +377,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if page.is_some() && !open_ended {
             writer.field(b"transfer-encoding", b"chunked");
         }
-        session.txn.bytes_read = writer.logged() + LOGGED_MESSAGE_END;
+        session.txn.bytes_read = session.gathered.logged() + writer.logged() + LOGGED_MESSAGE_END;
         writer.finish(session.exchange.persistence(1));
         session.txn.marks.answered = self.now.ms as i64;
         session.txn.status = opened.status;

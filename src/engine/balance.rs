@@ -17,6 +17,8 @@ use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::config::model::{Algorithm, Config, Proxy, Server as Described, ServerId};
+use crate::http::chunked::Chunked;
+use crate::http::head::Name;
 use crate::http::rewrite::Message;
 use crate::net::Net;
 
@@ -99,11 +101,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             response: None,
         };
         let body = bytes.and_then(|bytes| bytes.get(bench.head.len as usize..));
-        let number = hashing.number(
-            &looking,
-            &mut bench.scratch.buffers,
-            body.unwrap_or_default(),
-        );
+        let mut body = body.unwrap_or_default();
+        if hashing.reads_body() && bench.head.has(Name::TransferEncoding) {
+            // Only what is in the chunks is looked at; they are understood when they are sent.
+            let copy = &mut bench.prefix;
+            copy.clear();
+            copy.extend_from_slice(body);
+            let data = Chunked::default().decode(copy).map(|found| found.data);
+            body = data.map_or(&[], |data| data.of(copy));
+        }
+        let number = hashing.number(&looking, &mut bench.scratch.buffers, body);
         session.hash = number;
     }
 

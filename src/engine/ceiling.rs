@@ -58,6 +58,9 @@ impl Ceiling {
         let texts = 2 * HEAD_MAX + buffer + 2 * line + LOG_REST;
         let served = config.proxies.iter().any(|proxy| proxy.stats.is_some());
         let texts = texts + if served { SERVED + buffer } else { 0 };
+        // What rules have changed in a head that waits for its body.
+        let gathers = config.proxies.iter().any(|proxy| proxy.http.buffer_request);
+        let texts = texts + if gathers { 2 * buffer } else { 0 };
         let client = size_of::<Client>() + PLACE;
         let session = size_of::<Session>() + PLACE + texts;
         let upstreams = 2 * (size_of::<Upstream>() + PLACE);

@@ -34,6 +34,8 @@ pub(crate) enum Limit {
     Introduction,
     /// The request head, or the next request.
     Request,
+    /// The body of a request that waits for it.
+    Gather,
     /// The body of a request that a service answers.
     Body,
     /// The queue.
@@ -89,6 +91,11 @@ pub(crate) fn earliest(
                 after(client.active_ms, front.client, Limit::Request),
             )
         }
+        // Before its rules a frontend waits as long as it says, and its backend as that one says.
+        (Phase::Gather, Some(session)) => first(
+            after(session.waiting_since_ms, back.http_request, Limit::Gather),
+            after(client.active_ms, front.client, Limit::Gather),
+        ),
         (Phase::Body, Some(session)) => after(
             session.waiting_since_ms,
             front.http_request.or(front.client),
@@ -237,6 +244,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             Limit::Introduction => self.refuse_introduction(key, Refusal::Late),
             Limit::Request => self.request_too_late(key),
+            Limit::Gather => self.gathered_too_long(key),
             Limit::Body => self.body_too_late(key),
             Limit::Queue => self.queued_too_long(key),
             Limit::Connect => self.connect_failed(key, None),

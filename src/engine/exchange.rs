@@ -401,8 +401,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         self.bench.edits.clear();
         self.bench.scratch.start_message();
         // The log counts the answer as it came, before any rule.
-        session.txn.bytes_read =
-            logged_head_bytes(&self.bench.head, buffer.readable()) + LOGGED_MESSAGE_END;
+        session.txn.bytes_read = session.gathered.logged()
+            + logged_head_bytes(&self.bench.head, buffer.readable())
+            + LOGGED_MESSAGE_END;
         session.txn.response_minor = Some(self.bench.head.minor);
         if let Some(server) = server {
             self.server_stats[server.0 as usize].answered(status);

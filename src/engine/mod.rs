@@ -23,6 +23,7 @@ pub mod deadline;
 mod document;
 pub mod errors;
 pub mod exchange;
+mod gather;
 pub mod handover;
 pub mod health;
 pub mod idle;

@@ -9,6 +9,7 @@ use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, facts};
 use super::errors::Place;
+use super::gather::may_gather;
 use super::introduction::destination;
 use super::relay::{End, Pumped, Source, Splice, receive, understand};
 use super::service::{Applet, Service};
@@ -270,52 +271,81 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.skip_request(key, buffer, &framing);
             return self.answer_status(key, 200, Termination::LOCAL);
         }
+        if proxy.http.buffer_request && may_gather(&framing) {
+            return self.gather(key, buffer, &framing);
+        }
+        self.pass_frontend(key, proxy, buffer, &framing)
+    }
+
+    /// The frontend's rules, and which backend the request is for.
+    pub(crate) fn pass_frontend(
+        &mut self,
+        key: Key<Client>,
+        proxy: &'c Proxy,
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
         if proxy.persistence.cookie.is_some() {
             self.expect_cookie(key, proxy);
         }
         match self.run_own_rules(key, proxy, &buffer) {
             Ok(None) => {}
-            Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, &framing),
-            Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
+            Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
+            Err(Overflow) => return self.answer_overflow(key, buffer, framing),
         }
         let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
             open!(self, key => _client, session, else Flow::Gone);
             session.txn.marks.request_ended = NO_MARK;
-            self.skip_request(key, buffer, &framing);
+            self.skip_request(key, buffer, framing);
             return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
         };
         self.enter_backend(key, backend);
+        let waits = backend.http.buffer_request && !proxy.http.buffer_request;
+        if waits && may_gather(framing) {
+            return self.gather(key, buffer, framing);
+        }
+        self.pass_backend(key, (proxy, backend), buffer, framing)
+    }
+
+    /// The backend's rules, a server, and off to it.
+    pub(crate) fn pass_backend(
+        &mut self,
+        key: Key<Client>,
+        (proxy, backend): (&'c Proxy, &'c Proxy),
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
         if !proxy.persistence.is_empty() || !backend.persistence.is_empty() {
             self.begin_persistence(key, backend, Some(&buffer));
         }
         if backend.id != proxy.id {
             match self.run_own_rules(key, backend, &buffer) {
                 Ok(None) => {}
-                Ok(Some(own)) => return self.answer_own(key, own, backend, buffer, &framing),
-                Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
+                Ok(Some(own)) => return self.answer_own(key, own, backend, buffer, framing),
+                Err(Overflow) => return self.answer_overflow(key, buffer, framing),
             }
         }
         if self.bench.head.has(Name::MaxForwards) {
             match self.forward_once_less(key, &buffer) {
                 Ok(None) => {}
                 Ok(Some(status)) => {
-                    self.skip_request(key, buffer, &framing);
+                    self.skip_request(key, buffer, framing);
                     return match status {
                         200 => self.answer_nothing(key),
                         _ => self.answer_status(key, status, Termination::LOCAL),
                     };
                 }
-                Err(Overflow) => return self.answer_overflow(key, buffer, &framing),
+                Err(Overflow) => return self.answer_overflow(key, buffer, framing),
             }
         }
         self.choose_server(key, backend, Some(&buffer));
         if self.follow_request(key, (proxy, backend), &buffer).is_err() {
-            return self.answer_overflow(key, buffer, &framing);
+            return self.answer_overflow(key, buffer, framing);
         }
         self.find_hash(key, backend, Some(&buffer));
-        match self.render_request(key, proxy, backend, &buffer, &framing) {
-            Ok(length) => self.send_request(key, buffer, &framing, length),
-            Err(Overflow) => self.answer_overflow(key, buffer, &framing),
+        match self.render_request(key, proxy, backend, &buffer, framing) {
+            Ok(length) => self.send_request(key, buffer, framing, length),
+            Err(Overflow) => self.answer_overflow(key, buffer, framing),
         }
     }
 
@@ -638,6 +668,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 session.txn.bytes_uploaded += session.request.moved;
                 if block.done {
                     session.exchange.on_request_end();
+                } else if session.gathered.is_cut() {
+                    self.pool.give_back(buffer);
+                    return self.gatherer_lost(key);
                 }
                 self.dispatch(key, Some(buffer))
             }
@@ -653,7 +686,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// The request never was the backend's after all.
-    fn leave_backend(&mut self, key: Key<Client>) {
+    pub(crate) fn leave_backend(&mut self, key: Key<Client>) {
         open!(self, key => _client, session);
         if let Some(backend) = session.backend.take() {
             self.proxy_stats[backend.0 as usize].back.leave();

@@ -8,6 +8,7 @@
 //! Request ─ parsed, rules, server chosen ─┬─ Exchange ── Finish ── Request (kept alive)
 //!    │                                    ├─ Connect ─┘     └───── Linger / gone
 //!    │                                    └─ Queued ── Connect
+//!    ├─ Gather (`option http-buffer-request`) ── on as before
 //!    ├─ refused, denied, redirected ───────── Answer ── Finish
 //!    └─ a service's: Body (of a POST) ─┘
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
@@ -18,6 +19,7 @@
 //! one loop is in [`retry`](super::retry).
 
 use super::accept::Client;
+use super::gather::Gathered;
 use super::introduction::Introductions;
 use super::persist::Bond;
 use super::relay::{Pipe, Sent, Source, flush, receive};
@@ -33,6 +35,7 @@ use crate::config::model::{ProxyId, ServerId};
 use crate::http::exchange::{Ending, Exchange, RequestState, ResponseState};
 use crate::http::framing::Body;
 use crate::http::head::Progress;
+use crate::http::rewrite::Edits;
 use crate::log::record::{NO_ID, Txn};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
@@ -44,6 +47,8 @@ pub enum Phase {
     Introduction,
     /// Waiting for a request head, or reading one.
     Request,
+    /// Waiting for the body of a request before it goes on.
+    Gather,
     /// Reading the body of a request that a service answers.
     Body,
     /// Waiting for a slot on a server.
@@ -122,6 +127,10 @@ pub struct Session {
     counted: (u64, u64),
     /// When bytes came last from the client and from the server, monotonic ms.
     pub(crate) heard_ms: (u64, u64),
+    /// What became of its body while it was waited for.
+    pub(crate) gathered: Gathered,
+    /// What rules have changed in its head so far, while it waits for its body.
+    pub(crate) edits: Option<Box<Edits>>,
     /// The key of the answer that a service is giving.
     pub(crate) serving: Option<Handle>,
 }
@@ -154,6 +163,8 @@ impl Session {
             logged: false,
             counted: (0, 0),
             heard_ms: (0, 0),
+            gathered: Gathered::default(),
+            edits: None,
             serving: None,
         }
     }
@@ -178,6 +189,7 @@ impl Session {
         self.on_reused = false;
         self.logged = false;
         self.counted = (0, 0);
+        self.gathered = Gathered::default();
         debug_assert!(self.serving.is_none(), "an answer outlived its session");
     }
 }
@@ -270,6 +282,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 _ if given_up.is_some() => self.abandon(key, given_up),
                 Phase::Introduction => self.read_introduction(key),
                 Phase::Request => self.read_request(key),
+                Phase::Gather => self.gather_more(key),
                 Phase::Body => self.read_body(key),
                 Phase::Queued => Flow::Wait,
                 Phase::Connect => self.reach_server(key),

@@ -276,6 +276,11 @@ impl Exchange {
         self.asked.minor >= 1
     }
 
+    /// The client has been told to go on.
+    pub fn on_continue(&mut self) {
+        self.awaits_continue = false;
+    }
+
     /// How the server's body reaches the client. An HTTP/1.0 client cannot read chunks
     /// (RFC 9112 §7.1), so its answer ends with the connection.
     #[must_use]

@@ -73,6 +73,22 @@ impl Edits {
         self.reason = None;
     }
 
+    /// Takes over what was edited elsewhere in the same head, and keeps its own room.
+    pub fn take_over(&mut self, other: &Self) {
+        self.text.clear();
+        self.text.extend_from_slice(&other.text);
+        self.removed.clear();
+        self.removed.extend_from_slice(&other.removed);
+        self.replaced.clear();
+        self.replaced.extend_from_slice(&other.replaced);
+        self.added.clear();
+        self.added.extend_from_slice(&other.added);
+        self.method = other.method;
+        self.target = other.target;
+        self.status = other.status;
+        self.reason = other.reason;
+    }
+
     /// Whether nothing was edited.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -461,13 +461,16 @@ pub(super) const OPTIONS: &[Group] = &[
         "-XXIX",
         0,
     ),
-    toggle("http-no-delay independent-streams", "-XXXX", 0),
+    toggle(
+        "http-buffer-request http-no-delay independent-streams",
+        "-XXXX",
+        0,
+    ),
     not_toggle(
         "-XXIX",
         "",
         "disable-h2-upgrade h1-case-adjust-bogus-client",
     ),
-    not_toggle("-XXXX", "", "http-buffer-request"),
     not(
         "-XIXX",
         "a plain 'check' on the server tests the connection.",

@@ -870,6 +870,9 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         text += rng
             .clone()
             .pick(&["", "", "  option contstats\n", "  rate-limit sessions 4\n"]);
+        text += rng
+            .clone()
+            .pick(&["", "  option http-buffer-request\n", ""]);
         text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";

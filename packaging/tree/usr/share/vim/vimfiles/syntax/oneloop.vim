@@ -95,18 +95,19 @@ syntax keyword oneloopOption contained accept-invalid-http-response
 syntax keyword oneloopOption contained accept-unsafe-violations-in-http-request
 syntax keyword oneloopOption contained accept-unsafe-violations-in-http-response allbackups
 syntax keyword oneloopOption contained checkcache clitcpka contstats dontlog-normal dontlognull
-syntax keyword oneloopOption contained external-check forwardfor http-ignore-probes
-syntax keyword oneloopOption contained http-keep-alive http-no-delay http-pretend-keepalive
-syntax keyword oneloopOption contained http-server-close http-use-proxy-header httpchk httpclose
-syntax keyword oneloopOption contained httplog idle-close-on-response independent-streams
-syntax keyword oneloopOption contained ldap-check log-health-checks log-separate-errors logasap
-syntax keyword oneloopOption contained mysql-check nolinger persist pgsql-check redis-check
-syntax keyword oneloopOption contained redispatch smtpchk socket-stats splice-auto splice-request
-syntax keyword oneloopOption contained splice-response srvtcpka tcp-check tcp-smart-accept
-syntax keyword oneloopOption contained tcp-smart-connect tcpka tcplog
+syntax keyword oneloopOption contained external-check forwardfor http-buffer-request
+syntax keyword oneloopOption contained http-ignore-probes http-keep-alive http-no-delay
+syntax keyword oneloopOption contained http-pretend-keepalive http-server-close
+syntax keyword oneloopOption contained http-use-proxy-header httpchk httpclose httplog
+syntax keyword oneloopOption contained idle-close-on-response independent-streams ldap-check
+syntax keyword oneloopOption contained log-health-checks log-separate-errors logasap mysql-check
+syntax keyword oneloopOption contained nolinger persist pgsql-check redis-check redispatch smtpchk
+syntax keyword oneloopOption contained socket-stats splice-auto splice-request splice-response
+syntax keyword oneloopOption contained srvtcpka tcp-check tcp-smart-accept tcp-smart-connect tcpka
+syntax keyword oneloopOption contained tcplog
 syntax keyword oneloopOptionRefused contained disable-h2-upgrade forceclose
 syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-client
-syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-server http-buffer-request
+syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-server
 syntax keyword oneloopOptionRefused contained http-restrict-req-hdr-names http-tunnel httpslog
 syntax keyword oneloopOptionRefused contained originalto prefer-last-server spop-check
 syntax keyword oneloopOptionRefused contained ssl-hello-chk

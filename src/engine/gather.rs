@@ -1,0 +1,276 @@
+//! Requests that wait for their body before they go on: `option http-buffer-request`
+//! (configuration.txt 4.2).
+//!
+//! A frontend with the option waits before its rules, a backend with it before its own, until the
+//! body has come whole, the input is as full as a head may make it (`tune.bufsize` less
+//! `tune.maxrewrite`), or the client ends its side. Head and body lie in the input as they came
+//! meanwhile; what follows reads the head again and sees as much of the body as if it had come at
+//! once. A client that waits to be told so is told to go on, and its `Expect` is passed on to
+//! nobody: HAProxy's way.
+//!
+//! Must never: change what lies in the input. Chunks are only counted, in a copy.
+
+use super::Engine;
+use super::accept::Client;
+use super::applet::CONTINUE;
+use super::relay::{End, Sent, Source, receive};
+use super::service::Service;
+use super::session::{Flow, Phase, flush_answer, open, source_of};
+use crate::base::arena::Key;
+use crate::base::buffer::Buffer;
+use crate::http::exchange::ResponseState;
+use crate::http::framing::{self, Body, Framing};
+use crate::http::head::{self, Limits, Parsed, Progress, Refusal};
+use crate::http::rewrite::Editor;
+use crate::log::record::NO_MARK;
+use crate::log::termination::Termination;
+use crate::net::{Net, Readiness, Stop};
+
+/// What the log counts for the 100 that a client is told to go on by, as HAProxy does.
+const LOGGED_CONTINUE: u64 = 40;
+
+/// What became of a body that was waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gathered {
+    /// The client has ended its side before the body was whole.
+    cut: bool,
+    /// The client was told to go on.
+    told: bool,
+}
+
+impl Gathered {
+    /// Whether the rest of the body will never come.
+    pub(crate) fn is_cut(self) -> bool {
+        self.cut
+    }
+
+    /// Bytes that the log counts for what the client was told meanwhile.
+    pub(crate) fn logged(self) -> u64 {
+        match self.told {
+            true => LOGGED_CONTINUE,
+            false => 0,
+        }
+    }
+}
+
+/// Whether a request has a body that can be waited for.
+pub(crate) fn may_gather(framing: &Framing) -> bool {
+    matches!(framing.body, Body::Length(_) | Body::Chunked)
+}
+
+impl<N: Net, S: Service> Engine<'_, N, S> {
+    /// A request, whose head is on the bench, waits for its body before it goes on.
+    pub(crate) fn gather(&mut self, key: Key<Client>, buffer: Buffer, framing: &Framing) -> Flow {
+        let now = self.now.ms;
+        open!(self, key => client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        client.phase = Phase::Gather;
+        session.waiting_since_ms = now;
+        session.txn.marks.request_ended = NO_MARK;
+        session.request.source = source_of(framing.body);
+        let bench = &mut self.bench;
+        if session.exchange.awaits_continue() {
+            if !session.response.queue(CONTINUE, &mut self.pool) {
+                self.pool.give_back(buffer);
+                return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+            }
+            session.exchange.on_continue();
+            session.gathered.told = true;
+            let mut editor = Editor {
+                bytes: buffer.readable(),
+                head: &bench.head,
+                edits: &mut bench.edits,
+            };
+            editor.del_header(|name| name.eq_ignore_ascii_case(b"expect"));
+        }
+        match &mut session.edits {
+            None if bench.edits.is_empty() => {}
+            held => held.get_or_insert_default().take_over(&bench.edits),
+        }
+        let from = bench.head.len as usize;
+        let came = buffer.len().saturating_sub(from);
+        if let Err(refusal) = self.look_at_body(key, &buffer, came) {
+            // As when nobody waits: one that begins wrong is no request.
+            self.leave_backend(key);
+            return self.refuse(key, refusal, buffer);
+        }
+        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        session.request.input = Some(buffer);
+        Flow::Again
+    }
+
+    /// Follows the body through the last `came` bytes of the input.
+    fn look_at_body(
+        &mut self,
+        key: Key<Client>,
+        buffer: &Buffer,
+        came: usize,
+    ) -> Result<(), Refusal> {
+        open!(self, key => _client, session, else Ok(()));
+        let bytes = buffer.readable();
+        let bytes = bytes.get(bytes.len().saturating_sub(came)..);
+        let bytes = bytes.unwrap_or_default();
+        let (moved, done) = match &mut session.request.source {
+            Source::Length(left) => {
+                let taken = (*left).min(bytes.len() as u64);
+                *left -= taken;
+                (taken, *left == 0)
+            }
+            Source::Chunked(decoder) => {
+                let copy = &mut self.bench.prefix;
+                copy.clear();
+                copy.extend_from_slice(bytes);
+                let decoded = decoder.decode(copy)?;
+                (decoded.data.len() as u64, decoded.done)
+            }
+            Source::Done | Source::UntilClose => (0, true),
+        };
+        session.request.moved += moved;
+        if done {
+            session.request.source = Source::Done;
+        }
+        Ok(())
+    }
+
+    /// Waits on for the body of a request.
+    pub(crate) fn gather_more(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => client, session, else Flow::Gone);
+        match flush_answer(&mut self.net, &mut self.pool, self.now, client, session) {
+            Sent::All => {}
+            Sent::Part => return Flow::Wait,
+            Sent::Failed(_) => {
+                session.gathered.cut = true;
+                return self.end_gathering(key);
+            }
+            Sent::NoBuffer => return Flow::Close(Termination::RESOURCE_IN_CONNECT),
+        }
+        let most = self.bench.limits.bytes_max as usize;
+        let came = session.request.input.as_ref().map_or(0, Buffer::len);
+        if session.request.source == Source::Done || came >= most {
+            return self.end_gathering(key);
+        }
+        if !client.ready.has(Readiness::READABLE) {
+            return Flow::Wait;
+        }
+        let Some(mut buffer) = session.request.input.take() else {
+            return Flow::Gone;
+        };
+        // What was in front of it has been used: a pipelined request may lie far behind.
+        buffer.compact();
+        let mut from = End {
+            socket: &client.socket,
+            ready: &mut client.ready,
+        };
+        match receive(&mut self.net, &mut from, &mut buffer) {
+            Ok(came) => {
+                client.active_ms = self.now.ms;
+                session.heard_ms.0 = self.now.ms;
+                match self.look_at_body(key, &buffer, came) {
+                    Ok(()) => self.keep_gathered(key, buffer, Flow::Again),
+                    Err(refusal) => self.gathered_nonsense(key, refusal, buffer),
+                }
+            }
+            Err(Stop::Blocked) => self.keep_gathered(key, buffer, Flow::Wait),
+            Err(_) => {
+                session.gathered.cut = true;
+                session.request.input = Some(buffer);
+                self.end_gathering(key)
+            }
+        }
+    }
+
+    fn keep_gathered(&mut self, key: Key<Client>, buffer: Buffer, flow: Flow) -> Flow {
+        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        session.request.input = Some(buffer);
+        flow
+    }
+
+    /// There is no more to wait for: the request goes on where it stopped.
+    fn end_gathering(&mut self, key: Key<Client>) -> Flow {
+        let config = self.config;
+        open!(self, key => client, session, else Flow::Gone);
+        let Some(mut buffer) = session.request.input.take() else {
+            return Flow::Gone;
+        };
+        client.phase = Phase::Request;
+        session.txn.marks.request_ended = self.now.ms as i64;
+        session.request.moved = 0;
+        session.request.source = Source::Done;
+        let proxy = config.proxy(client.frontend);
+        let backend = session.backend.map(|id| config.proxy(id));
+        let bench = &mut self.bench;
+        bench.scratch.start_message();
+        match &session.edits {
+            Some(edits) => bench.edits.take_over(edits),
+            None => bench.edits.clear(),
+        }
+        let limits = Limits {
+            lenient: proxy.accept_invalid.request,
+            ..bench.limits
+        };
+        let bytes = buffer.readable_mut();
+        let parsed = head::request(bytes, &mut Progress::default(), &mut bench.head, &limits);
+        debug_assert!(matches!(parsed, Parsed::Complete), "it was read before");
+        let framing = match framing::request(&bench.head, buffer.readable()) {
+            Ok(framing) => framing,
+            Err(refusal) => return self.refuse(key, refusal, buffer),
+        };
+        match backend {
+            Some(backend) => self.pass_backend(key, (proxy, backend), buffer, &framing),
+            None => self.pass_frontend(key, proxy, buffer, &framing),
+        }
+    }
+
+    /// What came of the body is none.
+    fn gathered_nonsense(&mut self, key: Key<Client>, refusal: Refusal, buffer: Buffer) -> Flow {
+        ::log::debug!("body refused: {}", refusal.reason);
+        self.keep_gathered(key, buffer, Flow::Wait);
+        self.gathering_failed(key, 400, Termination::PROXY_IN_REQUEST)
+    }
+
+    /// The body has not come in its time.
+    pub(crate) fn gathered_too_long(&mut self, key: Key<Client>) -> Flow {
+        self.gathering_failed(key, 408, Termination::CLIENT_TIMEOUT_IN_REQUEST)
+    }
+
+    fn gathering_failed(&mut self, key: Key<Client>, status: u16, why: Termination) -> Flow {
+        self.count_failure(key);
+        open!(self, key => _client, session, else Flow::Gone);
+        session.exchange.on_request_error();
+        if let Some(buffer) = session.request.input.take() {
+            self.pool.give_back(buffer);
+        }
+        let unanswered = session.exchange.response() == ResponseState::Idle;
+        debug_assert!(unanswered, "it was asked of nobody yet");
+        if !session.response.is_flushed() {
+            // The client did not even take what it was told.
+            return Flow::Close(why);
+        }
+        self.answer_status(key, status, why)
+    }
+
+    /// The client ended its side in the middle of the body, and no rule has answered it.
+    pub(crate) fn gatherer_lost(&mut self, key: Key<Client>) -> Flow {
+        self.count_failure(key);
+        open!(self, key => client, session, else Flow::Gone);
+        session.exchange.on_request_error();
+        // It counts as answered with no status.
+        let front = &mut self.proxy_stats[client.frontend.0 as usize].front;
+        front.cli_abrt += 1;
+        front.answer(0);
+        if let Some(backend) = session.backend {
+            let back = &mut self.proxy_stats[backend.0 as usize].back;
+            back.cli_abrt += 1;
+            back.answered(0);
+        }
+        Flow::Close(Termination::CLIENT_IN_REQUEST)
+    }
+
+    fn count_failure(&mut self, key: Key<Client>) {
+        open!(self, key => client, session);
+        session.txn.bytes_uploaded += session.request.moved;
+        session.request.moved = 0;
+        self.proxy_stats[client.frontend.0 as usize].front.ereq += 1;
+        self.listener_stats
+            .count(client.listener, |own| own.ereq += 1);
+    }
+}
