@@ -28,7 +28,7 @@ pub(super) struct ChecksDraft {
     request: Rc<Request>,
     pub(super) tcp: RulesDraft,
     pub(super) http: RulesDraft,
-    disable_on_404: bool,
+    pub(super) disable_on_404: bool,
     send_state: bool,
 }
 

@@ -287,11 +287,21 @@ impl Parser<'_> {
                     continue;
                 };
                 let (settings, id) = (&target.settings, id_at(backend_at, target_place));
+                let drains = |proxy: &ProxyDraft| proxy.settings.checks.disable_on_404;
+                let differs = backend_at != at && drains(backend) != drains(proxy);
                 let (backend, name) = (&backend.name, &target.name);
                 if !(settings.check || settings.health.agent || settings.health.track.is_some()) {
                     refuse(format!(
                         "unable to use {backend}/{name} for tracking as it does not have any \
                          check nor agent enabled."
+                    ));
+                    continue;
+                }
+                if differs {
+                    // What a 404 does to the one would not be done to the other. HAProxy's words.
+                    refuse(format!(
+                        "unable to use {backend}/{name} fortracking: disable-on-404 option \
+                         inconsistency."
                     ));
                     continue;
                 }
