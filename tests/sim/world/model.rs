@@ -207,6 +207,10 @@ impl Model {
         client.sent == client.answered && client.tunnel.is_none() && !client.no_more
     }
 
+    pub(crate) fn has_asked_nothing(&self, client: usize) -> bool {
+        self.clients[client].sent == 0
+    }
+
     /// A server sends and reads nothing more on this connection.
     pub(crate) fn server_leaves(&mut self, sock: usize) {
         if let Some(conn) = self.conns.get_mut(&sock) {

@@ -97,6 +97,10 @@ fn meddle(engine: &mut Simulated<'_>, excuses: &mut Excuses, what: u8, arg: u8) 
                 excuses.clients_odd = true;
                 fake.model.says_no_more(client);
                 fake.core.far_fin(sock, 0, false);
+                // Who has introduced himself and asks for nothing is told so, and does not mind.
+                if fake.model.has_asked_nothing(client) {
+                    fake.model.leaves(client);
+                }
             }
         }
         4 => {
