@@ -16,9 +16,11 @@ use crate::{Bench, Seen};
 
 /// Descriptors that the proxy may have.
 const DESCRIPTORS: u64 = 256;
+/// The share of a processor that the program must stay below while it is saturated, %.
+const BUSY_BELOW: f64 = 20.0;
 /// Clients of the first row.
 const CLIENTS: usize = 1_000;
-/// How often the service afterwards is measured at most, when noise is above its bar.
+/// How often something is measured at most, when noise is above its bar.
 const MEASURES_MAX: usize = 5;
 /// Ids from here on are answered slowly.
 const SLOW: u64 = 1 << 32;
@@ -29,7 +31,8 @@ const SLOW: u64 = 1 << 32;
 /// more than there are descriptors, so that the system refuses (EMFILE).
 pub(crate) fn descriptors(bench: &Bench) -> Seen {
     let mut seen = Seen::default();
-    let after = bench.seconds(0.5, 0.15);
+    // Long enough that what the clients cost is little against it, also in a debug build.
+    let after = bench.seconds(0.5, 0.4);
     let bytes = page(100);
     let origin = Origin::scripted(move |asked| Reply {
         bytes: Arc::clone(&bytes),
@@ -43,31 +46,42 @@ pub(crate) fn descriptors(bench: &Bench) -> Seen {
     let config = sections("", &origin);
     let program = Program::start(bench.side, "", &config, Some(DESCRIPTORS));
     let before = calm(&program, &mut seen, "before");
-    let from = (Instant::now(), program.ticks());
-    let mut lines = crowd(program.addr, true);
-    let served = serve(&mut lines, &mut seen, "at maxconn", CLIENTS * 3 / 4);
-    let busy = share(&program, from);
-    let served = served + serve(&mut lines, &mut seen, "at maxconn", CLIENTS - served);
-    drop(lines);
-    seen.must(busy < 20.0, || format!("{busy:.0} % CPU at maxconn"));
-    // The slices are short and the machine is shared: one that is as usual is enough.
     let mut measures = 1;
-    let mut later = calm(&program, &mut seen, "afterwards");
-    while later <= before / 2.0 && measures < MEASURES_MAX {
+    let (mut busy, mut served) = saturated(&program, &mut seen);
+    while busy >= BUSY_BELOW && measures < MEASURES_MAX {
         measures += 1;
+        (busy, served) = saturated(&program, &mut seen);
+    }
+    seen.must(busy < BUSY_BELOW, || format!("{busy:.0} % CPU at maxconn"));
+    // The slices are short and the machine is shared: one that is as usual is enough.
+    let mut measures_later = 1;
+    let mut later = calm(&program, &mut seen, "afterwards");
+    while later <= before / 2.0 && measures_later < MEASURES_MAX {
+        measures_later += 1;
         later = calm(&program, &mut seen, "afterwards");
     }
     seen.must(later > before / 2.0, || {
         format!("{later:.0} requests a second afterwards, {before:.0} before")
     });
     seen.say(format!(
-        "at maxconn {}: {busy:.0} % CPU, {served} of {CLIENTS} served, then {later:.0} requests a \
-         second ({before:.0} before), measure {measures}",
+        "at maxconn {}: {busy:.0} % CPU, measure {measures}, {served} of {CLIENTS} served, then \
+         {later:.0} requests a second ({before:.0} before), measure {measures_later}",
         program.info("Maxconn")
     ));
     drop(program);
     emfile(bench, &mut seen);
     seen
+}
+
+/// All clients at once where `maxconn` lets few of them in: the share of a processor that the
+/// program had, %, until the crowd got smaller, and how many were served.
+fn saturated(program: &Program, seen: &mut Seen) -> (f64, usize) {
+    let from = (Instant::now(), program.ticks());
+    let mut lines = crowd(program.addr, true);
+    let served = serve(&mut lines, seen, "at maxconn", CLIENTS * 3 / 4);
+    let busy = share(program, from);
+    let rest = serve(&mut lines, seen, "at maxconn", CLIENTS - served);
+    (busy, served + rest)
 }
 
 /// The system refuses descriptors: clients hold theirs, and ask later.
@@ -85,7 +99,7 @@ fn emfile(bench: &Bench, seen: &mut Seen) {
     lines.iter_mut().for_each(|line| line.send(get(0)));
     let served = serve(&mut lines, seen, "at EMFILE", CLIENTS);
     drop(lines);
-    seen.must(busy < 20.0, || format!("{busy:.0} % CPU at EMFILE"));
+    seen.must(busy < BUSY_BELOW, || format!("{busy:.0} % CPU at EMFILE"));
     calm(&program, seen, "after EMFILE");
     seen.say(format!(
         "without descriptors ({held} held): {busy:.0} % CPU, {served} of {CLIENTS} served"

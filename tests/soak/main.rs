@@ -106,6 +106,8 @@ impl Seen {
 
 /// One row.
 struct Abuse {
+    /// One word for it, as names of tests are.
+    id: &'static str,
     name: &'static str,
     bar: &'static str,
     run: fn(&Bench) -> Seen,
@@ -113,51 +115,61 @@ struct Abuse {
 
 const ABUSES: [Abuse; 10] = [
     Abuse {
+        id: "idle",
         name: "8,000 idle clients held while 64 busy ones work",
         bar: "no error; p99 within 1.2 x of that without them",
         run: held::idle,
     },
     Abuse {
+        id: "dripping",
         name: "2,000 clients sending one byte a second",
         bar: "no error for the others; each slow one gets 408 in time",
         run: held::dripping,
     },
     Abuse {
+        id: "readers",
         name: "500 readers taking a 5 MB body slowly",
         bar: "memory grows by no more than the buffers configured",
         run: held::readers,
     },
     Abuse {
+        id: "dying_server",
         name: "a server killed and restarted every second",
         bar: "errors only for requests that the dying server received; no more than haproxy",
         run: faults::dying_server,
     },
     Abuse {
+        id: "descriptors",
         name: "descriptor limit 256, 1,000 clients",
         bar: "below 20 % CPU while saturated; all served; normal afterwards",
         run: limits::descriptors,
     },
     Abuse {
+        id: "random_bytes",
         name: "50,000 connections of random bytes",
         bar: "alive; each answered 400 or closed; memory flat",
         run: limits::random_bytes,
     },
     Abuse {
+        id: "soft_stop",
         name: "soft stop under load",
         bar: "each request in flight answered; exit 0",
         run: ending::soft_stop,
     },
     Abuse {
+        id: "resets",
         name: "resets in mid-body and in mid-answer, 10,000 times",
         bar: "no descriptor, buffer or slot left behind",
         run: faults::resets,
     },
     Abuse {
+        id: "log",
         name: "log socket full, gone, and back",
         bar: "service unaffected; drops counted; logging resumes",
         run: logs::plain,
     },
     Abuse {
+        id: "log_in_chroot",
         name: "log socket full, gone, and back, in a chroot",
         bar: "the same",
         run: logs::in_chroot,
@@ -185,8 +197,13 @@ fn main() -> ExitCode {
     }
     let filters: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
     let full = std::env::var("SOAK").is_ok_and(|value| value == "full");
+    let exact = words.iter().any(|word| word == "--exact");
     let rows = ABUSES.iter().filter(|abuse| {
-        filters.is_empty() || filters.iter().any(|word| abuse.name.contains(*word))
+        let asked = |word: &&String| match exact {
+            true => abuse.id == **word,
+            false => abuse.name.contains(word.as_str()),
+        };
+        filters.is_empty() || filters.iter().any(asked)
     });
     let descriptors = line::raise_descriptors();
     let bench = |side| Bench {
@@ -208,7 +225,7 @@ fn main() -> ExitCode {
     };
     println!("\nsoak, {form} form, {build} build, limit of descriptors {descriptors}\n");
     println!("| abuse | bar | oneloop | haproxy | held |\n|---|---|---|---|---|");
-    let mut complaints = Vec::new();
+    let (mut complaints, mut results) = (Vec::new(), Vec::new());
     for abuse in rows {
         let began = Instant::now();
         let mut ours = (abuse.run)(&bench(Side::Oneloop));
@@ -236,11 +253,17 @@ fn main() -> ExitCode {
         println!("| {name} | {bar} | {ours_cell} | {theirs_cell}{misses} | {held} |");
         let complaint = |missed: &String| format!("{name}: {missed}");
         complaints.extend(ours.missed.iter().map(complaint));
+        let result = match ours.missed.is_empty() {
+            true => "ok",
+            false => "FAILED",
+        };
+        results.push(format!("test {} ... {result}", abuse.id));
         eprintln!("soak: {name}: {:.1} s", began.elapsed().as_secs_f64());
     }
     for complaint in &complaints {
         println!("\nMISSED: {complaint}");
     }
+    println!("\n{}", results.join("\n"));
     match complaints.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
