@@ -351,7 +351,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(server) = session.server {
             self.server_stats[server.0 as usize].answered(bench.head.status);
         }
-        let mut length = 0;
+        bench.prefix.clear();
         if session.exchange.takes_interim() {
             bench.edits.clear();
             let message = Message::new(buffer.readable(), &bench.head, &bench.edits);
@@ -361,15 +361,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 drop_named: framing.drop_named,
                 ..Outgoing::default()
             };
-            let Ok(rendered) = render(&message, &how, &mut bench.raw) else {
+            if render(&message, &how, bench.head_max, &mut bench.prefix).is_err() {
                 let refusal = Refusal {
                     status: 502,
                     position: 0,
                     reason: "interim head too long",
                 };
                 return self.bad_answer(key, refusal, buffer);
-            };
-            length = rendered;
+            }
         }
         buffer.consume(bench.head.len as usize);
         if buffer.is_empty() {
@@ -378,11 +377,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.response.input = Some(buffer);
             session.unparsed_answer = true;
         }
-        if length > 0 {
-            let head = bench.raw.get(..length).unwrap_or_default();
-            if !session.response.queue(head, &mut self.pool) {
-                return Flow::Close(Termination::RESOURCE_IN_CONNECT);
-            }
+        if !session.response.queue(&bench.prefix, &mut self.pool) {
+            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         }
         Flow::Again
     }
@@ -559,23 +555,17 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             drop_named: framing.drop_named,
         };
         session.txn.status = status;
-        let length = match render(&message, &how, &mut bench.raw) {
-            Ok(length) => length,
-            Err(Overflow) => {
-                session.exchange = before;
-                session.txn.marks.answered = NO_MARK;
-                let refusal = Refusal {
-                    status: 502,
-                    position: 0,
-                    reason: "answer too long",
-                };
-                return self.bad_answer(key, refusal, buffer);
-            }
-        };
         bench.prefix.clear();
-        bench
-            .prefix
-            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
+        if render(&message, &how, bench.head_max, &mut bench.prefix).is_err() {
+            session.exchange = before;
+            session.txn.marks.answered = NO_MARK;
+            let refusal = Refusal {
+                status: 502,
+                position: 0,
+                reason: "answer too long",
+            };
+            return self.bad_answer(key, refusal, buffer);
+        }
         buffer.consume(bench.head.len as usize);
         session.response.source = source_of(framing.body);
         session.response.rechunk = body == Body::Chunked;

@@ -23,7 +23,7 @@ const BLOCKS_PER_TURN_MAX: usize = 8;
 
 /// Bodies up to this length are copied behind their head: the kernel takes one piece for less than
 /// it takes two (measured).
-const JOINED_MAX: usize = 1024;
+pub(super) const JOINED_MAX: usize = 1024;
 
 /// Bytes that one filling of a tube moves at most.
 const TUBE_FILL_MAX: usize = 1 << 20;

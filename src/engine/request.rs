@@ -344,7 +344,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
         self.find_hash(key, backend, Some(&buffer));
         match self.render_request(key, proxy, backend, &buffer, framing) {
-            Ok(length) => self.send_request(key, buffer, framing, length),
+            Ok(()) => self.send_request(key, buffer, framing),
             Err(Overflow) => self.answer_overflow(key, buffer, framing),
         }
     }
@@ -546,7 +546,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         stats.enter(now);
     }
 
-    /// Renders the outgoing head into `bench.raw` and returns its length.
+    /// Renders the outgoing head into `bench.prefix`.
     fn render_request(
         &mut self,
         key: Key<Client>,
@@ -554,7 +554,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         backend: &Proxy,
         buffer: &Buffer,
         framing: &Framing,
-    ) -> Result<usize, Overflow> {
+    ) -> Result<(), Overflow> {
         open!(self, key => client, session, else Err(Overflow));
         let bench = &mut self.bench;
         let mut editor = Editor {
@@ -619,7 +619,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             drop_upgrade: framing.drop_upgrade,
             drop_named: framing.drop_named,
         };
-        render(&message, &how, &mut bench.raw)
+        bench.prefix.clear();
+        render(&message, &how, bench.head_max, &mut bench.prefix)
     }
 
     /// Takes the head off the input, notes how the body ends, and finds a server for both.
@@ -628,15 +629,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         key: Key<Client>,
         mut buffer: Buffer,
         framing: &Framing,
-        length: usize,
     ) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
         let bench = &mut self.bench;
         buffer.consume(bench.head.len as usize);
-        bench.prefix.clear();
-        bench
-            .prefix
-            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
         session.request.source = source_of(framing.body);
         session.request.rechunk = framing.body == Body::Chunked;
         let kept = match session.backend.map(|id| self.config.proxy(id)) {
