@@ -288,10 +288,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if proxy.persistence.cookie.is_some() {
             self.expect_cookie(key, proxy);
         }
-        match self.run_own_rules(key, proxy, &buffer) {
-            Ok(None) => {}
-            Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
-            Err(Overflow) => return self.answer_overflow(key, buffer, framing),
+        if proxy.may_answer_itself() {
+            match self.run_own_rules(key, proxy, &buffer) {
+                Ok(None) => {}
+                Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
+                Err(Overflow) => return self.answer_overflow(key, buffer, framing),
+            }
         }
         let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
             open!(self, key => _client, session, else Flow::Gone);
@@ -318,7 +320,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if !proxy.persistence.is_empty() || !backend.persistence.is_empty() {
             self.begin_persistence(key, backend, Some(&buffer));
         }
-        if backend.id != proxy.id {
+        if backend.id != proxy.id && backend.may_answer_itself() {
             match self.run_own_rules(key, backend, &buffer) {
                 Ok(None) => {}
                 Ok(Some(own)) => return self.answer_own(key, own, backend, buffer, framing),
@@ -338,11 +340,16 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, framing),
             }
         }
-        self.choose_server(key, backend, Some(&buffer));
-        if self.follow_request(key, (proxy, backend), &buffer).is_err() {
+        if !backend.persistence.choices.is_empty() {
+            self.choose_server(key, backend, Some(&buffer));
+        }
+        let cookies = backend.persistence.cookie.is_some() || proxy.capture.is_some();
+        if cookies && self.follow_request(key, (proxy, backend), &buffer).is_err() {
             return self.answer_overflow(key, buffer, framing);
         }
-        self.find_hash(key, backend, Some(&buffer));
+        if let Some(hashing) = &backend.hashing {
+            self.find_hash(key, hashing, Some(&buffer));
+        }
         match self.render_request(key, proxy, backend, &buffer, framing) {
             Ok(()) => self.send_request(key, buffer, framing),
             Err(Overflow) => self.answer_overflow(key, buffer, framing),
@@ -624,12 +631,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// Takes the head off the input, notes how the body ends, and finds a server for both.
-    fn send_request(
-        &mut self,
-        key: Key<Client>,
-        mut buffer: Buffer,
-        framing: &Framing,
-    ) -> Flow {
+    fn send_request(&mut self, key: Key<Client>, mut buffer: Buffer, framing: &Framing) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
         let bench = &mut self.bench;
         buffer.consume(bench.head.len as usize);
@@ -725,7 +727,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     self.begin_persistence(key, backend, None);
                 }
                 self.choose_server(key, backend, None);
-                self.find_hash(key, backend, None);
+                if let Some(hashing) = &backend.hashing {
+                    self.find_hash(key, hashing, None);
+                }
                 true
             }
             None => false,
