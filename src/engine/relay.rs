@@ -187,20 +187,35 @@ impl Pipe {
     /// Gives every buffer back and forgets the message.
     pub fn reset<N: Net>(&mut self, net: &mut N, pool: &mut Pool) {
         self.return_tube(net);
-        for buffer in self.output.iter_mut().chain([&mut self.input]) {
+        let Self {
+            input,
+            head,
+            lead,
+            output,
+            source,
+            chunked,
+            rechunk,
+            ends_by_close,
+            shut,
+            moved,
+            sent,
+            trailers,
+            splice,
+            streams,
+            tube: _,
+            replay,
+        } = self;
+        for buffer in output.iter_mut().chain([input]) {
             if let Some(buffer) = buffer.take() {
                 pool.give_back(buffer);
             }
         }
-        let mut head = std::mem::take(&mut self.head);
         head.clear();
-        let mut replay = std::mem::take(&mut self.replay);
         replay.begin(0);
-        *self = Self {
-            head,
-            replay,
-            ..Self::default()
-        };
+        (*lead, *moved, *sent, *trailers) = (0, 0, 0, 0);
+        (*chunked, *rechunk, *ends_by_close) = (false, false, false);
+        (*shut, *streams) = (false, false);
+        (*source, *splice) = (Source::Done, Splice::Never);
     }
 
     /// Forgets what waits to be sent.
