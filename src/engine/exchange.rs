@@ -619,6 +619,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.proxy_stats[backend.0 as usize].back.answered(status);
         }
         let over = session.exchange.is_whole() && session.request.is_finished();
+        session.response.closes = over && session.exchange.closes_client();
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,

@@ -93,6 +93,8 @@ pub struct Pipe {
     pub rechunk: bool,
     /// Only the close of the connection tells the receiver that the body is over.
     pub ends_by_close: bool,
+    /// Behind what is delivered next the connection is closed at once.
+    pub closes: bool,
     /// The receiving side has been told that nothing more comes (tunnels).
     pub shut: bool,
     /// Body bytes understood so far.
@@ -196,6 +198,7 @@ impl Pipe {
             chunked,
             rechunk,
             ends_by_close,
+            closes,
             shut,
             moved,
             sent,
@@ -214,7 +217,7 @@ impl Pipe {
         replay.begin(0);
         (*lead, *moved, *sent, *trailers) = (0, 0, 0, 0);
         (*chunked, *rechunk, *ends_by_close) = (false, false, false);
-        (*shut, *streams) = (false, false);
+        (*closes, *shut, *streams) = (false, false, false);
         (*source, *splice) = (Source::Done, Splice::Never);
     }
 
@@ -515,7 +518,8 @@ pub fn deliver<N: Net>(
     let total = head.len() + body.len();
     let mut sent = 0;
     if pipe.is_flushed() && total > 0 && to.ready.has(Readiness::WRITABLE) {
-        match net.send(to.socket, head, body.readable(), false) {
+        // One segment carries the end of the connection with the end of what is sent.
+        match net.send(to.socket, head, body.readable(), pipe.closes) {
             Ok(n) => sent = n,
             Err(Stop::Blocked) => {}
             Err(stop) => {
