@@ -34,6 +34,8 @@ pub(crate) enum Limit {
     Introduction,
     /// The request head, or the next request.
     Request,
+    /// `tcp-request inspect-delay`.
+    Inspect,
     /// The body of a request that waits for it.
     Gather,
     /// The body of a request that a service answers.
@@ -89,6 +91,21 @@ pub(crate) fn earliest(
             first(
                 after(from, front.http_request, Limit::Request),
                 after(client.active_ms, front.client, Limit::Request),
+            )
+        }
+        (Phase::Inspect, Some(session)) => {
+            let asked = if session.inspection.of_backend {
+                backend
+            } else {
+                frontend
+            };
+            first(
+                after(
+                    session.waiting_since_ms,
+                    asked.content.delay_ms,
+                    Limit::Inspect,
+                ),
+                after(client.active_ms, front.client, Limit::Client),
             )
         }
         // Before its rules a frontend waits as long as it says, and its backend as that one says.
@@ -237,7 +254,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     fn expire(&mut self, key: Key<Client>, limit: Limit) -> Flow {
         match limit {
-            Limit::Retry => Flow::Again,
+            Limit::Retry | Limit::Inspect => Flow::Again,
             Limit::Linger => {
                 self.remove_client(key);
                 Flow::Gone
@@ -255,6 +272,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     fn client_too_slow(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        if client.phase == Phase::Inspect {
+            return self.inspected_too_long(key);
+        }
         let unanswered = client.phase == Phase::Exchange
             && session.exchange.response() == ResponseState::Idle
             && session.response.is_flushed();

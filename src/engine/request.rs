@@ -7,7 +7,7 @@
 
 use super::Engine;
 use super::accept::Client;
-use super::context::{Looking, facts};
+use super::context::{Looking, Sight, facts};
 use super::errors::Place;
 use super::gather::may_gather;
 use super::introduction::destination;
@@ -20,9 +20,9 @@ use crate::base::buffer::Buffer;
 use crate::config::model::{HttpConnection, Proxy, RetryOn, Statistics, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, Head, Limits, Method, Name, Parsed, Progress, Refusal};
+use crate::http::head::{self, Limits, Method, Name, Parsed, Progress, Refusal};
 use crate::http::render::{Outgoing, render};
-use crate::http::rewrite::{Editor, Message, Overflow};
+use crate::http::rewrite::{Editor, Message, Overflow, counted_head};
 use crate::log::record::{NO_ID, NO_MARK};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
@@ -40,9 +40,6 @@ enum Own<'c> {
     /// The statistics, as far as their lines let the client see them.
     Stats(&'c Statistics),
 }
-
-/// What `%U` counts beside the texts: the start line's record and the end of the fields.
-const COUNTED_START: usize = 21;
 
 impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Reads until a request head is whole.
@@ -251,7 +248,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .txn
             .set_request_line(head.logged_line(buffer.readable()), line_max);
         session.txn.marks.request_ended = now.ms as i64;
-        session.txn.bytes_uploaded = counted_head(head, buffer.readable());
+        session.txn.bytes_uploaded = counted_head(head, buffer.readable()) as u64;
         client.requests += 1;
         self.process.requests_total += 1;
         session.txn.request_count = self.process.requests_total;
@@ -293,7 +290,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
             Err(Overflow) => return self.answer_overflow(key, buffer, framing),
         }
-        let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
+        let Some(backend) = self.choose_backend(key, proxy, Sight::Request(&buffer)) else {
             open!(self, key => _client, session, else Flow::Gone);
             session.txn.marks.request_ended = NO_MARK;
             self.skip_request(key, buffer, framing);
@@ -316,7 +313,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         framing: &Framing,
     ) -> Flow {
         if !proxy.persistence.is_empty() || !backend.persistence.is_empty() {
-            self.begin_persistence(key, backend, Some(&buffer));
+            self.begin_persistence(key, backend, Sight::Request(&buffer));
         }
         if backend.id != proxy.id {
             match self.run_own_rules(key, backend, &buffer) {
@@ -338,11 +335,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, framing),
             }
         }
-        self.choose_server(key, backend, Some(&buffer));
+        self.choose_server(key, backend, Sight::Request(&buffer));
         if self.follow_request(key, (proxy, backend), &buffer).is_err() {
             return self.answer_overflow(key, buffer, framing);
         }
-        self.find_hash(key, backend, Some(&buffer));
+        self.find_hash(key, backend, Sight::Request(&buffer));
         match self.render_request(key, proxy, backend, &buffer, framing) {
             Ok(length) => self.send_request(key, buffer, framing, length),
             Err(Overflow) => self.answer_overflow(key, buffer, framing),
@@ -475,22 +472,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// `use_backend`, then `default_backend`, then the proxy itself when it has a backend side.
-    fn choose_backend(
+    pub(crate) fn choose_backend(
         &mut self,
         key: Key<Client>,
         proxy: &'c Proxy,
-        buffer: Option<&Buffer>,
+        sight: Sight<'_>,
     ) -> Option<&'c Proxy> {
         let config = self.config;
         let client = self.clients.get(key)?;
         let session = self.sessions.get(client.session?)?;
-        let facts = facts!(self, session, client.requests);
+        let mut facts = facts!(self, session, client.requests);
+        facts.inspected = sight.inspected();
         let bench = &mut self.bench;
-        let message =
-            buffer.map(|buffer| Message::new(buffer.readable(), &bench.head, &bench.edits));
         let looking = Looking {
             facts: &facts,
-            request: message,
+            request: sight.request(&bench.head, &bench.edits, &bench.seen),
             response: None,
         };
         let (acls, mut walk) = (&config.acls, Walk::default());
@@ -529,7 +525,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// The session is now the backend's too.
-    fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
+    pub(crate) fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
         let now = self.now.ms;
         open!(self, key => client, session);
         session.backend = Some(backend.id);
@@ -722,30 +718,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(unique_id) = &proxy.unique_id {
             self.name_session(key, unique_id, None);
         }
-        match self.choose_backend(key, proxy, None) {
-            Some(backend) => {
-                self.enter_backend(key, backend);
-                if !backend.persistence.is_empty() {
-                    self.begin_persistence(key, backend, None);
-                }
-                self.choose_server(key, backend, None);
-                self.find_hash(key, backend, None);
-                true
-            }
-            None => false,
+        if !proxy.content.is_empty() {
+            self.begin_inspection(key, false);
+            return true;
         }
+        // Nobody looks for a request in bytes that have not come.
+        self.bench.look_for_request(&[], false, false);
+        self.route_tcp(key, proxy, &[]) == Flow::Again
     }
-}
-
-/// What the log's `%U` counts for a request's head: HAProxy's internal form of it.
-fn counted_head(head: &Head, bytes: &[u8]) -> u64 {
-    let texts = head.method_span.len() + head.target.len() + head.version.of(bytes).len();
-    let fields: usize = head
-        .fields
-        .iter()
-        .map(|field| field.name.len() + field.value.len())
-        .sum();
-    (COUNTED_START + texts + fields) as u64
 }
 
 /// How many bytes of a request are kept at most, so that it can be sent once more; 0 for none.

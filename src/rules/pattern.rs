@@ -131,6 +131,9 @@ const KEYWORDS: &[(&str, &str, Matching)] = &[
     ("urlp_reg", "urlp", Matching::Reg),
     ("urlp_sub", "urlp", Matching::Sub),
     ("method", "method", Matching::Method),
+    ("payload", "req.payload", Matching::Bin),
+    ("payload_lv", "req.payload_lv", Matching::Bin),
+    ("req_ssl_sni", "req.ssl_sni", Matching::Str),
     ("req_ver", "req.ver", Matching::Str),
     ("resp_ver", "res.ver", Matching::Str),
 ];
