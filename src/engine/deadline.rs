@@ -108,6 +108,14 @@ pub(crate) fn earliest(
                 after(client.active_ms, front.client, Limit::Client),
             )
         }
+        (Phase::Gather, Some(session)) if session.gathered.inspects() => first(
+            after(
+                session.waiting_since_ms,
+                backend.content.delay_ms,
+                Limit::Inspect,
+            ),
+            after(client.active_ms, front.client, Limit::Client),
+        ),
         // Before its rules a frontend waits as long as it says, and its backend as that one says.
         (Phase::Gather, Some(session)) => first(
             after(session.waiting_since_ms, back.http_request, Limit::Gather),
@@ -254,7 +262,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     fn expire(&mut self, key: Key<Client>, limit: Limit) -> Flow {
         match limit {
-            Limit::Retry | Limit::Inspect => Flow::Again,
+            Limit::Retry => Flow::Again,
+            Limit::Inspect => self.inspection_over(key),
             Limit::Linger => {
                 self.remove_client(key);
                 Flow::Gone
@@ -270,10 +279,21 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
+    /// The delay is over: what there is now decides.
+    fn inspection_over(&mut self, key: Key<Client>) -> Flow {
+        let phase = self.clients.get(key).map(|client| client.phase);
+        match phase {
+            Some(Phase::Gather) => self.end_gathering(key),
+            _ => Flow::Again,
+        }
+    }
+
     fn client_too_slow(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
-        if client.phase == Phase::Inspect {
-            return self.inspected_too_long(key);
+        match client.phase {
+            Phase::Inspect => return self.inspected_too_long(key),
+            Phase::Gather => return self.inspected_body_too_long(key),
+            _ => {}
         }
         let unanswered = client.phase == Phase::Exchange
             && session.exchange.response() == ResponseState::Idle

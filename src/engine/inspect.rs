@@ -15,12 +15,15 @@
 use super::Engine;
 use super::accept::Client;
 use super::context::{Looking, Sight, facts};
-use super::relay::{End, receive};
+use super::gather::may_gather;
+use super::relay::{End, Source, receive};
 use super::service::Service;
 use super::session::{Flow, Phase, open};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::config::model::Proxy;
+use crate::http::framing::Framing;
+use crate::log::record::NO_MARK;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
 use crate::rules::Inspected;
@@ -144,6 +147,70 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         true
     }
 
+    /// Asks the rules of a frontend or a backend about a request whose head is on the bench.
+    pub(crate) fn inspect_request(
+        &mut self,
+        key: Key<Client>,
+        proxy: &'c Proxy,
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        if may_gather(framing)
+            && let Err(refusal) = self.measure_body(key, &buffer, framing)
+        {
+            return self.refuse_body(key, refusal, buffer);
+        }
+        let now = self.now.ms;
+        let most = self.bench.limits.bytes_max as usize;
+        let config = self.config;
+        open!(self, key => client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        let frontend = config.proxy(client.frontend);
+        let is_whole = !may_gather(framing) || session.request.source == Source::Done;
+        let delay_ms = u64::from(proxy.content.delay_ms.unwrap_or_default());
+        let is_final = is_whole
+            || session.gathered.is_cut()
+            || buffer.len() >= most
+            || now >= session.waiting_since_ms.saturating_add(delay_ms);
+        let seen = Inspected {
+            bytes: None,
+            most,
+            is_final,
+            may_be_http: false,
+        };
+        let verdict = self.ask_content(key, proxy, Sight::Request(&buffer), seen);
+        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        match verdict {
+            Inspection::NotYet => return self.await_body(key, buffer, true),
+            Inspection::Rejected => return self.reject_request(key, buffer),
+            Inspection::Passed => {}
+        }
+        session.request.source = Source::Done;
+        session.request.moved = 0;
+        match session.backend {
+            None => self.admit_request(key, frontend, buffer, framing),
+            Some(_) => self.enter_with_body(key, (frontend, proxy), buffer, framing),
+        }
+    }
+
+    /// A rule has turned a request away: nobody answers it.
+    fn reject_request(&mut self, key: Key<Client>, buffer: Buffer) -> Flow {
+        self.pool.give_back(buffer);
+        self.count_rejected(key);
+        open!(self, key => client, session, else Flow::Gone);
+        session.exchange.on_request_error();
+        session.txn.bytes_uploaded += session.request.moved;
+        session.request.moved = 0;
+        session.txn.marks.request_ended = NO_MARK;
+        // It counts as answered with no status.
+        self.proxy_stats[client.frontend.0 as usize].front.answer(0);
+        match session.backend {
+            Some(backend) => self.proxy_stats[backend.0 as usize].back.answered(0),
+            // What it asked for is not known yet, in HAProxy.
+            None => session.txn.request_line.clear(),
+        }
+        Flow::Close(Termination::PROXY_IN_REQUEST)
+    }
+
     /// Asks one proxy's rules, and keeps what they say of the session.
     pub(crate) fn ask_content(
         &mut self,
@@ -176,7 +243,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Chooses the backend of a TCP session, of which these bytes have come.
     pub(crate) fn route_tcp(&mut self, key: Key<Client>, proxy: &'c Proxy, bytes: &[u8]) -> Flow {
         let Some(backend) = self.choose_backend(key, proxy, Sight::Bytes(bytes)) else {
-            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
+            return Flow::Close(Termination::SERVER_IN_CONNECT);
         };
         self.enter_backend(key, backend);
         if backend.id != proxy.id && !backend.content.is_empty() {

@@ -220,7 +220,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// A frontend counts every request, readable or not.
-    fn count_request(&mut self, key: Key<Client>) {
+    pub(crate) fn count_request(&mut self, key: Key<Client>) {
         let Some(client) = self.clients.get(key) else {
             return;
         };
@@ -250,11 +250,27 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         session.txn.marks.request_ended = now.ms as i64;
         session.txn.bytes_uploaded = counted_head(head, buffer.readable()) as u64;
         client.requests += 1;
-        self.process.requests_total += 1;
-        session.txn.request_count = self.process.requests_total;
         let proxy = config.proxy(client.frontend);
-        self.count_request(key);
         self.bench.edits.clear();
+        if !proxy.content.is_empty() {
+            session.waiting_since_ms = now.ms;
+            return self.inspect_request(key, proxy, buffer, &framing);
+        }
+        self.admit_request(key, proxy, buffer, &framing)
+    }
+
+    /// A request is let in: it is counted, and passes its frontend.
+    pub(crate) fn admit_request(
+        &mut self,
+        key: Key<Client>,
+        proxy: &'c Proxy,
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        self.process.requests_total += 1;
+        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        session.txn.request_count = self.process.requests_total;
+        self.count_request(key);
         self.bench.scratch.start_message();
         if let Some(unique_id) = &proxy.unique_id {
             self.name_session(key, unique_id, Some(&buffer));
@@ -265,13 +281,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         {
             open!(self, key => _client, session, else Flow::Gone);
             session.logged = true;
-            self.skip_request(key, buffer, &framing);
+            self.skip_request(key, buffer, framing);
             return self.answer_status(key, 200, Termination::LOCAL);
         }
-        if proxy.http.buffer_request && may_gather(&framing) {
-            return self.gather(key, buffer, &framing);
+        if proxy.http.buffer_request && may_gather(framing) {
+            return self.gather(key, buffer, framing);
         }
-        self.pass_frontend(key, proxy, buffer, &framing)
+        self.pass_frontend(key, proxy, buffer, framing)
     }
 
     /// The frontend's rules, and which backend the request is for.
@@ -297,6 +313,22 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
         };
         self.enter_backend(key, backend);
+        if backend.id != proxy.id && !backend.content.is_empty() {
+            open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+            session.waiting_since_ms = self.now.ms;
+            return self.inspect_request(key, backend, buffer, framing);
+        }
+        self.enter_with_body(key, (proxy, backend), buffer, framing)
+    }
+
+    /// The request is its backend's, once that has the body where it waits for one.
+    pub(crate) fn enter_with_body(
+        &mut self,
+        key: Key<Client>,
+        (proxy, backend): (&'c Proxy, &'c Proxy),
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
         let waits = backend.http.buffer_request && !proxy.http.buffer_request;
         if waits && may_gather(framing) {
             return self.gather(key, buffer, framing);
