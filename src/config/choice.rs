@@ -10,6 +10,7 @@ use super::draft::{ChoiceDraft, DispatchDraft};
 use super::lexer::Line;
 use super::lines::{AddressProblem, endpoint};
 use super::model::{ServerChoice, ServerId, ServerTarget};
+use super::rules::condition_place;
 use super::sections::Parser;
 use super::units::{self, Allow};
 use crate::rules::fetch::Scope;
@@ -98,7 +99,7 @@ impl Parser<'_> {
             at: line.at(1),
             condition,
         };
-        Some((draft, below_http.then(|| line.at(2))))
+        Some((draft, below_http.then(|| condition_place(line))))
     }
 
     /// The servers that the `use-server` lines of a proxy name.

@@ -7,11 +7,11 @@
 //! stay invisible to the proxy's own rules, as in HAProxy.
 
 use super::build::BUFFER_SIZE;
-use super::diag::{Diagnostics, Lead, Severity};
+use super::diag::{Diagnostics, Lead, Place, Severity};
 use super::draft::{AclNames, Finals};
 use super::host::{FILE_BYTES_MAX, Host};
 use super::keywords::{self, Class, Section};
-use super::lexer::{Line, Variables};
+use super::lexer::{Line, Variables, Word};
 use super::lines::{bad_character, reason};
 use super::sections::{Names, Parser};
 use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compile_response_rule};
@@ -155,6 +155,13 @@ fn is_dead(finals: &mut Finals, line: &Line) -> bool {
     let mut words = line.from(2).iter();
     let always = !words.any(|word| matches!(&word.text[..], b"if" | b"unless"));
     std::mem::replace(last, ends && always)
+}
+
+/// Where the condition of a line stands.
+pub(super) fn condition_place(line: &Line) -> Place {
+    let is_condition = |word: &Word| matches!(&word.text[..], b"if" | b"unless");
+    let at = line.words.iter().position(is_condition);
+    line.at(at.unwrap_or_default())
 }
 
 /// Tells a problem with the words from `from` on.
@@ -465,7 +472,7 @@ impl<'a> Parser<'a> {
                 proxy
                     .layer_six
                     .content
-                    .extend(below_http.then(|| line.at(2)));
+                    .extend(below_http.then(|| condition_place(line)));
             }
             b"tcp-request" => {
                 let rule = tools.compile(&home, line, 2, compile_connection_rule);
@@ -480,7 +487,7 @@ impl<'a> Parser<'a> {
                 proxy
                     .layer_six
                     .request
-                    .extend(below_http.then(|| line.at(1)));
+                    .extend(below_http.then(|| condition_place(line)));
             }
             b"redirect" => {
                 let rule = tools.compile(&home, line, 1, compile_redirect_keyword);
@@ -495,7 +502,7 @@ impl<'a> Parser<'a> {
                 proxy
                     .layer_six
                     .response
-                    .extend(below_http.then(|| line.at(1)));
+                    .extend(below_http.then(|| condition_place(line)));
             }
         }
     }

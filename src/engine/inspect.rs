@@ -2,15 +2,15 @@
 //! (configuration.txt 4.2).
 //!
 //! A frontend's rules are asked as soon as the connection is there, and again whenever bytes have
-//! come, until they have decided, `inspect-delay` is over, the input is full or the client has ended
-//! its side; then what they cannot say yet is no. After the choice of a backend its rules are asked
-//! in the same way, with a delay of their own. What was looked at lies in the input and is the first
-//! that the server gets.
+//! come, until they have decided, `inspect-delay` is over, the input is full or the client has
+//! ended its side; then what they cannot say yet is no. After the choice of a backend its rules are
+//! asked in the same way, with a delay of their own. What was looked at lies in the input and is
+//! the first that the server gets.
 //!
 //! In HTTP mode the frontend's rules come before anything else is made of a request, and the
-//! backend's before its `http-request` rules. A request is waited for as far as its head; only rules
-//! that wait for everything ([`Fetch::may_change`](crate::rules)) wait for its body, as it is
-//! gathered for `option http-buffer-request`.
+//! backend's before its `http-request` rules. A request is waited for as far as its head; only
+//! rules that wait for everything wait for its body, as it is gathered for
+//! `option http-buffer-request`.
 
 use super::Engine;
 use super::accept::Client;

@@ -532,11 +532,13 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
     if acl.expression.needs().lacking(scope).is_none() {
         return;
     }
-    let side = if compiler.is_frontend && scope != Scope::Server {
-        "frontend"
-    } else {
-        "backend"
+    // A `listen` has both sides: what rules of its answers say is the backend's.
+    let is_frontend = match scope {
+        Scope::Server => false,
+        Scope::Response => compiler.kind == "frontend",
+        _ => compiler.is_frontend,
     };
+    let side = if is_frontend { "frontend" } else { "backend" };
     let place = match scope {
         Scope::Connection => "tcp-request connection rule",
         Scope::Content => "tcp-request content rule",

@@ -369,8 +369,7 @@ impl Patterns {
     fn check(&self, known: bool, output: Type, shown: &str, at: usize) -> Result<(), Problem> {
         if !known {
             let text = format!(
-                "matching method must be specified first (using '-m') when using a sample fetch of this type ('{}').",
-                output.name()
+                "matching method must be specified first (using '-m') when using a sample fetch of this type ('{shown}')."
             );
             return Err(Problem::new(at, text));
         }
