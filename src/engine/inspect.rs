@@ -206,7 +206,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         match session.backend {
             Some(backend) => self.proxy_stats[backend.0 as usize].back.answered(0),
             // What it asked for is not known yet, in HAProxy.
-            None => session.txn.request_line.clear(),
+            None => {
+                session.txn.request_line.clear();
+                self.proxy_stats[client.frontend.0 as usize].front.rejected += 1;
+            }
         }
         Flow::Close(Termination::PROXY_IN_REQUEST)
     }
