@@ -10,6 +10,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::content::Content;
 pub use self::health::{Agent, Check, Observe, OnError};
 pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
@@ -35,6 +36,7 @@ use crate::rules::format::Format;
 use crate::rules::maps::MapFile;
 use crate::rules::plan::{Conditional, Rules};
 
+mod content;
 mod health;
 mod persist;
 mod retry;
@@ -452,6 +454,8 @@ pub struct Proxy {
     pub error_files: Vec<(u16, Arc<Reply>)>,
     /// `tcp-request connection` rules in order.
     pub connection_rules: Vec<ConnectionRule>,
+    /// `tcp-request content` rules.
+    pub content: Content,
     /// `http-request` rules in order.
     pub http_request: Rules<RequestRule>,
     /// `redirect` rules, which run after those and after the look for the statistics.

@@ -6,7 +6,7 @@
 //! the end it is told to be up.
 
 use super::accept::Client;
-use super::context::{Looking, facts};
+use super::context::{Looking, Sight, facts};
 use super::service::Service;
 use super::session::open;
 use super::{Engine, Subject};
@@ -20,7 +20,6 @@ use crate::base::wheel::{TimerId, Wheel};
 use crate::config::model::{Algorithm, Config, Server as Described, ServerId};
 use crate::http::chunked::Chunked;
 use crate::http::head::Name;
-use crate::http::rewrite::Message;
 use crate::net::Net;
 
 /// The warming of one server that has `slowstart`.
@@ -88,19 +87,15 @@ pub fn warmth(server: &Server, algorithm: Algorithm, now_ms: u64) -> u16 {
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Notes what a session's server is chosen by, for as long as the session lasts. `buffer`
     /// begins with the head in `bench`, if there is one.
-    pub(crate) fn find_hash(
-        &mut self,
-        key: Key<Client>,
-        hashing: &Hashing,
-        buffer: Option<&Buffer>,
-    ) {
+    pub(crate) fn find_hash(&mut self, key: Key<Client>, hashing: &Hashing, sight: Sight<'_>) {
         open!(self, key => client, session);
-        let facts = facts!(self, session, client.requests);
+        let mut facts = facts!(self, session, client.requests);
+        facts.inspected = sight.inspected();
         let bench = &mut self.bench;
-        let bytes = buffer.map(Buffer::readable);
+        let bytes = sight.buffer().map(Buffer::readable);
         let looking = Looking {
             facts: &facts,
-            request: bytes.map(|bytes| Message::new(bytes, &bench.head, &bench.edits)),
+            request: sight.request(&bench.head, &bench.edits, &bench.seen),
             response: None,
         };
         let body = bytes.and_then(|bytes| bytes.get(bench.head.len as usize..));

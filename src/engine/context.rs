@@ -11,16 +11,17 @@ use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
 use crate::balance::server::Server;
 use crate::base::addr::Address;
+use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
 use crate::config::model::{Config, ProxyId, ServerId};
-use crate::http::head::{Head, Limits as HeadLimits};
+use crate::http::head::{self, Head, Limits as HeadLimits, Parsed, Progress};
 use crate::http::rewrite::{Edits, Message};
 use crate::log::record::{NO_ID, Target, Txn};
-use crate::rules::Context;
 use crate::rules::fetch::Scratch;
 use crate::rules::format::{Field, Value};
 use crate::rules::map::Map;
 use crate::rules::maps::Maps;
+use crate::rules::{Context, Inspected};
 
 /// The memory of one step, reserved once.
 #[derive(Debug)]
@@ -41,6 +42,60 @@ pub struct Bench {
     pub limits: HeadLimits,
     /// Bytes that a head may have that leaves.
     pub head_max: usize,
+    /// The request that the first bytes of a TCP session are, for rules that ask for one.
+    pub seen: Seen,
+}
+
+/// A copy of what a TCP session begins with, where that is a request whose head is on the bench.
+#[derive(Debug, Default)]
+pub struct Seen(Vec<u8>);
+
+/// What is at hand of what a client has sent.
+#[derive(Clone, Copy)]
+pub(crate) enum Sight<'b> {
+    /// It begins with the head on the bench.
+    Request(&'b Buffer),
+    /// The first bytes of a TCP session, as the bench has seen them.
+    Bytes(&'b [u8]),
+}
+
+impl<'b> Sight<'b> {
+    /// The request, if it is one.
+    pub(crate) fn request<'a>(
+        self,
+        head: &'a Head,
+        edits: &'a Edits,
+        seen: &'a Seen,
+    ) -> Option<Message<'a>>
+    where
+        'b: 'a,
+    {
+        match self {
+            Self::Request(buffer) => Some(Message::new(buffer.readable(), head, edits)),
+            Self::Bytes(_) => (!seen.0.is_empty()).then(|| Message::new(&seen.0, head, edits)),
+        }
+    }
+
+    /// The buffer that begins with a request.
+    pub(crate) fn buffer(self) -> Option<&'b Buffer> {
+        match self {
+            Self::Request(buffer) => Some(buffer),
+            Self::Bytes(_) => None,
+        }
+    }
+
+    /// What rules find of it that nothing more is waited for.
+    pub(crate) fn inspected(self) -> Option<Inspected<'b>> {
+        match self {
+            Self::Request(_) => None,
+            Self::Bytes(bytes) => Some(Inspected {
+                bytes: Some(bytes),
+                most: usize::MAX,
+                is_final: true,
+                may_be_http: false,
+            }),
+        }
+    }
 }
 
 impl Bench {
@@ -60,7 +115,29 @@ impl Bench {
                 lenient: false,
             },
             head_max: size,
+            seen: Seen::default(),
         }
+    }
+
+    /// Reads the first bytes of a TCP session as a request where that is `wanted`; tells whether
+    /// they may still become one.
+    pub(crate) fn look_for_request(&mut self, bytes: &[u8], lenient: bool, wanted: bool) -> bool {
+        let seen = &mut self.seen.0;
+        seen.clear();
+        if !wanted {
+            return false;
+        }
+        seen.extend_from_slice(bytes);
+        self.edits.clear();
+        let limits = HeadLimits {
+            lenient,
+            ..self.limits
+        };
+        let parsed = head::request(seen, &mut Progress::default(), &mut self.head, &limits);
+        if parsed != Parsed::Complete {
+            seen.clear();
+        }
+        parsed == Parsed::Partial
     }
 }
 
@@ -79,6 +156,8 @@ pub struct Facts<'a> {
     pub(crate) letters: ([u8; 4], usize),
     pub(crate) maps: &'a Maps,
     pub(crate) introductions: &'a Introductions,
+    /// What has come of a session that is inspected.
+    pub(crate) inspected: Option<Inspected<'a>>,
 }
 
 /// Borrows the [`Facts`] of a session from the engine's fields, so that others stay free.
@@ -97,6 +176,7 @@ macro_rules! facts {
             letters: $crate::engine::journal::letters(&$session.txn),
             maps: &$engine.maps,
             introductions: &$engine.introductions,
+            inspected: None,
         }
     };
 }
@@ -214,6 +294,10 @@ impl Context for Facts<'_> {
 
     fn map(&self, lookup: u32) -> Option<&Map> {
         self.maps.changed(lookup)
+    }
+
+    fn inspected(&self) -> Option<Inspected<'_>> {
+        self.inspected
     }
 
     fn field(&self, field: Field) -> Value<'_> {
@@ -402,5 +486,9 @@ impl Context for Looking<'_> {
 
     fn map(&self, lookup: u32) -> Option<&Map> {
         self.facts.map(lookup)
+    }
+
+    fn inspected(&self) -> Option<Inspected<'_>> {
+        self.facts.inspected
     }
 }

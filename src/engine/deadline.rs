@@ -34,6 +34,8 @@ pub(crate) enum Limit {
     Introduction,
     /// The request head, or the next request.
     Request,
+    /// `tcp-request inspect-delay`.
+    Inspect,
     /// The body of a request that waits for it.
     Gather,
     /// The body of a request that a service answers.
@@ -91,6 +93,29 @@ pub(crate) fn earliest(
                 after(client.active_ms, front.client, Limit::Request),
             )
         }
+        (Phase::Inspect, Some(session)) => {
+            let asked = if session.inspection.of_backend {
+                backend
+            } else {
+                frontend
+            };
+            first(
+                after(
+                    session.waiting_since_ms,
+                    asked.content.delay_ms,
+                    Limit::Inspect,
+                ),
+                after(client.active_ms, front.client, Limit::Client),
+            )
+        }
+        (Phase::Gather, Some(session)) if session.gathered.inspects() => first(
+            after(
+                session.waiting_since_ms,
+                backend.content.delay_ms,
+                Limit::Inspect,
+            ),
+            after(client.active_ms, front.client, Limit::Client),
+        ),
         // Before its rules a frontend waits as long as it says, and its backend as that one says.
         (Phase::Gather, Some(session)) => first(
             after(session.waiting_since_ms, back.http_request, Limit::Gather),
@@ -241,6 +266,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn expire(&mut self, key: Key<Client>, limit: Limit) -> Flow {
         match limit {
             Limit::Retry => Flow::Again,
+            Limit::Inspect => self.inspection_over(key),
             Limit::Linger => {
                 self.remove_client(key);
                 Flow::Gone
@@ -256,8 +282,22 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
+    /// The delay is over: what there is now decides.
+    fn inspection_over(&mut self, key: Key<Client>) -> Flow {
+        let phase = self.clients.get(key).map(|client| client.phase);
+        match phase {
+            Some(Phase::Gather) => self.end_gathering(key),
+            _ => Flow::Again,
+        }
+    }
+
     fn client_too_slow(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        match client.phase {
+            Phase::Inspect => return self.inspected_too_long(key),
+            Phase::Gather => return self.inspected_body_too_long(key),
+            _ => {}
+        }
         let unanswered = client.phase == Phase::Exchange
             && session.exchange.response() == ResponseState::Idle
             && session.response.is_flushed();

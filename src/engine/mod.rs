@@ -27,6 +27,7 @@ mod gather;
 pub mod handover;
 pub mod health;
 pub mod idle;
+mod inspect;
 pub mod introduction;
 mod invariants;
 pub mod journal;

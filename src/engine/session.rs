@@ -8,10 +8,11 @@
 //! Request ─ parsed, rules, server chosen ─┬─ Exchange ── Finish ── Request (kept alive)
 //!    │                                    ├─ Connect ─┘     └───── Linger / gone
 //!    │                                    └─ Queued ── Connect
-//!    ├─ Gather (`option http-buffer-request`) ── on as before
+//!    ├─ Gather (its body is waited for) ── on as before
 //!    ├─ refused, denied, redirected ───────── Answer ── Finish
 //!    └─ a service's: Body (of a POST) ─┘
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
+//! Inspect: before Connect of a TCP session whose first bytes rules look at.
 //! Introduction: before all of these, where a header of the PROXY protocol comes first.
 //! ```
 //!
@@ -21,6 +22,7 @@
 use super::accept::Client;
 use super::deadline::earliest;
 use super::gather::Gathered;
+use super::inspect;
 use super::introduction::Introductions;
 use super::persist::Bond;
 use super::relay::{Pipe, Sent, Source, flush, receive};
@@ -48,6 +50,8 @@ pub enum Phase {
     Introduction,
     /// Waiting for a request head, or reading one.
     Request,
+    /// Waiting for the first bytes of a TCP session that rules ask for.
+    Inspect,
     /// Waiting for the body of a request before it goes on.
     Gather,
     /// Reading the body of a request that a service answers.
@@ -128,6 +132,8 @@ pub struct Session {
     counted: (u64, u64),
     /// When bytes came last from the client and from the server, monotonic ms.
     pub(crate) heard_ms: (u64, u64),
+    /// How far the rules about its first bytes have come.
+    pub(crate) inspection: inspect::Progress,
     /// What became of its body while it was waited for.
     pub(crate) gathered: Gathered,
     /// What rules have changed in its head so far, while it waits for its body.
@@ -164,6 +170,7 @@ impl Session {
             logged: false,
             counted: (0, 0),
             heard_ms: (0, 0),
+            inspection: inspect::Progress::default(),
             gathered: Gathered::default(),
             edits: None,
             serving: None,
@@ -190,6 +197,7 @@ impl Session {
         self.on_reused = false;
         self.logged = false;
         self.counted = (0, 0);
+        self.inspection = inspect::Progress::default();
         self.gathered = Gathered::default();
         debug_assert!(self.serving.is_none(), "an answer outlived its session");
     }
@@ -293,6 +301,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 _ if given_up.is_some() => self.abandon(key, given_up),
                 Phase::Introduction => self.read_introduction(key),
                 Phase::Request => self.read_request(key),
+                Phase::Inspect => self.inspect(key),
                 Phase::Gather => self.gather_more(key),
                 Phase::Body => self.read_body(key),
                 Phase::Queued => Flow::Wait,

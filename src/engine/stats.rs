@@ -179,6 +179,9 @@ pub struct Counters {
     pub hrsp: [u64; 6],
     /// HTTP requests.
     pub req_tot: u64,
+    /// HTTP requests that `tcp-request content` rules of a frontend turned away before they counted
+    /// as such.
+    pub rejected: u64,
     /// Transfers that the client broke.
     pub cli_abrt: u64,
     /// Transfers that the server broke.

@@ -229,6 +229,27 @@ pub struct Message<'a> {
     pub edits: &'a Edits,
 }
 
+/// What the log's `%U` counts of a request beside the texts of its head: the record of the start
+/// line and the end of the fields.
+const COUNTED_START: usize = 21;
+
+/// How long a request's head is in HAProxy's internal form, which is what it counts.
+#[must_use]
+pub fn counted_head(head: &Head, bytes: &[u8]) -> usize {
+    let texts = [
+        head.method_span.len(),
+        head.target.len(),
+        head.version.of(bytes).len(),
+    ];
+    let fields = head
+        .fields
+        .iter()
+        .flat_map(|field| [field.name.len(), field.value.len()]);
+    fields.chain(texts).fold(COUNTED_START, |sum, length| {
+        sum.saturating_add(length as usize)
+    })
+}
+
 impl<'a> Message<'a> {
     /// A view of `head` through `edits`.
     #[must_use]
