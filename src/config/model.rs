@@ -837,6 +837,13 @@ impl Config {
 }
 
 impl Proxy {
+    /// Whether a rule of its own, or its statistics, may answer a request that comes to it.
+    #[must_use]
+    #[inline]
+    pub fn may_answer_itself(&self) -> bool {
+        !self.http_request.is_empty() || self.stats.is_some() || !self.redirects.is_empty()
+    }
+
     /// What HAProxy calls it in messages: `frontend`, `backend` or `proxy` (for `listen`).
     #[must_use]
     pub fn kind(&self) -> &'static str {

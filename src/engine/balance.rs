@@ -10,13 +10,14 @@ use super::context::{Looking, Sight, facts};
 use super::service::Service;
 use super::session::open;
 use super::{Engine, Subject};
+use crate::balance::key::Hashing;
 pub use crate::balance::pick::PARTS;
 use crate::balance::pick::Place;
 use crate::balance::server::{Cause, Change, News, Op, Server};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::wheel::{TimerId, Wheel};
-use crate::config::model::{Algorithm, Config, Proxy, Server as Described, ServerId};
+use crate::config::model::{Algorithm, Config, Server as Described, ServerId};
 use crate::http::chunked::Chunked;
 use crate::http::head::Name;
 use crate::net::Net;
@@ -86,10 +87,7 @@ pub fn warmth(server: &Server, algorithm: Algorithm, now_ms: u64) -> u16 {
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Notes what a session's server is chosen by, for as long as the session lasts. `buffer`
     /// begins with the head in `bench`, if there is one.
-    pub(crate) fn find_hash(&mut self, key: Key<Client>, backend: &Proxy, sight: Sight<'_>) {
-        let Some(hashing) = &backend.hashing else {
-            return;
-        };
+    pub(crate) fn find_hash(&mut self, key: Key<Client>, hashing: &Hashing, sight: Sight<'_>) {
         open!(self, key => client, session);
         let mut facts = facts!(self, session, client.requests);
         facts.inspected = sight.inspected();
@@ -115,16 +113,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// A server's count of sessions has changed, or how many it takes.
+    #[inline]
     pub(crate) fn tell_load(&mut self, server: ServerId) {
         let described = self.roster.server(server);
-        if described.dispatch {
-            return;
+        let group = &mut self.proxies[described.proxy.0 as usize].group;
+        if group.minds_load() && !described.dispatch {
+            let record = &self.servers[server.0 as usize];
+            let load = record.served.saturating_add(record.queued);
+            group.set_load(self.roster.place(server), load);
         }
-        let proxy = described.proxy;
-        let record = &self.servers[server.0 as usize];
-        let load = record.served.saturating_add(record.queued);
-        let place = self.roster.place(server);
-        self.proxies[proxy.0 as usize].group.set_load(place, load);
     }
 
     /// A server that has come up begins to warm up, if it is to.

@@ -5,6 +5,7 @@
 //! step: nothing in it is needed after a wait.
 
 use super::introduction::Introductions;
+use super::relay::JOINED_MAX;
 use super::roster::Roster;
 use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
@@ -31,16 +32,16 @@ pub struct Bench {
     pub edits: Edits,
     /// What evaluation remembers.
     pub scratch: Scratch,
-    /// Where a head is rendered.
-    pub raw: Box<[u8]>,
-    /// What is sent before a body.
+    /// What is sent before a body: a head, where it is rendered, or the first line of a chunk.
     pub prefix: Vec<u8>,
     /// Head and body of an answer that a rule makes.
     pub answer: (Vec<u8>, Vec<u8>),
     /// Short texts (an address, a name).
     pub text: Vec<u8>,
-    /// The bounds of a head.
+    /// The bounds of a head that comes.
     pub limits: HeadLimits,
+    /// Bytes that a head may have that leaves.
+    pub head_max: usize,
     /// The request that the first bytes of a TCP session are, for rules that ask for one.
     pub seen: Seen,
 }
@@ -106,14 +107,14 @@ impl Bench {
             head: Head::new(usize::from(global.max_headers)),
             edits: Edits::new(usize::from(global.max_headers), size),
             scratch: Scratch::default(),
-            raw: vec![0; size].into_boxed_slice(),
-            prefix: Vec::with_capacity(4096),
+            prefix: Vec::with_capacity(size + JOINED_MAX),
             answer: (Vec::with_capacity(1024), Vec::with_capacity(1024)),
             text: Vec::with_capacity(256),
             limits: HeadLimits {
                 bytes_max: global.buffer_size.saturating_sub(global.max_rewrite),
                 lenient: false,
             },
+            head_max: size,
             seen: Seen::default(),
         }
     }

@@ -138,19 +138,31 @@ pub(crate) fn earliest(
             after(session.waiting_since_ms, back.connect, Limit::Connect)
         }
         (Phase::Exchange, Some(session)) => {
-            let (on_client, on_server) = waits(session);
-            // A side that something waits for takes it, or does not: that is activity.
-            let mut from = heard(client, session, frontend, backend);
-            if !session.response.is_flushed() {
-                from.0 = client.active_ms;
+            let (up, down) = (session.request.is_flushed(), session.response.is_flushed());
+            let asked = session.request.source == Source::Done;
+            let answered = session.exchange.response() == ResponseState::Done;
+            // Whom it waits for. A side that something waits for takes it, or does not: that is
+            // activity.
+            let mut of_client = None;
+            if !down || (up && !asked) {
+                let heard = frontend.independent_streams && down;
+                let from = if heard {
+                    session.heard_ms.0
+                } else {
+                    client.active_ms
+                };
+                of_client = after(from, front.client, Limit::Client);
             }
-            if !session.request.is_flushed() {
-                from.1 = client.active_ms;
+            if !up || (down && !answered) {
+                let heard = backend.independent_streams && up;
+                let from = if heard {
+                    session.heard_ms.1
+                } else {
+                    client.active_ms
+                };
+                return first(of_client, after(from, back.server, Limit::Server));
             }
-            first(
-                after(from.0, front.client.filter(|_| on_client), Limit::Client),
-                after(from.1, back.server.filter(|_| on_server), Limit::Server),
-            )
+            of_client
         }
         (Phase::Tunnel, Some(session)) => {
             let heard = heard(client, session, frontend, backend);
@@ -168,15 +180,6 @@ fn first(a: Option<(u64, Limit)>, b: Option<(u64, Limit)>) -> Option<(u64, Limit
         (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
         (a, b) => a.or(b),
     }
-}
-
-/// Whom an exchange waits for: the client, the server.
-fn waits(session: &Session) -> (bool, bool) {
-    let uploading = session.request.source != Source::Done && session.request.is_flushed();
-    let on_client = uploading || !session.response.is_flushed();
-    let on_server = !session.request.is_flushed()
-        || (session.response.is_flushed() && session.exchange.response() != ResponseState::Done);
-    (on_client, on_server)
 }
 
 /// When each side was heard of: the client, the server.

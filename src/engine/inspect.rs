@@ -279,7 +279,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.begin_persistence(key, backend, sight);
         }
         self.choose_server(key, backend, sight);
-        self.find_hash(key, backend, sight);
+        if let Some(hashing) = &backend.hashing {
+            self.find_hash(key, hashing, sight);
+        }
         Flow::Again
     }
 

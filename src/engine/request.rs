@@ -301,10 +301,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if proxy.persistence.cookie.is_some() {
             self.expect_cookie(key, proxy);
         }
-        match self.run_own_rules(key, proxy, &buffer) {
-            Ok(None) => {}
-            Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
-            Err(Overflow) => return self.answer_overflow(key, buffer, framing),
+        if proxy.may_answer_itself() {
+            match self.run_own_rules(key, proxy, &buffer) {
+                Ok(None) => {}
+                Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
+                Err(Overflow) => return self.answer_overflow(key, buffer, framing),
+            }
         }
         let Some(backend) = self.choose_backend(key, proxy, Sight::Request(&buffer)) else {
             open!(self, key => _client, session, else Flow::Gone);
@@ -347,7 +349,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if !proxy.persistence.is_empty() || !backend.persistence.is_empty() {
             self.begin_persistence(key, backend, Sight::Request(&buffer));
         }
-        if backend.id != proxy.id {
+        if backend.id != proxy.id && backend.may_answer_itself() {
             match self.run_own_rules(key, backend, &buffer) {
                 Ok(None) => {}
                 Ok(Some(own)) => return self.answer_own(key, own, backend, buffer, framing),
@@ -367,13 +369,18 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, framing),
             }
         }
-        self.choose_server(key, backend, Sight::Request(&buffer));
-        if self.follow_request(key, (proxy, backend), &buffer).is_err() {
+        if !backend.persistence.choices.is_empty() {
+            self.choose_server(key, backend, Sight::Request(&buffer));
+        }
+        let cookies = backend.persistence.cookie.is_some() || proxy.capture.is_some();
+        if cookies && self.follow_request(key, (proxy, backend), &buffer).is_err() {
             return self.answer_overflow(key, buffer, framing);
         }
-        self.find_hash(key, backend, Sight::Request(&buffer));
+        if let Some(hashing) = &backend.hashing {
+            self.find_hash(key, hashing, Sight::Request(&buffer));
+        }
         match self.render_request(key, proxy, backend, &buffer, framing) {
-            Ok(length) => self.send_request(key, buffer, framing, length),
+            Ok(()) => self.send_request(key, buffer, framing),
             Err(Overflow) => self.answer_overflow(key, buffer, framing),
         }
     }
@@ -574,7 +581,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         stats.enter(now);
     }
 
-    /// Renders the outgoing head into `bench.raw` and returns its length.
+    /// Renders the outgoing head into `bench.prefix`.
     fn render_request(
         &mut self,
         key: Key<Client>,
@@ -582,7 +589,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         backend: &Proxy,
         buffer: &Buffer,
         framing: &Framing,
-    ) -> Result<usize, Overflow> {
+    ) -> Result<(), Overflow> {
         open!(self, key => client, session, else Err(Overflow));
         let bench = &mut self.bench;
         let mut editor = Editor {
@@ -647,24 +654,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             drop_upgrade: framing.drop_upgrade,
             drop_named: framing.drop_named,
         };
-        render(&message, &how, &mut bench.raw)
+        bench.prefix.clear();
+        render(&message, &how, bench.head_max, &mut bench.prefix)
     }
 
     /// Takes the head off the input, notes how the body ends, and finds a server for both.
-    fn send_request(
-        &mut self,
-        key: Key<Client>,
-        mut buffer: Buffer,
-        framing: &Framing,
-        length: usize,
-    ) -> Flow {
+    fn send_request(&mut self, key: Key<Client>, mut buffer: Buffer, framing: &Framing) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
         let bench = &mut self.bench;
         buffer.consume(bench.head.len as usize);
-        bench.prefix.clear();
-        bench
-            .prefix
-            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
         session.request.source = source_of(framing.body);
         session.request.rechunk = framing.body == Body::Chunked;
         let kept = match session.backend.map(|id| self.config.proxy(id)) {

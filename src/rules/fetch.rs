@@ -471,6 +471,11 @@ impl Expression {
             folded,
             dates: _,
         } = buffers;
+        if self.converters.is_empty() {
+            return self
+                .fetch
+                .any(context, source, |sample| test(sample, folded));
+        }
         let mut found = false;
         self.fetch.any(context, source, |sample| {
             match convert::run(&self.converters, sample, front, back, context) {

@@ -561,6 +561,7 @@ impl Patterns {
         self.ranges.iter().any(|range| range.contains(&n))
     }
 
+    #[inline]
     fn text(&self, text: &[u8], folded: &mut Vec<u8>) -> bool {
         if self.exact_case(text) {
             return true;
@@ -573,6 +574,7 @@ impl Patterns {
         self.any_case_text(folded)
     }
 
+    #[inline]
     fn exact_case(&self, text: &[u8]) -> bool {
         match self.matching {
             Matching::Len => self.in_range(text.len() as i64),
