@@ -246,7 +246,7 @@ pub fn counted_head(head: &Head, bytes: &[u8]) -> usize {
         .iter()
         .flat_map(|field| [field.name.len(), field.value.len()]);
     fields.chain(texts).fold(COUNTED_START, |sum, length| {
-        sum.saturating_add(length as usize)
+        sum.saturating_add(length)
     })
 }
 
