@@ -101,7 +101,7 @@ struct Session<'a> {
 }
 
 impl Context for Session<'_> {
-    fn map(&self, _: u32) -> Option<&oneloop::rules::map::Map> {
+    fn changed(&self) -> Option<&oneloop::rules::lists::Lists> {
         None
     }
 

@@ -56,7 +56,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
                 self.resume_accepting();
             }
-            Command::Map(file, change) => self.maps.change(file, change),
+            Command::List(list, change) => self.lists.change(list, change),
             Command::ShutSession(client) => self.shut_session(client, Cause::Killed),
             Command::ShutSessions(server) => self.shut_sessions(server, Cause::Killed),
             Command::ClearCounters { all } => self.clear_counters(all),

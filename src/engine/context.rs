@@ -18,8 +18,7 @@ use crate::log::record::{NO_ID, Target, Txn};
 use crate::rules::Context;
 use crate::rules::fetch::Scratch;
 use crate::rules::format::{Field, Value};
-use crate::rules::map::Map;
-use crate::rules::maps::Maps;
+use crate::rules::lists::Lists;
 
 /// The memory of one step, reserved once.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ pub struct Facts<'a> {
     pub(crate) servers: &'a [Server],
     pub(crate) server_stats: &'a [Counters],
     pub(crate) letters: ([u8; 4], usize),
-    pub(crate) maps: &'a Maps,
+    pub(crate) lists: &'a Lists,
     pub(crate) introductions: &'a Introductions,
 }
 
@@ -94,7 +93,7 @@ macro_rules! facts {
             servers: &$engine.servers,
             server_stats: &$engine.server_stats,
             letters: $crate::engine::journal::letters(&$session.txn),
-            maps: &$engine.maps,
+            lists: &$engine.lists,
             introductions: &$engine.introductions,
         }
     };
@@ -211,8 +210,8 @@ impl Context for Facts<'_> {
         self.now
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.maps.changed(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.lists.changed()
     }
 
     fn field(&self, field: Field) -> Value<'_> {
@@ -399,7 +398,7 @@ impl Context for Looking<'_> {
         self.facts.now
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.facts.map(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.facts.changed()
     }
 }
