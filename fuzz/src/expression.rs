@@ -179,8 +179,11 @@ pub fn expression(data: &[u8]) {
     let mut acls = Vec::new();
     let named = [&[&b"a"[..]], words(acl).as_slice()].concat();
     if let Some(acl) = compile(&mut acls, |compiler| Acl::compile(&named, compiler)) {
-        let said = acl.matches(&session, &mut scratch);
-        assert_eq!(said, acl.matches(&session, &mut Scratch::default()));
+        let said = acl.matches(AclId(0), &session, &mut scratch);
+        assert_eq!(
+            said,
+            acl.matches(AclId(0), &session, &mut Scratch::default())
+        );
         acls.insert(0, acl);
     }
     if !acls.is_empty() {

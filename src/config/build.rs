@@ -215,6 +215,7 @@ impl Parser<'_> {
             track: None,
             held_back: settings.first_check,
             recalled: None,
+            added_with: None,
             outgoing: self.outgoing_of(at, settings),
         };
         (server, known)

@@ -637,6 +637,8 @@ pub struct Server {
     pub held_back: bool,
     /// What a state file said of it.
     pub recalled: Option<Recalled>,
+    /// The address and the options of the `add server` that brought it, as a command has them.
+    pub added_with: Option<Box<str>>,
     /// `source`, `tcp-ut` and their like, of its line and its backend, if there are any.
     pub outgoing: Option<Box<Outgoing>>,
 }

@@ -56,6 +56,22 @@ pub struct Caller {
     pub timeout_ms: u32,
 }
 
+impl Caller {
+    /// One that may do everything, and is not there to read the answer.
+    pub(super) fn admin() -> Self {
+        Self {
+            level: AccessLevel::Admin,
+            interactive: false,
+            payload: Vec::new(),
+            experimental: false,
+            expert: false,
+            severity_output: SeverityOutput::None,
+            socket: 0,
+            timeout_ms: 0,
+        }
+    }
+}
+
 /// `set severity-output`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SeverityOutput {

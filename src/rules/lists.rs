@@ -14,10 +14,13 @@
 //!
 //! [`Context::changed`]: super::Context::changed
 
+mod difference;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+pub use self::difference::{Difference, ListName, Pair, names};
 use super::condition::{Acl, AclId};
 use super::fetch::Sample;
 use super::file::Columns;
@@ -499,6 +502,14 @@ impl Lists {
             ListChange::Clear(version) => entries.retain(|entry| entry.version != version),
             ListChange::Commit(version) => entries.retain(|entry| entry.version >= version),
         });
+    }
+
+    /// Does to a list, by its place among them, what another process did to it. Gives how many
+    /// entries were left out.
+    pub fn follow(&mut self, list: usize, difference: &Difference) -> usize {
+        self.is_stale = true;
+        let list = self.all.get_mut(list);
+        list.map_or(0, |list| list.follow(difference))
     }
 
     /// Makes anew what reads a list that was changed since the last time. `acls` and `groups` are

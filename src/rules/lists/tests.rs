@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
-use super::{ListChange, Lists, Which};
+use super::{Difference, List, ListChange, Lists, Which, names};
 use crate::rules::condition::AclId;
+use crate::rules::file::Columns;
+use crate::rules::pattern::{Flavour, Matching};
 use crate::rules::tests::{Around, Session, scratch};
 
 fn around(lines: &[&str]) -> Around {
@@ -174,4 +176,113 @@ fn what_is_found_is_shown_as_haproxy_does() {
         }
         assert_eq!(shown, expected, "{text}");
     }
+}
+
+/// The entries of the version in use, and the versions.
+fn told(list: &List) -> String {
+    let entries = list.entries(list.current).map(|entry| {
+        let [key, value] = [entry.key, entry.value].map(String::from_utf8_lossy);
+        format!("{key}={value}")
+    });
+    let entries: Vec<String> = entries.collect();
+    format!("{}/{} {}", list.current, list.next, entries.join(" "))
+}
+
+fn map(contents: &str) -> List {
+    let contents = contents.as_bytes().into();
+    List::of_file("m".to_owned(), contents, Columns::Two)
+}
+
+#[test]
+fn what_was_changed_is_done_again_to_what_the_file_says_now() {
+    let pair = |key: &str, value: &str| (key.into(), value.into());
+    let change = |changes: Vec<ListChange>| {
+        let read = map("/a 1\n/b 2\n/c 3\n/a 4\n");
+        let mut lists = Lists::new(vec![read.clone()]);
+        for change in changes {
+            lists.change(0, change);
+        }
+        lists.all()[0].difference(&read)
+    };
+    assert_eq!(change(Vec::new()), None);
+    let edits = change(vec![
+        ListChange::Delete(b"/b".to_vec()),
+        ListChange::Set(b"/c".to_vec(), b"33".to_vec()),
+        ListChange::DeleteOne(4),
+        ListChange::Add(0, vec![pair("/n", "5"), pair("/a", "1")]),
+    ]);
+    let replaced = change(vec![
+        ListChange::Prepare,
+        ListChange::Prepare,
+        ListChange::Add(1, vec![pair("/a", "1"), pair("/x", "9")]),
+        ListChange::Add(2, vec![pair("/y", "8")]),
+        ListChange::Commit(1),
+    ]);
+    let begun = change(vec![ListChange::Prepare]);
+    let cases = [
+        (&edits, "/a 1\n/b 2\n/c 3\n/a 4\n", "0/0 /a=1 /c=33 /n=5"),
+        // What was edited stays as it was edited; what the file has by now is not there twice.
+        (&edits, "/n 5\n/b 22\n/c 4\n", "0/0 /n=5 /b=22 /c=4 /a=1"),
+        (&edits, "", "0/0 /n=5 /a=1"),
+        (
+            &replaced,
+            "/a 1\n/b 2\n/c 3\n/a 4\n/new 7\n",
+            "1/2 /new=7 /a=1 /x=9",
+        ),
+        (&begun, "/a 1\n", "0/1 /a=1"),
+    ];
+    for (difference, contents, expected) in cases {
+        let difference = difference.as_ref().unwrap();
+        let read = map(contents);
+        let mut list = read.clone();
+        assert_eq!(list.follow(difference), 0);
+        assert_eq!(told(&list), expected, "{contents}");
+        // A third process is told the same, or what amounts to it.
+        if let Some(again) = list.difference(&read) {
+            let mut third = read.clone();
+            third.follow(&again);
+            assert_eq!(told(&third), told(&list), "{contents}");
+        }
+    }
+    // Who reads the list here may not be able to read all of it.
+    let mut numbers = List::of_file("m".to_owned(), b""[..].into(), Columns::One);
+    let flavour = Flavour {
+        matching: Matching::Int,
+        any_case: false,
+    };
+    numbers.add_flavour(flavour);
+    let added = vec![
+        (0, b"7".to_vec(), Vec::new()),
+        (0, b"x".to_vec(), Vec::new()),
+    ];
+    let difference = Difference {
+        added,
+        ..Difference::default()
+    };
+    assert_eq!(numbers.follow(&difference), 1);
+    assert_eq!(told(&numbers), "0/0 7=");
+}
+
+#[test]
+fn lists_are_known_by_file_number_or_words() {
+    let name = |lines: &[&str]| names(&around(lines).read.take_lists());
+    let first = name(&[
+        "a path /x",
+        "a path /y",
+        "b path -u 7 /x",
+        "d path -f hosts",
+    ]);
+    let other = name(&[
+        "n src ::1",
+        "b path_beg -u 7 /z",
+        "a path /z",
+        "a path /y",
+        "d path -f hosts",
+    ]);
+    let known: Vec<Option<usize>> = other
+        .iter()
+        .map(|name| first.iter().position(|other| other == name))
+        .collect();
+    // The words of an ACL with a name may be others now.
+    assert_eq!(known, [None, Some(2), Some(0), Some(1), Some(3), Some(4)]);
 }
