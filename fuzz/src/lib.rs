@@ -180,9 +180,10 @@ fn rendered_again(side: Side, data: &[u8]) {
         drop_upgrade: framing.drop_upgrade,
         drop_named: framing.drop_named,
     };
-    let mut out = vec![0; data.len() + 1024];
-    let len = render(&message, &how, &mut out).expect("there is room");
-    out.truncate(len);
+    let mut out = Vec::new();
+    let most = data.len() + 1024;
+    render(&message, &how, most, &mut out).expect("there is room");
+    let len = out.len();
     let mut again = Head::new(103);
     let parsed = parse(side, &mut out, &mut Progress::default(), &mut again);
     if len < Limits::default().bytes_max as usize {

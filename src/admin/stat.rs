@@ -572,8 +572,9 @@ pub(super) fn frontend<'a>(proxy: &'a Proxy, view: &View<'a>) -> Row<'a> {
         let open = u64::from(counters.scur);
         // Requests whose answer has not begun; 1xx answers are not the last word.
         let answered = counters.hrsp.iter().skip(1).sum();
-        let streams = counters.req_tot.saturating_sub(answered);
-        let (requests, connections) = (counters.req_tot, counters.conn_tot);
+        let requests = counters.req_tot.saturating_add(counters.rejected);
+        let streams = requests.saturating_sub(answered);
+        let connections = counters.conn_tot;
         let (bin, bout) = (counters.bin, counters.bout);
         http1(&mut row, [open, streams, connections, requests, bin, bout]);
     } else {

@@ -311,6 +311,13 @@ impl Group {
         }
     }
 
+    /// Whether what its servers have to do matters to it: else nobody need tell it.
+    #[must_use]
+    #[inline]
+    pub const fn minds_load(&self) -> bool {
+        matches!(self.family, Family::Ring(_) | Family::Order(_))
+    }
+
     /// A server has so many sessions now, those that wait for it among them. To be told whenever
     /// that changes, and when the number of sessions that it takes does.
     pub fn set_load(&mut self, index: u32, load: u32) {

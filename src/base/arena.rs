@@ -134,10 +134,18 @@ impl<T> fmt::Debug for Key<T> {
 /// Records of one type, at most `capacity` of them, each found by its `Key`.
 #[derive(Debug)]
 pub struct Arena<T> {
-    slots: Slab<T>,
-    /// The generation of each slot ever used; bumped when its record leaves.
+    slots: Slab<Slot<T>>,
+    /// The generation of each slot ever used; bumped when its record leaves. Look-ups do without:
+    /// they find it beside the record.
     generations: Vec<u32>,
     capacity: usize,
+}
+
+/// A record and the generation that its key has.
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    record: T,
 }
 
 impl<T> Arena<T> {
@@ -157,8 +165,10 @@ impl<T> Arena<T> {
         if self.is_full() {
             return Err(record);
         }
-        let index = self.slots.insert(record);
-        Ok(self.key_of_new(index))
+        let index = self.slots.vacant_key();
+        let key = self.key_of_new(index);
+        self.put(key, record);
+        Ok(key)
     }
 
     /// Stores the record that `make` builds from its own key; `None`, with `make` not called,
@@ -169,27 +179,29 @@ impl<T> Arena<T> {
         }
         let index = self.slots.vacant_key();
         let key = self.key_of_new(index);
-        let inserted = self.slots.insert(make(key));
-        debug_assert_eq!(index, inserted);
+        self.put(key, make(key));
         Some(key)
+    }
+
+    /// Fills the slot that a key was made for.
+    fn put(&mut self, key: Key<T>, record: T) {
+        let generation = key.generation;
+        let inserted = self.slots.insert(Slot { generation, record });
+        debug_assert_eq!(key.index as usize, inserted);
     }
 
     /// The record, or `None` when it has left.
     #[inline]
     pub fn get(&self, key: Key<T>) -> Option<&T> {
-        if self.generations.get(key.index as usize) != Some(&key.generation) {
-            return None;
-        }
-        self.slots.get(key.index as usize)
+        let slot = self.slots.get(key.index as usize)?;
+        (slot.generation == key.generation).then_some(&slot.record)
     }
 
     /// The record, or `None` when it has left.
     #[inline]
     pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        if self.generations.get(key.index as usize) != Some(&key.generation) {
-            return None;
-        }
-        self.slots.get_mut(key.index as usize)
+        let slot = self.slots.get_mut(key.index as usize)?;
+        (slot.generation == key.generation).then_some(&mut slot.record)
     }
 
     /// True while the record of `key` is here.
@@ -203,9 +215,9 @@ impl<T> Arena<T> {
         if *generation != key.generation {
             return None;
         }
-        let record = self.slots.try_remove(key.index as usize)?;
+        let slot = self.slots.try_remove(key.index as usize)?;
         *generation = generation.wrapping_add(1) & GENERATION_MAX;
-        Some(record)
+        Some(slot.record)
     }
 
     /// How many records are here.
@@ -237,15 +249,14 @@ impl<T> Arena<T> {
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
         self.slots
             .iter()
-            .map(|(index, record)| (key_at(&self.generations, index), record))
+            .map(|(index, slot)| (slot.key(index), &slot.record))
     }
 
     /// All records with their keys, in slot order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key<T>, &mut T)> {
-        let generations = &self.generations;
         self.slots
             .iter_mut()
-            .map(|(index, record)| (key_at(generations, index), record))
+            .map(|(index, slot)| (slot.key(index), &mut slot.record))
     }
 
     /// All keys, in slot order.
@@ -258,16 +269,15 @@ impl<T> Arena<T> {
         if index == self.generations.len() {
             self.generations.push(0);
         }
-        key_at(&self.generations, index)
+        let generation = self.generations.get(index).copied().unwrap_or_default();
+        Key::from_parts(index as u32, generation)
     }
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "each slot ever used has its generation"
-)]
-fn key_at<T>(generations: &[u32], index: usize) -> Key<T> {
-    Key::from_parts(index as u32, generations[index])
+impl<T> Slot<T> {
+    fn key(&self, index: usize) -> Key<T> {
+        Key::from_parts(index as u32, self.generation)
+    }
 }
 
 #[cfg(test)]
@@ -316,10 +326,11 @@ mod tests {
     #[test]
     fn generation_wraps() {
         let mut arena = Arena::new(1);
-        let key = arena.insert(()).unwrap();
+        let first = arena.insert(()).unwrap();
+        arena.remove(first);
         arena.generations[0] = GENERATION_MAX;
-        assert!(!arena.contains(key));
-        let last = Key::from_parts(0, GENERATION_MAX);
+        let last = arena.insert(()).unwrap();
+        assert_eq!(last, Key::from_parts(0, GENERATION_MAX));
         assert_eq!(arena.remove(last), Some(()));
         assert_eq!(arena.insert(()).unwrap(), Key::from_parts(0, 0));
     }

@@ -56,6 +56,8 @@ pub struct Wheel {
     occupied: [u64; LEVELS],
     /// All armed times before this have fired.
     elapsed_ms: u64,
+    /// Nothing is due before: neither a timer nor a slot to be handed down.
+    quiet_until_ms: u64,
     len: usize,
     armed: usize,
 }
@@ -69,6 +71,7 @@ impl Wheel {
             heads: [NONE; LEVELS * SLOTS],
             occupied: [0; LEVELS],
             elapsed_ms: now_ms,
+            quiet_until_ms: u64::MAX,
             len: 0,
             armed: 0,
         }
@@ -146,9 +149,19 @@ impl Wheel {
 
     /// Moves the time on to `now_ms` and appends the handle of each node whose armed time has
     /// come. Those nodes are unarmed; their owners promise again.
+    #[inline]
     pub fn advance(&mut self, now_ms: u64, fired: &mut Vec<Handle>) {
+        if now_ms >= self.quiet_until_ms {
+            self.fire(now_ms, fired);
+        }
+        self.elapsed_ms = self.elapsed_ms.max(now_ms);
+    }
+
+    fn fire(&mut self, now_ms: u64, fired: &mut Vec<Handle>) {
+        self.quiet_until_ms = u64::MAX;
         while let Some((list, at_ms)) = self.next_slot() {
             if at_ms > now_ms {
+                self.quiet_until_ms = at_ms;
                 break;
             }
             self.elapsed_ms = self.elapsed_ms.max(at_ms);
@@ -168,7 +181,6 @@ impl Wheel {
                 index = following;
             }
         }
-        self.elapsed_ms = self.elapsed_ms.max(now_ms);
     }
 
     /// How many nodes there are, armed or not.
@@ -265,7 +277,9 @@ impl Wheel {
         // them apart.
         let apart = (at_ms ^ self.elapsed_ms).max(1).ilog2();
         let level = ((apart / SLOT_BITS) as usize).min(LEVELS - 1);
-        let slot = (at_ms >> (SLOT_BITS * level as u32)) as usize % SLOTS;
+        let shift = SLOT_BITS * level as u32;
+        let slot = (at_ms >> shift) as usize % SLOTS;
+        self.quiet_until_ms = self.quiet_until_ms.min(at_ms >> shift << shift);
         let list = level * SLOTS + slot;
         let head = std::mem::replace(self.head_mut(list), index);
         if head != NONE {

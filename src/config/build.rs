@@ -14,8 +14,8 @@ use super::draft::{
 };
 use super::lines::endpoint;
 use super::model::{
-    Agent, Check, Config, ErrorLine, Global, Listener, Proxy, Server, ServerId, Statistics,
-    SwitchTarget, Timeouts,
+    Agent, Check, Config, Content, ErrorLine, Global, Listener, Proxy, Server, ServerId,
+    ServerTarget, Statistics, SwitchTarget, Timeouts,
 };
 use super::persist::{needs_destination, persistence};
 use super::resolve::{Resolved, check_port, id_of};
@@ -385,6 +385,31 @@ fn build_proxy(
     let persists_by_destination = needs_destination(&persist_rules, &choices, |condition| {
         condition.needs_destination(acls)
     });
+    let asked = persist_rules.iter().map(|rule| &rule.condition);
+    let mut asked = asked
+        .chain(choices.iter().map(|choice| &choice.condition))
+        .chain(
+            resolved
+                .switches
+                .iter()
+                .filter_map(|switch| switch.condition.as_ref()),
+        );
+    // What makes a name, or a number to choose by, may read whatever there is.
+    let reads_request = asked.any(|condition| condition.reads_request(acls))
+        || resolved.balance.hashing.is_some()
+        || choices
+            .iter()
+            .any(|choice| matches!(choice.target, ServerTarget::Dynamic(_)))
+        || resolved
+            .switches
+            .iter()
+            .any(|switch| matches!(switch.target, SwitchTarget::Dynamic(_)));
+    let content = Content::new(
+        std::mem::take(&mut draft.content),
+        draft.settings.inspect_delay,
+        acls,
+        reads_request,
+    );
     let persistence = persistence(
         &mut draft,
         Rules::new(persist_rules, planner),
@@ -437,6 +462,10 @@ fn build_proxy(
     let by_hash = hashing.is_some_and(|hashing| hashing.needs_destination());
     let mut requests = http_request.iter().chain(&draft.redirects);
     let by_rule = requests.any(|rule| rule.needs_destination(acls))
+        || content
+            .rules
+            .iter()
+            .any(|rule| rule.needs_destination(acls))
         || draft
             .response
             .iter()
@@ -489,6 +518,7 @@ fn build_proxy(
         error_files: settings.error_files,
         stats,
         connection_rules: draft.connection,
+        content,
         http_request: Rules::new(http_request, planner),
         redirects: Rules::new(draft.redirects, planner),
         http_response: Rules::new(draft.response, planner),

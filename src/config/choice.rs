@@ -5,12 +5,12 @@
 //! `%` is a format string, whose server is looked for when a request comes. The address of
 //! `dispatch` becomes a server that is none of its backend's.
 
-use super::diag::{Lead, Severity};
-use super::draft::{DispatchDraft, ServerChoiceDraft};
+use super::diag::{Lead, Place, Severity};
+use super::draft::{ChoiceDraft, DispatchDraft};
 use super::lexer::Line;
 use super::lines::{AddressProblem, endpoint};
 use super::model::{ServerChoice, ServerId, ServerTarget};
-use super::rules::layer_six_word;
+use super::rules::condition_place;
 use super::sections::Parser;
 use super::units::{self, Allow};
 use crate::rules::fetch::Scope;
@@ -70,20 +70,36 @@ impl Parser<'_> {
             self.refuse(line, 2, message);
             return;
         }
-        let before = "error detected while parsing switching rule : ";
-        let Some(condition) = self.condition(line, 2, Scope::Server, before) else {
+        let Some((draft, below_http)) = self.choice(line, Scope::Server) else {
             return;
         };
-        let Some(proxy) = self.proxy() else {
-            return;
-        };
-        let below_http = layer_six_word(line, &proxy.acls);
-        proxy.layer_six.server_choices.extend(below_http);
-        proxy.server_choices.push(ServerChoiceDraft {
+        if let Some(proxy) = self.proxy() {
+            proxy.layer_six.server_choices.extend(below_http);
+            proxy.server_choices.push(draft);
+        }
+    }
+
+    /// What `use_backend` and `use-server` lines have in common: the name, and the condition if
+    /// there is one. The place is there when that asks for bytes below HTTP.
+    pub(super) fn choice(
+        &mut self,
+        line: &Line,
+        scope: Scope,
+    ) -> Option<(ChoiceDraft, Option<Place>)> {
+        let mut condition = None;
+        if matches!(line.bytes(2), b"if" | b"unless") {
+            let before = "error detected while parsing switching rule : ";
+            condition = Some(self.condition(line, 2, scope, before)?);
+        }
+        let below_http = condition
+            .as_ref()
+            .is_some_and(|condition| condition.reads_bytes(&self.acls));
+        let draft = ChoiceDraft {
             target: line.bytes(1).to_vec(),
             at: line.at(1),
             condition,
-        });
+        };
+        Some((draft, below_http.then(|| condition_place(line))))
     }
 
     /// The servers that the `use-server` lines of a proxy name.
@@ -96,13 +112,13 @@ impl Parser<'_> {
             let target = self.find_server_target(at, &draft)?;
             Some(ServerChoice {
                 target,
-                condition: draft.condition,
+                condition: draft.condition?,
             })
         });
         found.collect()
     }
 
-    fn find_server_target(&mut self, at: usize, draft: &ServerChoiceDraft) -> Option<ServerTarget> {
+    fn find_server_target(&mut self, at: usize, draft: &ChoiceDraft) -> Option<ServerTarget> {
         let text = &draft.target;
         if text.contains(&b'%') {
             match self.compile_format(at, text, Purpose::Server) {

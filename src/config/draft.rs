@@ -33,6 +33,7 @@ use crate::http::reply::Reply;
 use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{AclId, Condition};
 use crate::rules::connection::ConnectionRule;
+use crate::rules::content::ContentRule;
 
 /// One `log` line of a proxy.
 #[derive(Clone, Debug)]
@@ -127,6 +128,8 @@ pub(super) struct Settings {
     pub(super) log_options: LogOptions,
     pub(super) forward_for: Option<ForwardFor>,
     pub(super) http_connection: HttpConnection,
+    /// `tcp-request inspect-delay`, ms.
+    pub(super) inspect_delay: Option<u32>,
     pub(super) reuse: Reuse,
     pub(super) abort_on_close: bool,
     pub(super) independent_streams: bool,
@@ -172,6 +175,7 @@ impl Settings {
             log_options: LogOptions::default(),
             forward_for: None,
             http_connection: HttpConnection::default(),
+            inspect_delay: None,
             reuse: Reuse::default(),
             abort_on_close: false,
             independent_streams: false,
@@ -328,9 +332,9 @@ pub(super) struct ListenerDraft {
     pub(super) number: Option<u32>,
 }
 
-/// One `use_backend` line.
+/// One `use_backend` or `use-server` line.
 #[derive(Debug)]
-pub(super) struct SwitchDraft {
+pub(super) struct ChoiceDraft {
     pub(super) target: Vec<u8>,
     pub(super) at: diag::Place,
     pub(super) condition: Option<Condition>,
@@ -341,14 +345,6 @@ pub(super) struct SwitchDraft {
 pub(super) struct DispatchDraft {
     pub(super) endpoint: Endpoint,
     pub(super) at: diag::Place,
-}
-
-/// One `use-server` line.
-#[derive(Debug)]
-pub(super) struct ServerChoiceDraft {
-    pub(super) target: Vec<u8>,
-    pub(super) at: diag::Place,
-    pub(super) condition: Condition,
 }
 
 /// ACLs by name, as declared so far; several lines of one name mean any of them.
@@ -401,6 +397,7 @@ pub(super) struct ProxyDraft {
     pub(super) server_ids: HashMap<u32, usize>,
     pub(super) acls: AclNames,
     pub(super) connection: Vec<ConnectionRule>,
+    pub(super) content: Vec<ContentRule>,
     pub(super) request: Vec<RequestRule>,
     /// Which of its rules end every message: what follows never runs.
     pub(super) finals: Finals,
@@ -410,9 +407,9 @@ pub(super) struct ProxyDraft {
     /// `force-persist` and `ignore-persist`.
     pub(super) persist_rules: Vec<PersistRule>,
     pub(super) capture: Option<Capture>,
-    pub(super) server_choices: Vec<ServerChoiceDraft>,
+    pub(super) server_choices: Vec<ChoiceDraft>,
     pub(super) dispatch: Option<DispatchDraft>,
-    pub(super) switches: Vec<SwitchDraft>,
+    pub(super) switches: Vec<ChoiceDraft>,
     /// The `default_backend` line of a backend: warned of and not used, but it has to be right.
     pub(super) unused_default: Option<(String, diag::Place)>,
     /// The targets of its `use_backend` lines, likewise.
@@ -421,7 +418,7 @@ pub(super) struct ProxyDraft {
     pub(super) has_own_stats: bool,
     pub(super) stats_rules: Vec<StatisticsRule>,
     pub(super) stats_admins: Vec<Condition>,
-    /// Rules whose condition asks for `REQ_CONTENT`, which HAProxy ignores in HTTP mode.
+    /// Rules whose condition asks for bytes that HAProxy does not look at in HTTP mode.
     pub(super) layer_six: LayerSix,
     /// The line of a missing `bind` is only reported when no `bind` line was refused.
     pub(super) bind_lines: usize,
@@ -430,10 +427,11 @@ pub(super) struct ProxyDraft {
 /// The lines of rules that look at bytes below HTTP, in HAProxy's order of judging.
 #[derive(Debug, Default)]
 pub(super) struct LayerSix {
-    pub(super) request: Vec<diag::Place>,
-    pub(super) response: Vec<diag::Place>,
     pub(super) switches: Vec<diag::Place>,
     pub(super) server_choices: Vec<diag::Place>,
+    pub(super) content: Vec<diag::Place>,
+    pub(super) request: Vec<diag::Place>,
+    pub(super) response: Vec<diag::Place>,
 }
 
 impl ProxyDraft {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use self::content::Content;
 pub use self::health::{Agent, Check, Observe, OnError};
 pub use self::persist::{
     Capture, Cookie, CookieMode, DynamicCookies, PersistRule, Persistence, ServerChoice,
@@ -36,6 +37,7 @@ use crate::rules::format::Format;
 use crate::rules::lists::List;
 use crate::rules::plan::{Conditional, Group, Rules};
 
+mod content;
 mod health;
 mod persist;
 mod retry;
@@ -455,6 +457,8 @@ pub struct Proxy {
     pub error_files: Vec<(u16, Arc<Reply>)>,
     /// `tcp-request connection` rules in order.
     pub connection_rules: Vec<ConnectionRule>,
+    /// `tcp-request content` rules.
+    pub content: Content,
     /// `http-request` rules in order.
     pub http_request: Rules<RequestRule>,
     /// `redirect` rules, which run after those and after the look for the statistics.
@@ -838,6 +842,13 @@ impl Config {
 }
 
 impl Proxy {
+    /// Whether a rule of its own, or its statistics, may answer a request that comes to it.
+    #[must_use]
+    #[inline]
+    pub fn may_answer_itself(&self) -> bool {
+        !self.http_request.is_empty() || self.stats.is_some() || !self.redirects.is_empty()
+    }
+
     /// What HAProxy calls it in messages: `frontend`, `backend` or `proxy` (for `listen`).
     #[must_use]
     pub fn kind(&self) -> &'static str {

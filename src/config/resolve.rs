@@ -14,7 +14,7 @@ use super::balance::Balance;
 use super::build::build;
 use super::checks::Kind;
 use super::diag::{Lead, Severity};
-use super::draft::{ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft, SwitchDraft};
+use super::draft::{ChoiceDraft, ListenerDraft, LogChoice, LogLine, ProxyDraft, ServerDraft};
 use super::model::{
     ErrorLine, LogTarget, Mode, ProxyId, ServerChoice, Statistics, Switch, SwitchTarget, UniqueId,
 };
@@ -252,7 +252,7 @@ impl Parser<'_> {
             .collect()
     }
 
-    fn find_switch(&mut self, at: usize, draft: SwitchDraft) -> Option<Switch> {
+    fn find_switch(&mut self, at: usize, draft: ChoiceDraft) -> Option<Switch> {
         let place = self.model_place(&draft.at);
         let is_name =
             !draft.target.contains(&b'%') || self.names.proxies.contains_key(&draft.target);
@@ -362,9 +362,10 @@ impl Parser<'_> {
         let name = proxy.name.clone();
         let all = [
             lines.switches,
+            lines.server_choices,
+            lines.content,
             lines.request,
             lines.response,
-            lines.server_choices,
         ];
         for place in all.into_iter().flatten() {
             let file = self.found.file_name(place.file);

@@ -8,20 +8,24 @@
 
 use super::build::BUFFER_SIZE;
 use super::diag::{Diagnostics, Lead, Place, Severity};
-use super::draft::{AclNames, Finals, SwitchDraft};
+use super::draft::{AclNames, Finals};
 use super::host::{FILE_BYTES_MAX, Host};
 use super::keywords::{self, Class, Section};
-use super::lexer::{Line, Variables};
+use super::lexer::{Line, Variables, Word};
 use super::lines::{bad_character, reason};
 use super::sections::{Names, Parser};
 use crate::rules::action::{compile_redirect_keyword, compile_request_rule, compile_response_rule};
 use crate::rules::compile::{self, Compiler, Problem, Surroundings};
 use crate::rules::condition::{Acl, AclId, Condition};
 use crate::rules::connection::compile_connection_rule;
+use crate::rules::content::compile_content_rule;
 use crate::rules::fetch::{Expression, Scope};
 use crate::rules::file::Files;
 
 mod connection;
+mod content;
+
+use content::is_content;
 
 /// What compiling may ask while a line of one section is read.
 struct Around<'a> {
@@ -153,17 +157,11 @@ fn is_dead(finals: &mut Finals, line: &Line) -> bool {
     std::mem::replace(last, ends && always)
 }
 
-/// Where a rule's condition asks for `REQ_CONTENT` and no ACL of the section has that name.
-pub(super) fn layer_six_word(line: &Line, acls: &AclNames) -> Option<Place> {
-    const NAME: &[u8] = b"REQ_CONTENT";
-    let mut words = line.words.iter().enumerate();
-    words.find(|(_, word)| matches!(&word.text[..], b"if" | b"unless"))?;
-    let asks = |word: &[u8]| {
-        let marks = word.iter().take_while(|byte| **byte == b'!').count();
-        word.get(marks..) == Some(NAME)
-    };
-    let (at, _) = words.find(|(_, word)| asks(&word.text))?;
-    (!acls.contains_key(NAME)).then(|| line.at(at))
+/// Where the condition of a line stands.
+pub(super) fn condition_place(line: &Line) -> Place {
+    let is_condition = |word: &Word| matches!(&word.text[..], b"if" | b"unless");
+    let at = line.words.iter().position(is_condition);
+    line.at(at.unwrap_or_default())
 }
 
 /// Tells a problem with the words from `from` on.
@@ -311,6 +309,9 @@ impl<'a> Parser<'a> {
         let after_switch = !proxy.switches.is_empty();
         let after_choice = !proxy.server_choices.is_empty();
         let after = match &*keyword {
+            "tcp-request" if !is_content(line) && !proxy.content.is_empty() => {
+                "tcp-request content"
+            }
             "tcp-request" if !proxy.request.is_empty() => "http-request",
             "tcp-request" | "http-request" if !proxy.redirects.is_empty() => "redirect",
             "tcp-request" | "http-request" | "redirect" if after_switch => "use_backend",
@@ -406,6 +407,10 @@ impl<'a> Parser<'a> {
                 }
                 None => false,
             },
+            b"tcp-request" if is_content(line) => {
+                let work = compile_content_rule;
+                tools.compile(&home, line, 2, work).is_some()
+            }
             b"tcp-request" => {
                 defaults.has_connection_rules = true;
                 let work = compile_connection_rule;
@@ -446,7 +451,6 @@ impl<'a> Parser<'a> {
             self.variables,
             self.global.buffer_size,
         );
-        let below_http = layer_six_word(line, &proxy.acls);
         match line.bytes(0) {
             b"acl" => {
                 if let Some(acl) = tools.compile(&home, line, 1, Acl::compile) {
@@ -459,14 +463,31 @@ impl<'a> Parser<'a> {
                         .push(id);
                 }
             }
+            b"tcp-request" if is_content(line) => {
+                let rule = tools.compile(&home, line, 2, compile_content_rule);
+                let below_http = rule
+                    .as_ref()
+                    .is_some_and(|rule| rule.reads_bytes(tools.acls));
+                proxy.content.extend(rule);
+                proxy
+                    .layer_six
+                    .content
+                    .extend(below_http.then(|| condition_place(line)));
+            }
             b"tcp-request" => {
                 let rule = tools.compile(&home, line, 2, compile_connection_rule);
                 proxy.connection.extend(rule);
             }
             b"http-request" => {
                 let rule = tools.compile(&home, line, 1, compile_request_rule);
+                let below_http = rule
+                    .as_ref()
+                    .is_some_and(|rule| rule.reads_bytes(tools.acls));
                 proxy.request.extend(rule);
-                proxy.layer_six.request.extend(below_http);
+                proxy
+                    .layer_six
+                    .request
+                    .extend(below_http.then(|| condition_place(line)));
             }
             b"redirect" => {
                 let rule = tools.compile(&home, line, 1, compile_redirect_keyword);
@@ -474,8 +495,14 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 let rule = tools.compile(&home, line, 1, compile_response_rule);
+                let below_http = rule
+                    .as_ref()
+                    .is_some_and(|rule| rule.reads_bytes(tools.acls));
                 proxy.response.extend(rule);
-                proxy.layer_six.response.extend(below_http);
+                proxy
+                    .layer_six
+                    .response
+                    .extend(below_http.then(|| condition_place(line)));
             }
         }
     }
@@ -529,24 +556,13 @@ impl<'a> Parser<'a> {
             self.refuse(line, 2, message);
             return;
         }
-        let mut condition = None;
-        if has_condition {
-            let before = "error detected while parsing switching rule : ";
-            let Some(compiled) = self.condition(line, 2, Scope::Switch, before) else {
-                return;
-            };
-            condition = Some(compiled);
-        }
-        let Some(proxy) = self.proxies.get_mut(at) else {
+        let Some((draft, below_http)) = self.choice(line, Scope::Switch) else {
             return;
         };
-        let below_http = layer_six_word(line, &proxy.acls);
-        proxy.layer_six.switches.extend(below_http);
-        proxy.switches.push(SwitchDraft {
-            target: line.bytes(1).to_vec(),
-            at: line.at(1),
-            condition,
-        });
+        if let Some(proxy) = self.proxies.get_mut(at) {
+            proxy.layer_six.switches.extend(below_http);
+            proxy.switches.push(draft);
+        }
     }
 
     /// Compiles the condition that a line of the proxy at hand has from the word `from` on.

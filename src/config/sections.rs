@@ -546,6 +546,7 @@ impl<'a> Parser<'a> {
             servers: Vec::new(),
             acls: AclNames::new(),
             connection: Vec::new(),
+            content: Vec::new(),
             request: Vec::new(),
             finals: Finals::default(),
             redirects: Vec::new(),

@@ -6,20 +6,20 @@
 //! the end it is told to be up.
 
 use super::accept::Client;
-use super::context::{Looking, facts};
+use super::context::{Looking, Sight, facts};
 use super::service::Service;
 use super::session::open;
 use super::{Engine, Subject};
+use crate::balance::key::Hashing;
 pub use crate::balance::pick::PARTS;
 use crate::balance::pick::Place;
 use crate::balance::server::{Cause, Change, News, Op, Server};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::base::wheel::{TimerId, Wheel};
-use crate::config::model::{Algorithm, Config, Proxy, Server as Described, ServerId};
+use crate::config::model::{Algorithm, Config, Server as Described, ServerId};
 use crate::http::chunked::Chunked;
 use crate::http::head::Name;
-use crate::http::rewrite::Message;
 use crate::net::Net;
 
 /// The warming of one server that has `slowstart`.
@@ -87,17 +87,15 @@ pub fn warmth(server: &Server, algorithm: Algorithm, now_ms: u64) -> u16 {
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Notes what a session's server is chosen by, for as long as the session lasts. `buffer`
     /// begins with the head in `bench`, if there is one.
-    pub(crate) fn find_hash(&mut self, key: Key<Client>, backend: &Proxy, buffer: Option<&Buffer>) {
-        let Some(hashing) = &backend.hashing else {
-            return;
-        };
+    pub(crate) fn find_hash(&mut self, key: Key<Client>, hashing: &Hashing, sight: Sight<'_>) {
         open!(self, key => client, session);
-        let facts = facts!(self, session, client.requests);
+        let mut facts = facts!(self, session, client.requests);
+        facts.inspected = sight.inspected();
         let bench = &mut self.bench;
-        let bytes = buffer.map(Buffer::readable);
+        let bytes = sight.buffer().map(Buffer::readable);
         let looking = Looking {
             facts: &facts,
-            request: bytes.map(|bytes| Message::new(bytes, &bench.head, &bench.edits)),
+            request: sight.request(&bench.head, &bench.edits, &bench.seen),
             response: None,
         };
         let body = bytes.and_then(|bytes| bytes.get(bench.head.len as usize..));
@@ -115,16 +113,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// A server's count of sessions has changed, or how many it takes.
+    #[inline]
     pub(crate) fn tell_load(&mut self, server: ServerId) {
         let described = self.roster.server(server);
-        if described.dispatch {
-            return;
+        let group = &mut self.proxies[described.proxy.0 as usize].group;
+        if group.minds_load() && !described.dispatch {
+            let record = &self.servers[server.0 as usize];
+            let load = record.served.saturating_add(record.queued);
+            group.set_load(self.roster.place(server), load);
         }
-        let proxy = described.proxy;
-        let record = &self.servers[server.0 as usize];
-        let load = record.served.saturating_add(record.queued);
-        let place = self.roster.place(server);
-        self.proxies[proxy.0 as usize].group.set_load(place, load);
     }
 
     /// A server that has come up begins to warm up, if it is to.

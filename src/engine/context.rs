@@ -5,20 +5,22 @@
 //! step: nothing in it is needed after a wait.
 
 use super::introduction::Introductions;
+use super::relay::JOINED_MAX;
 use super::roster::Roster;
 use super::service::Limits;
 use super::stats::{Counters, ProxyStats};
 use crate::balance::server::Server;
 use crate::base::addr::Address;
+use crate::base::buffer::Buffer;
 use crate::base::clock::Now;
 use crate::config::model::{Config, ProxyId, ServerId};
-use crate::http::head::{Head, Limits as HeadLimits};
+use crate::http::head::{self, Head, Limits as HeadLimits, Parsed, Progress};
 use crate::http::rewrite::{Edits, Message};
 use crate::log::record::{NO_ID, Target, Txn};
-use crate::rules::Context;
 use crate::rules::fetch::Scratch;
 use crate::rules::format::{Field, Value};
 use crate::rules::lists::Lists;
+use crate::rules::{Context, Inspected};
 
 /// The memory of one step, reserved once.
 #[derive(Debug)]
@@ -29,16 +31,70 @@ pub struct Bench {
     pub edits: Edits,
     /// What evaluation remembers.
     pub scratch: Scratch,
-    /// Where a head is rendered.
-    pub raw: Box<[u8]>,
-    /// What is sent before a body.
+    /// What is sent before a body: a head, where it is rendered, or the first line of a chunk.
     pub prefix: Vec<u8>,
     /// Head and body of an answer that a rule makes.
     pub answer: (Vec<u8>, Vec<u8>),
     /// Short texts (an address, a name).
     pub text: Vec<u8>,
-    /// The bounds of a head.
+    /// The bounds of a head that comes.
     pub limits: HeadLimits,
+    /// Bytes that a head may have that leaves.
+    pub head_max: usize,
+    /// The request that the first bytes of a TCP session are, for rules that ask for one.
+    pub seen: Seen,
+}
+
+/// A copy of what a TCP session begins with, where that is a request whose head is on the bench.
+#[derive(Debug, Default)]
+pub struct Seen(Vec<u8>);
+
+/// What is at hand of what a client has sent.
+#[derive(Clone, Copy)]
+pub(crate) enum Sight<'b> {
+    /// It begins with the head on the bench.
+    Request(&'b Buffer),
+    /// The first bytes of a TCP session, as the bench has seen them.
+    Bytes(&'b [u8]),
+}
+
+impl<'b> Sight<'b> {
+    /// The request, if it is one.
+    pub(crate) fn request<'a>(
+        self,
+        head: &'a Head,
+        edits: &'a Edits,
+        seen: &'a Seen,
+    ) -> Option<Message<'a>>
+    where
+        'b: 'a,
+    {
+        match self {
+            Self::Request(buffer) => Some(Message::new(buffer.readable(), head, edits)),
+            Self::Bytes(_) => (!seen.0.is_empty()).then(|| Message::new(&seen.0, head, edits)),
+        }
+    }
+
+    /// The buffer that begins with a request.
+    pub(crate) fn buffer(self) -> Option<&'b Buffer> {
+        match self {
+            Self::Request(buffer) => Some(buffer),
+            Self::Bytes(_) => None,
+        }
+    }
+
+    /// What rules find of it that nothing more is waited for.
+    pub(crate) fn inspected(self) -> Option<Inspected<'b>> {
+        match self {
+            Self::Request(_) => None,
+            Self::Bytes(bytes) => Some(Inspected {
+                bytes: Some(bytes),
+                most: usize::MAX,
+                is_final: true,
+                may_be_http: false,
+            }),
+        }
+    }
 }
 
 impl Bench {
@@ -50,15 +106,37 @@ impl Bench {
             head: Head::new(usize::from(global.max_headers)),
             edits: Edits::new(usize::from(global.max_headers), size),
             scratch: Scratch::default(),
-            raw: vec![0; size].into_boxed_slice(),
-            prefix: Vec::with_capacity(4096),
+            prefix: Vec::with_capacity(size + JOINED_MAX),
             answer: (Vec::with_capacity(1024), Vec::with_capacity(1024)),
             text: Vec::with_capacity(256),
             limits: HeadLimits {
                 bytes_max: global.buffer_size.saturating_sub(global.max_rewrite),
                 lenient: false,
             },
+            head_max: size,
+            seen: Seen::default(),
         }
+    }
+
+    /// Reads the first bytes of a TCP session as a request where that is `wanted`; tells whether
+    /// they may still become one.
+    pub(crate) fn look_for_request(&mut self, bytes: &[u8], lenient: bool, wanted: bool) -> bool {
+        let seen = &mut self.seen.0;
+        seen.clear();
+        if !wanted {
+            return false;
+        }
+        seen.extend_from_slice(bytes);
+        self.edits.clear();
+        let limits = HeadLimits {
+            lenient,
+            ..self.limits
+        };
+        let parsed = head::request(seen, &mut Progress::default(), &mut self.head, &limits);
+        if parsed != Parsed::Complete {
+            seen.clear();
+        }
+        parsed == Parsed::Partial
     }
 }
 
@@ -77,6 +155,8 @@ pub struct Facts<'a> {
     pub(crate) letters: ([u8; 4], usize),
     pub(crate) lists: &'a Lists,
     pub(crate) introductions: &'a Introductions,
+    /// What has come of a session that is inspected.
+    pub(crate) inspected: Option<Inspected<'a>>,
 }
 
 /// Borrows the [`Facts`] of a session from the engine's fields, so that others stay free.
@@ -95,6 +175,7 @@ macro_rules! facts {
             letters: $crate::engine::journal::letters(&$session.txn),
             lists: &$engine.lists,
             introductions: &$engine.introductions,
+            inspected: None,
         }
     };
 }
@@ -212,6 +293,10 @@ impl Context for Facts<'_> {
 
     fn changed(&self) -> Option<&Lists> {
         self.lists.changed()
+    }
+
+    fn inspected(&self) -> Option<Inspected<'_>> {
+        self.inspected
     }
 
     fn field(&self, field: Field) -> Value<'_> {
@@ -400,5 +485,9 @@ impl Context for Looking<'_> {
 
     fn changed(&self) -> Option<&Lists> {
         self.facts.changed()
+    }
+
+    fn inspected(&self) -> Option<Inspected<'_>> {
+        self.facts.inspected
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Limit {
     Introduction,
     /// The request head, or the next request.
     Request,
+    /// `tcp-request inspect-delay`.
+    Inspect,
     /// The body of a request that waits for it.
     Gather,
     /// The body of a request that a service answers.
@@ -91,6 +93,29 @@ pub(crate) fn earliest(
                 after(client.active_ms, front.client, Limit::Request),
             )
         }
+        (Phase::Inspect, Some(session)) => {
+            let asked = if session.inspection.of_backend {
+                backend
+            } else {
+                frontend
+            };
+            first(
+                after(
+                    session.waiting_since_ms,
+                    asked.content.delay_ms,
+                    Limit::Inspect,
+                ),
+                after(client.active_ms, front.client, Limit::Client),
+            )
+        }
+        (Phase::Gather, Some(session)) if session.gathered.inspects() => first(
+            after(
+                session.waiting_since_ms,
+                backend.content.delay_ms,
+                Limit::Inspect,
+            ),
+            after(client.active_ms, front.client, Limit::Client),
+        ),
         // Before its rules a frontend waits as long as it says, and its backend as that one says.
         (Phase::Gather, Some(session)) => first(
             after(session.waiting_since_ms, back.http_request, Limit::Gather),
@@ -113,19 +138,31 @@ pub(crate) fn earliest(
             after(session.waiting_since_ms, back.connect, Limit::Connect)
         }
         (Phase::Exchange, Some(session)) => {
-            let (on_client, on_server) = waits(session);
-            // A side that something waits for takes it, or does not: that is activity.
-            let mut from = heard(client, session, frontend, backend);
-            if !session.response.is_flushed() {
-                from.0 = client.active_ms;
+            let (up, down) = (session.request.is_flushed(), session.response.is_flushed());
+            let asked = session.request.source == Source::Done;
+            let answered = session.exchange.response() == ResponseState::Done;
+            // Whom it waits for. A side that something waits for takes it, or does not: that is
+            // activity.
+            let mut of_client = None;
+            if !down || (up && !asked) {
+                let heard = frontend.independent_streams && down;
+                let from = if heard {
+                    session.heard_ms.0
+                } else {
+                    client.active_ms
+                };
+                of_client = after(from, front.client, Limit::Client);
             }
-            if !session.request.is_flushed() {
-                from.1 = client.active_ms;
+            if !up || (down && !answered) {
+                let heard = backend.independent_streams && up;
+                let from = if heard {
+                    session.heard_ms.1
+                } else {
+                    client.active_ms
+                };
+                return first(of_client, after(from, back.server, Limit::Server));
             }
-            first(
-                after(from.0, front.client.filter(|_| on_client), Limit::Client),
-                after(from.1, back.server.filter(|_| on_server), Limit::Server),
-            )
+            of_client
         }
         (Phase::Tunnel, Some(session)) => {
             let heard = heard(client, session, frontend, backend);
@@ -143,15 +180,6 @@ fn first(a: Option<(u64, Limit)>, b: Option<(u64, Limit)>) -> Option<(u64, Limit
         (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
         (a, b) => a.or(b),
     }
-}
-
-/// Whom an exchange waits for: the client, the server.
-fn waits(session: &Session) -> (bool, bool) {
-    let uploading = session.request.source != Source::Done && session.request.is_flushed();
-    let on_client = uploading || !session.response.is_flushed();
-    let on_server = !session.request.is_flushed()
-        || (session.response.is_flushed() && session.exchange.response() != ResponseState::Done);
-    (on_client, on_server)
 }
 
 /// When each side was heard of: the client, the server.
@@ -238,6 +266,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     fn expire(&mut self, key: Key<Client>, limit: Limit) -> Flow {
         match limit {
             Limit::Retry => Flow::Again,
+            Limit::Inspect => self.inspection_over(key),
             Limit::Linger => {
                 self.remove_client(key);
                 Flow::Gone
@@ -253,8 +282,22 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
     }
 
+    /// The delay is over: what there is now decides.
+    fn inspection_over(&mut self, key: Key<Client>) -> Flow {
+        let phase = self.clients.get(key).map(|client| client.phase);
+        match phase {
+            Some(Phase::Gather) => self.end_gathering(key),
+            _ => Flow::Again,
+        }
+    }
+
     fn client_too_slow(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
+        match client.phase {
+            Phase::Inspect => return self.inspected_too_long(key),
+            Phase::Gather => return self.inspected_body_too_long(key),
+            _ => {}
+        }
         let unanswered = client.phase == Phase::Exchange
             && session.exchange.response() == ResponseState::Idle
             && session.response.is_flushed();

@@ -351,7 +351,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(server) = session.server {
             self.server_stats[server.0 as usize].answered(bench.head.status);
         }
-        let mut length = 0;
+        bench.prefix.clear();
         if session.exchange.takes_interim() {
             bench.edits.clear();
             let message = Message::new(buffer.readable(), &bench.head, &bench.edits);
@@ -361,15 +361,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 drop_named: framing.drop_named,
                 ..Outgoing::default()
             };
-            let Ok(rendered) = render(&message, &how, &mut bench.raw) else {
+            if render(&message, &how, bench.head_max, &mut bench.prefix).is_err() {
                 let refusal = Refusal {
                     status: 502,
                     position: 0,
                     reason: "interim head too long",
                 };
                 return self.bad_answer(key, refusal, buffer);
-            };
-            length = rendered;
+            }
         }
         buffer.consume(bench.head.len as usize);
         if buffer.is_empty() {
@@ -378,11 +377,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             session.response.input = Some(buffer);
             session.unparsed_answer = true;
         }
-        if length > 0 {
-            let head = bench.raw.get(..length).unwrap_or_default();
-            if !session.response.queue(head, &mut self.pool) {
-                return Flow::Close(Termination::RESOURCE_IN_CONNECT);
-            }
+        if !session.response.queue(&bench.prefix, &mut self.pool) {
+            return Flow::Close(Termination::RESOURCE_IN_CONNECT);
         }
         Flow::Again
     }
@@ -391,7 +387,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     fn on_answer(&mut self, key: Key<Client>, buffer: Buffer, framing: &Framing) -> Flow {
         let config = self.config;
         let status = self.bench.head.status;
-        if self.may_repeat(key, Failure::Status(status)) {
+        // Those that `retry-on` may name are errors.
+        if status >= 400 && self.may_repeat(key, Failure::Status(status)) {
             self.pool.give_back(buffer);
             return self.repeat(key);
         }
@@ -409,11 +406,26 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.server_stats[server.0 as usize].answered(status);
             self.observe(server, Finding::Answered(status));
         }
-        for proxy in [backend, Some(frontend).filter(|f| backend != Some(*f))]
-            .into_iter()
-            .flatten()
-            .map(|id| config.proxy(id))
-        {
+        let frontend = config.proxy(frontend);
+        let backend = backend.map_or(frontend, |id| config.proxy(id));
+        let ruled = |proxy: &Proxy| !proxy.http_response.is_empty();
+        let cookies = backend.persistence.cookie.is_some() || frontend.capture.is_some();
+        if ruled(backend) || ruled(frontend) || cookies || backend.http.check_cache {
+            return self.edit_answer(key, (frontend, backend), buffer, framing);
+        }
+        self.pass_answer(key, buffer, framing)
+    }
+
+    /// What rules and cookies make of an answer, before it is passed on.
+    fn edit_answer(
+        &mut self,
+        key: Key<Client>,
+        (frontend, backend): (&'c Proxy, &'c Proxy),
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        let both = [Some(backend), Some(frontend).filter(|f| f.id != backend.id)];
+        for proxy in both.into_iter().flatten() {
             match self.run_response_rules(key, proxy, &buffer) {
                 Ok(None) => {}
                 Ok(Some(last)) => {
@@ -426,34 +438,31 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                     session.txn.marks.answered = NO_MARK;
                     return self.render_final(key, last, None);
                 }
-                Err(Overflow) => {
-                    let refusal = Refusal {
-                        status: 502,
-                        position: 0,
-                        reason: "answer too long",
-                    };
-                    return self.bad_answer(key, refusal, buffer);
-                }
+                Err(Overflow) => return self.answer_too_long(key, buffer),
             }
         }
-        let Some(backend) = backend.map(|id| config.proxy(id)) else {
-            return self.pass_answer(key, buffer, framing);
-        };
         // What is set here counts not, and what is taken out here does.
         let sets = backend.http.check_cache && sets_any(&self.answer_head(&buffer));
-        let proxies = (config.proxy(frontend), backend);
-        if self.follow_answer(key, proxies, &buffer).is_err() {
-            let refusal = Refusal {
-                status: 502,
-                position: 0,
-                reason: "answer too long",
-            };
-            return self.bad_answer(key, refusal, buffer);
+        if self
+            .follow_answer(key, (frontend, backend), &buffer)
+            .is_err()
+        {
+            return self.answer_too_long(key, buffer);
         }
         if sets && self.may_leak(key, &buffer) {
             return self.hold_back(key, backend, buffer);
         }
         self.pass_answer(key, buffer, framing)
+    }
+
+    #[cold]
+    fn answer_too_long(&mut self, key: Key<Client>, buffer: Buffer) -> Flow {
+        let refusal = Refusal {
+            status: 502,
+            position: 0,
+            reason: "answer too long",
+        };
+        self.bad_answer(key, refusal, buffer)
     }
 
     /// The head of the answer in `buffer` with its edits.
@@ -559,23 +568,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             drop_named: framing.drop_named,
         };
         session.txn.status = status;
-        let length = match render(&message, &how, &mut bench.raw) {
-            Ok(length) => length,
-            Err(Overflow) => {
-                session.exchange = before;
-                session.txn.marks.answered = NO_MARK;
-                let refusal = Refusal {
-                    status: 502,
-                    position: 0,
-                    reason: "answer too long",
-                };
-                return self.bad_answer(key, refusal, buffer);
-            }
-        };
         bench.prefix.clear();
-        bench
-            .prefix
-            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
+        if render(&message, &how, bench.head_max, &mut bench.prefix).is_err() {
+            session.exchange = before;
+            session.txn.marks.answered = NO_MARK;
+            return self.answer_too_long(key, buffer);
+        }
         buffer.consume(bench.head.len as usize);
         session.response.source = source_of(framing.body);
         session.response.rechunk = body == Body::Chunked;
@@ -620,6 +618,8 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(backend) = session.backend {
             self.proxy_stats[backend.0 as usize].back.answered(status);
         }
+        let over = session.exchange.is_whole() && session.request.is_finished();
+        session.response.closes = over && session.exchange.closes_client();
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,
@@ -634,6 +634,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         );
         match sent {
             Sent::All | Sent::Part => {
+                if over && sent == Sent::All {
+                    client.phase = Phase::Finish;
+                }
                 if self.config.proxy(client.frontend).log_options.log_asap {
                     self.log_early(key);
                 }

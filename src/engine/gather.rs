@@ -1,5 +1,5 @@
-//! Requests that wait for their body before they go on: `option http-buffer-request`
-//! (configuration.txt 4.2).
+//! Requests that wait for their body before they go on: `option http-buffer-request`, and rules of
+//! `tcp-request content` that want to see it (configuration.txt 4.2).
 //!
 //! A frontend with the option waits before its rules, a backend with it before its own, until the
 //! body has come whole, the input is as full as a head may make it (`tune.bufsize` less
@@ -36,12 +36,21 @@ pub(crate) struct Gathered {
     cut: bool,
     /// The client was told to go on.
     told: bool,
+    /// Rules about contents wait for it (`tcp-request content`).
+    inspects: bool,
+    /// The client has said nothing for too long while they did.
+    late: bool,
 }
 
 impl Gathered {
     /// Whether the rest of the body will never come.
     pub(crate) fn is_cut(self) -> bool {
-        self.cut
+        self.cut || self.late
+    }
+
+    /// Whether rules about contents wait for it.
+    pub(crate) fn inspects(self) -> bool {
+        self.inspects
     }
 
     /// Bytes that the log counts for what the client was told meanwhile.
@@ -62,11 +71,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// A request, whose head is on the bench, waits for its body before it goes on.
     pub(crate) fn gather(&mut self, key: Key<Client>, buffer: Buffer, framing: &Framing) -> Flow {
         let now = self.now.ms;
-        open!(self, key => client, session, else { self.pool.give_back(buffer); Flow::Gone });
-        client.phase = Phase::Gather;
+        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
         session.waiting_since_ms = now;
-        session.txn.marks.request_ended = NO_MARK;
-        session.request.source = source_of(framing.body);
         let bench = &mut self.bench;
         if session.exchange.awaits_continue() {
             if !session.response.queue(CONTINUE, &mut self.pool) {
@@ -82,18 +88,48 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             };
             editor.del_header(|name| name.eq_ignore_ascii_case(b"expect"));
         }
+        if let Err(refusal) = self.measure_body(key, &buffer, framing) {
+            return self.refuse_body(key, refusal, buffer);
+        }
+        self.await_body(key, buffer, false)
+    }
+
+    /// Follows as much of a request's body as has come.
+    pub(crate) fn measure_body(
+        &mut self,
+        key: Key<Client>,
+        buffer: &Buffer,
+        framing: &Framing,
+    ) -> Result<(), Refusal> {
+        open!(self, key => _client, session, else Ok(()));
+        session.request.source = source_of(framing.body);
+        session.request.moved = 0;
+        let came = buffer.len().saturating_sub(self.bench.head.len as usize);
+        self.look_at_body(key, buffer, came)
+    }
+
+    /// As when nobody waits: one whose body begins wrong is no request.
+    pub(crate) fn refuse_body(
+        &mut self,
+        key: Key<Client>,
+        refusal: Refusal,
+        buffer: Buffer,
+    ) -> Flow {
+        self.leave_backend(key);
+        self.refuse(key, refusal, buffer)
+    }
+
+    /// A request, whose head is on the bench and whose body was measured, waits for more of it.
+    pub(crate) fn await_body(&mut self, key: Key<Client>, buffer: Buffer, inspects: bool) -> Flow {
+        open!(self, key => client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        client.phase = Phase::Gather;
+        session.gathered.inspects = inspects;
+        session.txn.marks.request_ended = NO_MARK;
+        let edits = &self.bench.edits;
         match &mut session.edits {
-            None if bench.edits.is_empty() => {}
-            held => held.get_or_insert_default().take_over(&bench.edits),
+            None if edits.is_empty() => {}
+            held => held.get_or_insert_default().take_over(edits),
         }
-        let from = bench.head.len as usize;
-        let came = buffer.len().saturating_sub(from);
-        if let Err(refusal) = self.look_at_body(key, &buffer, came) {
-            // As when nobody waits: one that begins wrong is no request.
-            self.leave_backend(key);
-            return self.refuse(key, refusal, buffer);
-        }
-        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
         session.request.input = Some(buffer);
         Flow::Again
     }
@@ -164,7 +200,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Ok(came) => {
                 client.active_ms = self.now.ms;
                 session.heard_ms.0 = self.now.ms;
+                let inspects = session.gathered.inspects;
                 match self.look_at_body(key, &buffer, came) {
+                    Ok(()) if inspects => {
+                        self.keep_gathered(key, buffer, Flow::Again);
+                        self.end_gathering(key)
+                    }
                     Ok(()) => self.keep_gathered(key, buffer, Flow::Again),
                     Err(refusal) => self.gathered_nonsense(key, refusal, buffer),
                 }
@@ -185,7 +226,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// There is no more to wait for: the request goes on where it stopped.
-    fn end_gathering(&mut self, key: Key<Client>) -> Flow {
+    pub(crate) fn end_gathering(&mut self, key: Key<Client>) -> Flow {
         let config = self.config;
         open!(self, key => client, session, else Flow::Gone);
         let Some(mut buffer) = session.request.input.take() else {
@@ -214,16 +255,33 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             Ok(framing) => framing,
             Err(refusal) => return self.refuse(key, refusal, buffer),
         };
+        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        if std::mem::take(&mut session.gathered.inspects) {
+            return self.inspect_request(key, backend.unwrap_or(proxy), buffer, &framing);
+        }
         match backend {
             Some(backend) => self.pass_backend(key, (proxy, backend), buffer, &framing),
             None => self.pass_frontend(key, proxy, buffer, &framing),
         }
     }
 
+    /// The client has said nothing for too long: the rules decide by what there is.
+    pub(crate) fn inspected_body_too_long(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => _client, session, else Flow::Gone);
+        session.gathered.late = true;
+        self.end_gathering(key)
+    }
+
     /// What came of the body is none.
     fn gathered_nonsense(&mut self, key: Key<Client>, refusal: Refusal, buffer: Buffer) -> Flow {
         ::log::debug!("body refused: {}", refusal.reason);
         self.keep_gathered(key, buffer, Flow::Wait);
+        open!(self, key => _client, session, else Flow::Gone);
+        if session.gathered.inspects && session.backend.is_none() {
+            // One that its frontend's rules had not let in yet is no request at all.
+            session.txn.request_line.clear();
+            self.count_request(key);
+        }
         self.gathering_failed(key, 400, Termination::PROXY_IN_REQUEST)
     }
 
@@ -250,8 +308,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
 
     /// The client ended its side in the middle of the body, and no rule has answered it.
     pub(crate) fn gatherer_lost(&mut self, key: Key<Client>) -> Flow {
+        open!(self, key => _client, session, else Flow::Gone);
+        // What came of the body is counted by now.
+        session.request.moved = 0;
         self.count_failure(key);
         open!(self, key => client, session, else Flow::Gone);
+        let late = session.gathered.late;
         session.exchange.on_request_error();
         // It counts as answered with no status.
         let front = &mut self.proxy_stats[client.frontend.0 as usize].front;
@@ -262,7 +324,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             back.cli_abrt += 1;
             back.answered(0);
         }
-        Flow::Close(Termination::CLIENT_IN_REQUEST)
+        Flow::Close(match late {
+            true => Termination::CLIENT_TIMEOUT_IN_REQUEST,
+            false => Termination::CLIENT_IN_REQUEST,
+        })
     }
 
     fn count_failure(&mut self, key: Key<Client>) {

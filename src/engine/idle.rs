@@ -132,6 +132,7 @@ impl IdleList {
 
 /// How connections of a server are used again. One that is elsewhere for each client serves nobody
 /// else.
+#[inline]
 fn reuse_of(config: &Config, roster: &Roster, backend: ProxyId, server: ServerId) -> Reuse {
     if roster.server(server).follows_client() {
         return Reuse::Never;
@@ -160,8 +161,16 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
             };
             let Some(found) = found else { return false };
-            match self.upstreams.get(found) {
-                Some(record) if record.server == server && record.user.is_none() => break found,
+            match self.upstreams.get_mut(found) {
+                Some(record) if record.server == server && record.user.is_none() => {
+                    record.user = Some(key);
+                    record.uses += 1;
+                    if config.proxy(client.frontend).needs_destination {
+                        let local = self.net.local_address(&record.socket);
+                        session.txn.rare_mut().backend_source = local;
+                    }
+                    break found;
+                }
                 Some(record) if record.user.is_none() => {
                     // A kept connection to another server: this session will not come back to it.
                     let old = record.server;
@@ -174,13 +183,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
         };
         self.idle_counts[server.0 as usize] -= 1;
-        if let Some(record) = self.upstreams.get_mut(found) {
-            record.user = Some(key);
-            record.uses += 1;
-            if self.config.proxy(client.frontend).needs_destination {
-                session.txn.rare_mut().backend_source = self.net.local_address(&record.socket);
-            }
-        }
         session.upstream = Some(found);
         session.on_reused = true;
         session.txn.marks.connected = self.now.ms as i64;
@@ -189,20 +191,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         true
     }
 
-    /// Leaves the session's server connection to whoever comes next.
-    pub(crate) fn park_upstream(&mut self, key: Key<Client>) {
-        let config = self.config;
-        open!(self, key => client, session);
-        let Some(found) = session.upstream.take() else {
-            return;
-        };
+    /// Leaves a server connection that a client's session of this backend had to whoever comes
+    /// next.
+    pub(crate) fn park(&mut self, key: Key<Client>, found: Key<Upstream>, backend: ProxyId) {
         let Some(record) = self.upstreams.get_mut(found) else {
             return;
         };
         let told = Readiness::READABLE.0 | Readiness::READ_CLOSED.0 | Readiness::ERROR.0;
         let server = record.server;
-        let backend = session.backend.unwrap_or(client.frontend);
-        let reuse = reuse_of(config, &self.roster, backend, server);
+        let reuse = reuse_of(self.config, &self.roster, backend, server);
         let list = &mut self.idle[server.0 as usize];
         let private = reuse == Reuse::Never || list.private;
         if record.ready.has(Readiness(told))
@@ -210,16 +207,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             || self.servers[server.0 as usize].admin.any(Admin::MAINT)
             || (!private && !list.has_room(self.server_stats[server.0 as usize].used_max))
         {
-            if let Some(record) = self.upstreams.remove(found) {
-                self.source_ports.close(&mut self.net, record);
-            }
-            return;
+            return self.close_upstream(found);
         }
         record.user = None;
         record.idle_since_ms = self.now.ms;
         self.idle_counts[server.0 as usize] += 1;
         if private {
-            let before = client.kept.replace(found);
+            let client = self.clients.get_mut(key);
+            let before = client.and_then(|client| client.kept.replace(found));
             return self.close_kept(before);
         }
         if record.uses > 1 {

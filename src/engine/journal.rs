@@ -193,7 +193,7 @@ pub(crate) fn letters(txn: &Txn) -> ([u8; 4], usize) {
 impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Takes the connection counts that the line shows. Of a session that has `ended`, the own
     /// place on the backend and on the server has been left by then, as in HAProxy.
-    pub(crate) fn settle_counters(&mut self, key: Key<Client>, ended: bool) {
+    fn settle_counters(&mut self, key: Key<Client>, ended: bool) {
         open!(self, key => client, session);
         let own = u32::from(session.backend.is_some() && ended);
         let stats = &self.proxy_stats;
@@ -216,7 +216,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let held = u32::from(session.holds_slot && ended);
             self.server_stats[id.0 as usize].scur.saturating_sub(held)
         });
-        session.txn.marks.finished = self.now.ms as i64;
     }
 
     /// Writes the line of a finished session.
@@ -230,25 +229,26 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         {
             return;
         }
-        self.write_line(key);
+        self.write_line(key, true);
     }
 
     /// `option logasap`: the line is written when the answer's head goes out.
     pub(crate) fn log_early(&mut self, key: Key<Client>) {
-        self.settle_counters(key, false);
         open!(self, key => client, session);
+        session.txn.marks.finished = self.now.ms as i64;
         let proxy = self.config.proxy(client.frontend);
         if session.logged || (proxy.log_options.dont_log_normal && !session.txn.is_unusual()) {
             return;
         }
         session.logged = true;
         session.txn.early = true;
-        self.write_line(key);
+        self.write_line(key, false);
         open!(self, key => _client, session);
         session.txn.early = false;
     }
 
-    fn write_line(&mut self, key: Key<Client>) {
+    /// Writes the line of a session that has `ended`, or that is told of before.
+    fn write_line(&mut self, key: Key<Client>, ended: bool) {
         let config = self.config;
         open!(self, key => client, session);
         let proxy = config.proxy(client.frontend);
@@ -264,6 +264,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if !self.journal.listens(proxy, level) {
             return;
         }
+        self.settle_counters(key, ended);
+        open!(self, key => client, session);
         let record = &mut self.proxies[proxy.id.0 as usize];
         session.txn.log_count = record.log_count;
         record.log_count += 1;

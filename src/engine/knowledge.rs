@@ -26,7 +26,7 @@ const WEIGHT_MAX: u32 = 256;
 pub(super) type Field<R, T> = (&'static str, fn(&mut R) -> &mut T);
 
 /// What is added up.
-pub(super) const SUMS: [Field<Counters, u64>; 28] = [
+pub(super) const SUMS: [Field<Counters, u64>; 29] = [
     ("stot", |c| &mut c.stot),
     ("bin", |c| &mut c.bin),
     ("bout", |c| &mut c.bout),
@@ -45,6 +45,7 @@ pub(super) const SUMS: [Field<Counters, u64>; 28] = [
     ("hrsp_5xx", |c| &mut c.hrsp[4]),
     ("hrsp_other", |c| &mut c.hrsp[5]),
     ("req_tot", |c| &mut c.req_tot),
+    ("rejected", |c| &mut c.rejected),
     ("cli_abrt", |c| &mut c.cli_abrt),
     ("srv_abrt", |c| &mut c.srv_abrt),
     ("intercepted", |c| &mut c.intercepted),
@@ -694,6 +695,7 @@ mod tests {
             lbtot,
             hrsp,
             req_tot,
+            rejected,
             cli_abrt,
             srv_abrt,
             intercepted,
@@ -719,6 +721,7 @@ mod tests {
         sums.extend(hrsp);
         sums.extend([
             req_tot,
+            rejected,
             cli_abrt,
             srv_abrt,
             intercepted,

@@ -27,6 +27,7 @@ mod gather;
 pub mod handover;
 pub mod health;
 pub mod idle;
+mod inspect;
 pub mod introduction;
 mod invariants;
 pub mod journal;
@@ -433,17 +434,18 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if self.is_nice {
             ready.sort_unstable_by_key(|(handle, _)| self.niceness(*handle));
         }
-        for (handle, readiness) in ready.drain(..) {
-            self.on_ready(handle, readiness);
+        for (handle, readiness) in &ready {
+            self.on_ready(*handle, *readiness);
         }
         self.ready = ready;
-        let mut fired = std::mem::take(&mut self.fired);
-        fired.clear();
-        self.wheel.advance(self.now.ms, &mut fired);
-        for handle in fired.drain(..) {
-            self.on_timer(handle);
+        self.wheel.advance(self.now.ms, &mut self.fired);
+        if !self.fired.is_empty() {
+            let mut fired = std::mem::take(&mut self.fired);
+            for handle in fired.drain(..) {
+                self.on_timer(handle);
+            }
+            self.fired = fired;
         }
-        self.fired = fired;
         self.end_of_turn();
         if self.exit.is_none() && self.stopping && self.clients.is_empty() {
             self.exit = Some(Exit::Done);
@@ -516,6 +518,23 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// What is done once a turn, after all events: sessions that had more to do, queued sessions
     /// for which a slot came free, log lines in one go.
     fn end_of_turn(&mut self) {
+        if !self.run_list.is_empty() {
+            self.run_listed();
+        }
+        if !self.unwanted.is_empty() {
+            self.let_unwanted_go();
+        }
+        self.serve_queues();
+        self.let_idle_go();
+        self.journal.flush(&mut self.net, &mut self.process);
+        if self.now.ms.saturating_sub(self.trimmed_ms) >= 1_000 {
+            self.trimmed_ms = self.now.ms;
+            self.pool.trim();
+        }
+    }
+
+    /// Sessions and listeners that had more to do go on.
+    fn run_listed(&mut self) {
         std::mem::swap(&mut self.run_list, &mut self.running);
         let mut running = std::mem::take(&mut self.running);
         if self.is_nice {
@@ -535,16 +554,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             }
         }
         self.running = running;
-        if !self.unwanted.is_empty() {
-            self.let_unwanted_go();
-        }
-        self.serve_queues();
-        self.let_idle_go();
-        self.journal.flush(&mut self.net, &mut self.process);
-        if self.now.ms.saturating_sub(self.trimmed_ms) >= 1_000 {
-            self.trimmed_ms = self.now.ms;
-            self.pool.trim();
-        }
     }
 
     /// Puts a session on the run list, once.

@@ -11,7 +11,7 @@
 
 use super::Engine;
 use super::accept::Client;
-use super::context::{Looking, facts};
+use super::context::{Looking, Sight, facts};
 use super::service::Service;
 use super::session::open;
 use crate::balance::persist::Directory;
@@ -24,7 +24,7 @@ use crate::config::model::{
 };
 use crate::http::cookie::{self, Dates, Place, Verdict, is_captured};
 use crate::http::head::{Method, Name};
-use crate::http::rewrite::{Editor, Message, Overflow};
+use crate::http::rewrite::{Editor, Overflow};
 use crate::log::record::Target;
 use crate::log::termination::{RequestCookie, ResponseCookie};
 use crate::net::Net;
@@ -209,7 +209,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         &mut self,
         key: Key<Client>,
         backend: &Proxy,
-        buffer: Option<&Buffer>,
+        sight: Sight<'_>,
     ) {
         self.expect_cookie(key, backend);
         let rules = &backend.persistence.rules;
@@ -218,13 +218,12 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         let config = self.config;
         open!(self, key => client, session);
-        let facts = facts!(self, session, client.requests);
+        let mut facts = facts!(self, session, client.requests);
+        facts.inspected = sight.inspected();
         let bench = &mut self.bench;
-        let message =
-            buffer.map(|buffer| Message::new(buffer.readable(), &bench.head, &bench.edits));
         let looking = Looking {
             facts: &facts,
-            request: message,
+            request: sight.request(&bench.head, &bench.edits, &bench.seen),
             response: None,
         };
         let (acls, mut walk) = (&config.acls, Walk::default());
@@ -252,24 +251,19 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// Binds the session to the server of the first `use-server` rule that holds and whose server
-    /// may be tried. `buffer` begins with the head in `bench`, if there is one.
-    pub(crate) fn choose_server(
-        &mut self,
-        key: Key<Client>,
-        backend: &Proxy,
-        buffer: Option<&Buffer>,
-    ) {
+    /// may be tried.
+    pub(crate) fn choose_server(&mut self, key: Key<Client>, backend: &Proxy, sight: Sight<'_>) {
         let persistence = &backend.persistence;
         if persistence.choices.is_empty() {
             return;
         }
         open!(self, key => client, session);
-        let facts = facts!(self, session, client.requests);
+        let mut facts = facts!(self, session, client.requests);
+        facts.inspected = sight.inspected();
         let bench = &mut self.bench;
         let looking = Looking {
             facts: &facts,
-            request: buffer
-                .map(|buffer| Message::new(buffer.readable(), &bench.head, &bench.edits)),
+            request: sight.request(&bench.head, &bench.edits, &bench.seen),
             response: None,
         };
         let tries_down = persistence.tries_down || session.bond.forced;

@@ -208,6 +208,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             letters: ([0; 4], 0),
             lists: &self.lists,
             introductions: &self.introductions,
+            inspected: None,
         };
         let mut tools = Tools {
             around: &Checked { facts, server },

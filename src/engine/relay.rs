@@ -23,7 +23,7 @@ const BLOCKS_PER_TURN_MAX: usize = 8;
 
 /// Bodies up to this length are copied behind their head: the kernel takes one piece for less than
 /// it takes two (measured).
-const JOINED_MAX: usize = 1024;
+pub(super) const JOINED_MAX: usize = 1024;
 
 /// Bytes that one filling of a tube moves at most.
 const TUBE_FILL_MAX: usize = 1 << 20;
@@ -93,6 +93,8 @@ pub struct Pipe {
     pub rechunk: bool,
     /// Only the close of the connection tells the receiver that the body is over.
     pub ends_by_close: bool,
+    /// Behind what is delivered next the connection is closed at once.
+    pub closes: bool,
     /// The receiving side has been told that nothing more comes (tunnels).
     pub shut: bool,
     /// Body bytes understood so far.
@@ -187,20 +189,36 @@ impl Pipe {
     /// Gives every buffer back and forgets the message.
     pub fn reset<N: Net>(&mut self, net: &mut N, pool: &mut Pool) {
         self.return_tube(net);
-        for buffer in self.output.iter_mut().chain([&mut self.input]) {
+        let Self {
+            input,
+            head,
+            lead,
+            output,
+            source,
+            chunked,
+            rechunk,
+            ends_by_close,
+            closes,
+            shut,
+            moved,
+            sent,
+            trailers,
+            splice,
+            streams,
+            tube: _,
+            replay,
+        } = self;
+        for buffer in output.iter_mut().chain([input]) {
             if let Some(buffer) = buffer.take() {
                 pool.give_back(buffer);
             }
         }
-        let mut head = std::mem::take(&mut self.head);
         head.clear();
-        let mut replay = std::mem::take(&mut self.replay);
         replay.begin(0);
-        *self = Self {
-            head,
-            replay,
-            ..Self::default()
-        };
+        (*lead, *moved, *sent, *trailers) = (0, 0, 0, 0);
+        (*chunked, *rechunk, *ends_by_close) = (false, false, false);
+        (*closes, *shut, *streams) = (false, false, false);
+        (*source, *splice) = (Source::Done, Splice::Never);
     }
 
     /// Forgets what waits to be sent.
@@ -500,7 +518,8 @@ pub fn deliver<N: Net>(
     let total = head.len() + body.len();
     let mut sent = 0;
     if pipe.is_flushed() && total > 0 && to.ready.has(Readiness::WRITABLE) {
-        match net.send(to.socket, head, body.readable(), false) {
+        // One segment carries the end of the connection with the end of what is sent.
+        match net.send(to.socket, head, body.readable(), pipe.closes) {
             Ok(n) => sent = n,
             Err(Stop::Blocked) => {}
             Err(stop) => {

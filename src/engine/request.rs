@@ -7,7 +7,7 @@
 
 use super::Engine;
 use super::accept::Client;
-use super::context::{Looking, facts};
+use super::context::{Looking, Sight, facts};
 use super::errors::Place;
 use super::gather::may_gather;
 use super::introduction::destination;
@@ -20,9 +20,9 @@ use crate::base::buffer::Buffer;
 use crate::config::model::{HttpConnection, Proxy, RetryOn, Statistics, SwitchTarget};
 use crate::http::exchange::Persistence;
 use crate::http::framing::{self, Body, Framing};
-use crate::http::head::{self, Head, Limits, Method, Name, Parsed, Progress, Refusal};
+use crate::http::head::{self, Limits, Method, Name, Parsed, Progress, Refusal};
 use crate::http::render::{Outgoing, render};
-use crate::http::rewrite::{Editor, Message, Overflow};
+use crate::http::rewrite::{Editor, Message, Overflow, counted_head};
 use crate::log::record::{NO_ID, NO_MARK};
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
@@ -40,9 +40,6 @@ enum Own<'c> {
     /// The statistics, as far as their lines let the client see them.
     Stats(&'c Statistics),
 }
-
-/// What `%U` counts beside the texts: the start line's record and the end of the fields.
-const COUNTED_START: usize = 21;
 
 impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Reads until a request head is whole.
@@ -223,7 +220,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// A frontend counts every request, readable or not.
-    fn count_request(&mut self, key: Key<Client>) {
+    pub(crate) fn count_request(&mut self, key: Key<Client>) {
         let Some(client) = self.clients.get(key) else {
             return;
         };
@@ -251,13 +248,29 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             .txn
             .set_request_line(head.logged_line(buffer.readable()), line_max);
         session.txn.marks.request_ended = now.ms as i64;
-        session.txn.bytes_uploaded = counted_head(head, buffer.readable());
+        session.txn.bytes_uploaded = counted_head(head, buffer.readable()) as u64;
         client.requests += 1;
-        self.process.requests_total += 1;
-        session.txn.request_count = self.process.requests_total;
         let proxy = config.proxy(client.frontend);
-        self.count_request(key);
         self.bench.edits.clear();
+        if !proxy.content.is_empty() {
+            session.waiting_since_ms = now.ms;
+            return self.inspect_request(key, proxy, buffer, &framing);
+        }
+        self.admit_request(key, proxy, buffer, &framing)
+    }
+
+    /// A request is let in: it is counted, and passes its frontend.
+    pub(crate) fn admit_request(
+        &mut self,
+        key: Key<Client>,
+        proxy: &'c Proxy,
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        self.process.requests_total += 1;
+        open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+        session.txn.request_count = self.process.requests_total;
+        self.count_request(key);
         self.bench.scratch.start_message();
         if let Some(unique_id) = &proxy.unique_id {
             self.name_session(key, unique_id, Some(&buffer));
@@ -268,13 +281,13 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         {
             open!(self, key => _client, session, else Flow::Gone);
             session.logged = true;
-            self.skip_request(key, buffer, &framing);
+            self.skip_request(key, buffer, framing);
             return self.answer_status(key, 200, Termination::LOCAL);
         }
-        if proxy.http.buffer_request && may_gather(&framing) {
-            return self.gather(key, buffer, &framing);
+        if proxy.http.buffer_request && may_gather(framing) {
+            return self.gather(key, buffer, framing);
         }
-        self.pass_frontend(key, proxy, buffer, &framing)
+        self.pass_frontend(key, proxy, buffer, framing)
     }
 
     /// The frontend's rules, and which backend the request is for.
@@ -288,18 +301,36 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if proxy.persistence.cookie.is_some() {
             self.expect_cookie(key, proxy);
         }
-        match self.run_own_rules(key, proxy, &buffer) {
-            Ok(None) => {}
-            Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
-            Err(Overflow) => return self.answer_overflow(key, buffer, framing),
+        if proxy.may_answer_itself() {
+            match self.run_own_rules(key, proxy, &buffer) {
+                Ok(None) => {}
+                Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
+                Err(Overflow) => return self.answer_overflow(key, buffer, framing),
+            }
         }
-        let Some(backend) = self.choose_backend(key, proxy, Some(&buffer)) else {
+        let Some(backend) = self.choose_backend(key, proxy, Sight::Request(&buffer)) else {
             open!(self, key => _client, session, else Flow::Gone);
             session.txn.marks.request_ended = NO_MARK;
             self.skip_request(key, buffer, framing);
             return self.answer_status(key, 503, Termination::SERVER_IN_CONNECT);
         };
         self.enter_backend(key, backend);
+        if backend.id != proxy.id && !backend.content.is_empty() {
+            open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
+            session.waiting_since_ms = self.now.ms;
+            return self.inspect_request(key, backend, buffer, framing);
+        }
+        self.enter_with_body(key, (proxy, backend), buffer, framing)
+    }
+
+    /// The request is its backend's, once that has the body where it waits for one.
+    pub(crate) fn enter_with_body(
+        &mut self,
+        key: Key<Client>,
+        (proxy, backend): (&'c Proxy, &'c Proxy),
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
         let waits = backend.http.buffer_request && !proxy.http.buffer_request;
         if waits && may_gather(framing) {
             return self.gather(key, buffer, framing);
@@ -316,9 +347,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         framing: &Framing,
     ) -> Flow {
         if !proxy.persistence.is_empty() || !backend.persistence.is_empty() {
-            self.begin_persistence(key, backend, Some(&buffer));
+            self.begin_persistence(key, backend, Sight::Request(&buffer));
         }
-        if backend.id != proxy.id {
+        if backend.id != proxy.id && backend.may_answer_itself() {
             match self.run_own_rules(key, backend, &buffer) {
                 Ok(None) => {}
                 Ok(Some(own)) => return self.answer_own(key, own, backend, buffer, framing),
@@ -338,13 +369,18 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 Err(Overflow) => return self.answer_overflow(key, buffer, framing),
             }
         }
-        self.choose_server(key, backend, Some(&buffer));
-        if self.follow_request(key, (proxy, backend), &buffer).is_err() {
+        if !backend.persistence.choices.is_empty() {
+            self.choose_server(key, backend, Sight::Request(&buffer));
+        }
+        let cookies = backend.persistence.cookie.is_some() || proxy.capture.is_some();
+        if cookies && self.follow_request(key, (proxy, backend), &buffer).is_err() {
             return self.answer_overflow(key, buffer, framing);
         }
-        self.find_hash(key, backend, Some(&buffer));
+        if let Some(hashing) = &backend.hashing {
+            self.find_hash(key, hashing, Sight::Request(&buffer));
+        }
         match self.render_request(key, proxy, backend, &buffer, framing) {
-            Ok(length) => self.send_request(key, buffer, framing, length),
+            Ok(()) => self.send_request(key, buffer, framing),
             Err(Overflow) => self.answer_overflow(key, buffer, framing),
         }
     }
@@ -475,22 +511,21 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// `use_backend`, then `default_backend`, then the proxy itself when it has a backend side.
-    fn choose_backend(
+    pub(crate) fn choose_backend(
         &mut self,
         key: Key<Client>,
         proxy: &'c Proxy,
-        buffer: Option<&Buffer>,
+        sight: Sight<'_>,
     ) -> Option<&'c Proxy> {
         let config = self.config;
         let client = self.clients.get(key)?;
         let session = self.sessions.get(client.session?)?;
-        let facts = facts!(self, session, client.requests);
+        let mut facts = facts!(self, session, client.requests);
+        facts.inspected = sight.inspected();
         let bench = &mut self.bench;
-        let message =
-            buffer.map(|buffer| Message::new(buffer.readable(), &bench.head, &bench.edits));
         let looking = Looking {
             facts: &facts,
-            request: message,
+            request: sight.request(&bench.head, &bench.edits, &bench.seen),
             response: None,
         };
         let (acls, mut walk) = (&config.acls, Walk::default());
@@ -529,7 +564,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// The session is now the backend's too.
-    fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
+    pub(crate) fn enter_backend(&mut self, key: Key<Client>, backend: &Proxy) {
         let now = self.now.ms;
         open!(self, key => client, session);
         session.backend = Some(backend.id);
@@ -546,7 +581,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         stats.enter(now);
     }
 
-    /// Renders the outgoing head into `bench.raw` and returns its length.
+    /// Renders the outgoing head into `bench.prefix`.
     fn render_request(
         &mut self,
         key: Key<Client>,
@@ -554,7 +589,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         backend: &Proxy,
         buffer: &Buffer,
         framing: &Framing,
-    ) -> Result<usize, Overflow> {
+    ) -> Result<(), Overflow> {
         open!(self, key => client, session, else Err(Overflow));
         let bench = &mut self.bench;
         let mut editor = Editor {
@@ -619,24 +654,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             drop_upgrade: framing.drop_upgrade,
             drop_named: framing.drop_named,
         };
-        render(&message, &how, &mut bench.raw)
+        bench.prefix.clear();
+        render(&message, &how, bench.head_max, &mut bench.prefix)
     }
 
     /// Takes the head off the input, notes how the body ends, and finds a server for both.
-    fn send_request(
-        &mut self,
-        key: Key<Client>,
-        mut buffer: Buffer,
-        framing: &Framing,
-        length: usize,
-    ) -> Flow {
+    fn send_request(&mut self, key: Key<Client>, mut buffer: Buffer, framing: &Framing) -> Flow {
         open!(self, key => _client, session, else Flow::Gone);
         let bench = &mut self.bench;
         buffer.consume(bench.head.len as usize);
-        bench.prefix.clear();
-        bench
-            .prefix
-            .extend_from_slice(bench.raw.get(..length).unwrap_or_default());
         session.request.source = source_of(framing.body);
         session.request.rechunk = framing.body == Body::Chunked;
         let kept = match session.backend.map(|id| self.config.proxy(id)) {
@@ -722,30 +748,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         if let Some(unique_id) = &proxy.unique_id {
             self.name_session(key, unique_id, None);
         }
-        match self.choose_backend(key, proxy, None) {
-            Some(backend) => {
-                self.enter_backend(key, backend);
-                if !backend.persistence.is_empty() {
-                    self.begin_persistence(key, backend, None);
-                }
-                self.choose_server(key, backend, None);
-                self.find_hash(key, backend, None);
-                true
-            }
-            None => false,
+        if !proxy.content.is_empty() {
+            self.begin_inspection(key, false);
+            return true;
         }
+        // Nobody looks for a request in bytes that have not come.
+        self.bench.look_for_request(&[], false, false);
+        self.route_tcp(key, proxy, &[]) == Flow::Again
     }
-}
-
-/// What the log's `%U` counts for a request's head: HAProxy's internal form of it.
-fn counted_head(head: &Head, bytes: &[u8]) -> u64 {
-    let texts = head.method_span.len() + head.target.len() + head.version.of(bytes).len();
-    let fields: usize = head
-        .fields
-        .iter()
-        .map(|field| field.name.len() + field.value.len())
-        .sum();
-    (COUNTED_START + texts + fields) as u64
 }
 
 /// How many bytes of a request are kept at most, so that it can be sent once more; 0 for none.

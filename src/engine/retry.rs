@@ -18,7 +18,6 @@ use super::health::Finding;
 use super::relay::Source;
 use super::service::Service;
 use super::session::{Flow, Phase, open};
-use super::upstream::Assigned;
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::config::model::{Failure, Proxy, Redispatch, ServerId};
@@ -142,16 +141,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             session.retry_at_ms = until;
             return Flow::Wait;
         }
-        match self.assign(key) {
-            Assigned::Server => {}
-            Assigned::Queued => {
-                if let Some(client) = self.clients.get_mut(key) {
-                    client.phase = Phase::Queued;
-                }
-                return Flow::Wait;
-            }
-            Assigned::Full(server) => return self.queue_full(key, server),
-            Assigned::None => return self.no_server(key),
+        if let Some(flow) = self.find_server(key) {
+            return flow;
         }
         open!(self, key => _client, session, else Flow::Gone);
         if let Some(until) = pause.filter(|_| session.server == Some(old)) {

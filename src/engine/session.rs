@@ -8,10 +8,11 @@
 //! Request ─ parsed, rules, server chosen ─┬─ Exchange ── Finish ── Request (kept alive)
 //!    │                                    ├─ Connect ─┘     └───── Linger / gone
 //!    │                                    └─ Queued ── Connect
-//!    ├─ Gather (`option http-buffer-request`) ── on as before
+//!    ├─ Gather (its body is waited for) ── on as before
 //!    ├─ refused, denied, redirected ───────── Answer ── Finish
 //!    └─ a service's: Body (of a POST) ─┘
 //! Tunnel: TCP mode, CONNECT and Upgrade: bytes both ways until both sides have closed.
+//! Inspect: before Connect of a TCP session whose first bytes rules look at.
 //! Introduction: before all of these, where a header of the PROXY protocol comes first.
 //! ```
 //!
@@ -19,7 +20,9 @@
 //! one loop is in [`retry`](super::retry).
 
 use super::accept::Client;
+use super::deadline::earliest;
 use super::gather::Gathered;
+use super::inspect;
 use super::introduction::Introductions;
 use super::persist::Bond;
 use super::relay::{Pipe, Sent, Source, flush, receive};
@@ -47,6 +50,8 @@ pub enum Phase {
     Introduction,
     /// Waiting for a request head, or reading one.
     Request,
+    /// Waiting for the first bytes of a TCP session that rules ask for.
+    Inspect,
     /// Waiting for the body of a request before it goes on.
     Gather,
     /// Reading the body of a request that a service answers.
@@ -127,6 +132,8 @@ pub struct Session {
     counted: (u64, u64),
     /// When bytes came last from the client and from the server, monotonic ms.
     pub(crate) heard_ms: (u64, u64),
+    /// How far the rules about its first bytes have come.
+    pub(crate) inspection: inspect::Progress,
     /// What became of its body while it was waited for.
     pub(crate) gathered: Gathered,
     /// What rules have changed in its head so far, while it waits for its body.
@@ -163,6 +170,7 @@ impl Session {
             logged: false,
             counted: (0, 0),
             heard_ms: (0, 0),
+            inspection: inspect::Progress::default(),
             gathered: Gathered::default(),
             edits: None,
             serving: None,
@@ -189,8 +197,19 @@ impl Session {
         self.on_reused = false;
         self.logged = false;
         self.counted = (0, 0);
+        self.inspection = inspect::Progress::default();
         self.gathered = Gathered::default();
         debug_assert!(self.serving.is_none(), "an answer outlived its session");
+    }
+
+    /// Bytes up and down that the counters do not have yet; they are taken to have them now.
+    fn uncounted(&mut self) -> (u64, u64) {
+        let bytes = (self.txn.bytes_uploaded, self.txn.bytes_read);
+        let before = std::mem::replace(&mut self.counted, bytes);
+        (
+            bytes.0.saturating_sub(before.0),
+            bytes.1.saturating_sub(before.1),
+        )
     }
 }
 
@@ -282,6 +301,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 _ if given_up.is_some() => self.abandon(key, given_up),
                 Phase::Introduction => self.read_introduction(key),
                 Phase::Request => self.read_request(key),
+                Phase::Inspect => self.inspect(key),
                 Phase::Gather => self.gather_more(key),
                 Phase::Body => self.read_body(key),
                 Phase::Queued => Flow::Wait,
@@ -317,6 +337,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let session = client.session.and_then(|id| self.sessions.get(id));
         let passes = matches!(client.phase, Phase::Exchange | Phase::Tunnel);
         let counts = passes && self.config.proxy(client.frontend).continuous_stats;
+        if client.watched && !counts {
+            if let Some((at, _)) = earliest(self.config, client, session) {
+                self.wheel.promise(client.timer, at);
+            }
+            return;
+        }
         if !client.watched
             && !session.is_some_and(|session| is_soon_over(client, session))
             && !self.watch_client(key)
@@ -342,11 +368,18 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     }
 
     /// `option abortonclose`: how the log tells of a client that left while its request waited.
+    #[inline]
     fn given_up(&self, client: &Client) -> Option<Termination> {
         let gone = Readiness(Readiness::READ_CLOSED.0 | Readiness::ERROR.0);
         if !client.ready.has(gone) {
             return None;
         }
+        self.gave_up(client)
+    }
+
+    /// The same of a client that has ended its side.
+    #[cold]
+    fn gave_up(&self, client: &Client) -> Option<Termination> {
         let session = self.sessions.get(client.session?)?;
         let why = match client.phase {
             Phase::Queued => Termination::CLIENT_IN_QUEUE,
@@ -365,6 +398,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         (asked(client.frontend) && session.backend.is_some_and(asked)).then_some(why)
     }
 
+    #[cold]
     fn abandon(&mut self, key: Key<Client>, why: Option<Termination>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let why = why.unwrap_or_default();
@@ -532,22 +566,31 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     /// Adds to the counters what of the session's bytes they do not have yet.
     fn count_bytes(&mut self, key: Key<Client>) {
         open!(self, key => client, session);
-        let bytes = (session.txn.bytes_uploaded, session.txn.bytes_read);
-        let up = bytes.0.saturating_sub(session.counted.0);
-        let down = bytes.1.saturating_sub(session.counted.1);
-        session.counted = bytes;
+        let fresh = session.uncounted();
+        let front = (client.frontend, client.listener);
+        let back = (session.backend, session.server);
+        self.add_bytes(fresh, front, back);
+    }
+
+    #[inline]
+    fn add_bytes(
+        &mut self,
+        (up, down): (u64, u64),
+        (frontend, listener): (ProxyId, u32),
+        (backend, server): (Option<ProxyId>, Option<ServerId>),
+    ) {
         let add = |own: &mut Counters| {
             own.bin += up;
             own.bout += down;
         };
-        if let Some(backend) = session.backend {
+        if let Some(backend) = backend {
             add(&mut self.proxy_stats[backend.0 as usize].back);
         }
-        if let Some(server) = session.server {
+        if let Some(server) = server {
             add(&mut self.server_stats[server.0 as usize]);
         }
-        add(&mut self.proxy_stats[client.frontend.0 as usize].front);
-        self.listener_stats.count(client.listener, add);
+        add(&mut self.proxy_stats[frontend.0 as usize].front);
+        self.listener_stats.count(listener, add);
         self.process.bytes_out += down;
         let rate = u32::try_from(down).unwrap_or(u32::MAX);
         self.process.bytes_out_rate.add(self.now.ms, rate);
@@ -555,33 +598,54 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// The session's accounts: log line, counters, slot, server connection.
     pub(crate) fn end_session(&mut self, key: Key<Client>, reusable: bool) {
-        self.settle_counters(key, true);
-        self.log_session(key);
-        open!(self, key => _client, session);
-        let http = session.txn.http;
+        open!(self, key => client, session);
+        session.txn.marks.finished = self.now.ms as i64;
+        let logs = !session.logged && self.config.proxy(client.frontend).log_format.is_some();
+        if logs || session.ticket.is_some() || session.serving.is_some() {
+            self.end_rare_parts(key, logs);
+        }
+        open!(self, key => client, session);
+        let fresh = session.uncounted();
+        let times = times_of(&session.txn);
         // A server that answered before the request had left must not be reused: what is unsent
         // belongs to this request.
-        let reusable = reusable && session.response.input.is_none() && session.request.is_flushed();
-        let server = session.server;
-        if let Some(backend) = session.backend {
-            add_times(&mut self.proxy_stats[backend.0 as usize].back, &session.txn);
+        let reusable = reusable
+            && session.txn.http
+            && session.response.input.is_none()
+            && session.request.is_flushed();
+        let front = (client.frontend, client.listener);
+        let (backend, server) = (session.backend.take(), session.server);
+        let upstream = session.upstream.take();
+        let slot = server.filter(|_| std::mem::take(&mut session.holds_slot));
+        self.add_bytes(fresh, front, (backend, server));
+        if let Some(times) = times {
+            if let Some(backend) = backend {
+                self.proxy_stats[backend.0 as usize].back.add_times(times);
+            }
+            if let Some(server) = server {
+                self.server_stats[server.0 as usize].add_times(times);
+            }
         }
-        if let Some(server) = server {
-            add_times(&mut self.server_stats[server.0 as usize], &session.txn);
+        match upstream {
+            Some(upstream) if reusable => self.park(key, upstream, backend.unwrap_or(front.0)),
+            Some(upstream) => self.close_upstream(upstream),
+            None => {}
         }
-        self.count_bytes(key);
-        self.leave_queue(key);
-        self.end_serving(key);
-        if reusable && http {
-            self.park_upstream(key);
-        } else {
-            self.drop_upstream(key);
+        if let Some(server) = slot {
+            self.take_slot_back(server);
         }
-        self.free_slot(key);
-        open!(self, key => _client, session);
-        if let Some(backend) = session.backend.take() {
+        if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize].back.leave();
         }
+    }
+
+    /// What few sessions end with: a log line, a place in a queue, an answer of a service.
+    fn end_rare_parts(&mut self, key: Key<Client>, logs: bool) {
+        if logs {
+            self.log_session(key);
+        }
+        self.leave_queue(key);
+        self.end_serving(key);
     }
 
     /// Gives the session's record and buffers back.
@@ -665,13 +729,12 @@ pub(crate) fn source_of(body: Body) -> Source {
     }
 }
 
-/// The means are of what a server answered: a request that none did says nothing of them.
-fn add_times(stats: &mut super::stats::Counters, txn: &Txn) {
-    if txn.timer_connect() < 0 || (txn.http && txn.timer_response() < 0) {
-        return;
+/// The times that the means are of. They are of what a server answered: a request that none did
+/// says nothing of them.
+fn times_of(txn: &Txn) -> Option<[i64; 4]> {
+    let (connect, response) = (txn.timer_connect(), txn.timer_response());
+    if connect < 0 || (txn.http && response < 0) {
+        return None;
     }
-    stats.qtime.add(txn.timer_queue());
-    stats.ctime.add(txn.timer_connect());
-    stats.rtime.add(txn.timer_response());
-    stats.ttime.add(txn.timer_total());
+    Some([txn.timer_queue(), connect, response, txn.timer_total()])
 }

@@ -7,7 +7,8 @@
 /// Events per second over the last full second and the one that runs, as HAProxy shows rates.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rate {
-    second: u64,
+    /// When the second that runs began, monotonic ms.
+    begins_ms: u64,
     current: u32,
     previous: u32,
     /// The highest rate seen.
@@ -16,10 +17,15 @@ pub struct Rate {
 
 impl Rate {
     /// Counts `n` events at a monotonic time in ms.
+    #[inline]
     pub fn add(&mut self, now_ms: u64, n: u32) {
-        self.roll(now_ms);
+        if now_ms.saturating_sub(self.begins_ms) >= SECOND_MS {
+            self.roll(now_ms);
+        }
         self.current = self.current.saturating_add(n);
-        self.max = self.max.max(self.read(now_ms));
+        let past = now_ms.saturating_sub(self.begins_ms);
+        let rate = with_share(self.current, self.previous, SECOND_MS - past);
+        self.max = self.max.max(rate);
     }
 
     /// The rate at a monotonic time in ms: the running second, and the share of the one before that
@@ -27,9 +33,7 @@ impl Rate {
     #[must_use]
     pub fn read(&self, now_ms: u64) -> u32 {
         let (current, previous) = self.at(now_ms);
-        let rest = 1000 - now_ms % 1000;
-        let share = u64::from(previous) * rest / 1000;
-        current.saturating_add(u32::try_from(share).unwrap_or(u32::MAX))
+        with_share(current, previous, SECOND_MS - now_ms % SECOND_MS)
     }
 
     /// How long until the rate is below a limit if nothing more happens, ms; 0 if it is.
@@ -54,8 +58,7 @@ impl Rate {
 
     /// The events of the second that runs, and of the one before.
     fn at(&self, now_ms: u64) -> (u32, u32) {
-        let second = now_ms / 1000;
-        match second.saturating_sub(self.second) {
+        match now_ms.saturating_sub(self.begins_ms) / SECOND_MS {
             0 => (self.current, self.previous),
             1 => (0, self.current),
             _ => (0, 0),
@@ -68,16 +71,28 @@ impl Rate {
         self.previous = self.previous.saturating_add(rate);
     }
 
+    /// Lets the second begin that a time lies in.
+    #[cold]
     fn roll(&mut self, now_ms: u64) {
-        let second = now_ms / 1000;
-        match second.saturating_sub(self.second) {
+        match now_ms.saturating_sub(self.begins_ms) / SECOND_MS {
             0 => return,
             1 => self.previous = self.current,
             _ => self.previous = 0,
         }
         self.current = 0;
-        self.second = second;
+        self.begins_ms = now_ms - now_ms % SECOND_MS;
     }
+}
+
+/// What rates are counted by.
+const SECOND_MS: u64 = 1000;
+
+/// The events of this second, and those of the one before that count while so much of it is left.
+#[inline]
+fn with_share(current: u32, previous: u32, rest_ms: u64) -> u32 {
+    // No more than all of them: at most the whole second is left.
+    let share = u64::from(previous) * rest_ms / SECOND_MS;
+    current.saturating_add(share as u32)
 }
 
 /// Mean and maximum of a time over about the last 1,024 requests, ms.
@@ -94,6 +109,7 @@ impl Times {
     pub(crate) const WINDOW: u64 = 1024;
 
     /// Adds one observation; a negative one (stage not reached) counts nothing.
+    #[inline]
     pub fn add(&mut self, ms: i64) {
         let Ok(ms) = u32::try_from(ms) else { return };
         self.max = self.max.max(ms);
@@ -163,6 +179,9 @@ pub struct Counters {
     pub hrsp: [u64; 6],
     /// HTTP requests.
     pub req_tot: u64,
+    /// HTTP requests that `tcp-request content` rules of a frontend turned away before they counted
+    /// as such.
+    pub rejected: u64,
     /// Transfers that the client broke.
     pub cli_abrt: u64,
     /// Transfers that the server broke.
@@ -221,6 +240,15 @@ impl Counters {
     pub fn begin(&mut self, now_ms: u64) {
         self.stot += 1;
         self.rate.add(now_ms, 1);
+    }
+
+    /// A session is over that waited, connected, was answered and lasted so long, ms; negative
+    /// where it did not come so far.
+    pub fn add_times(&mut self, [queue, connect, response, total]: [i64; 4]) {
+        self.qtime.add(queue);
+        self.ctime.add(connect);
+        self.rtime.add(response);
+        self.ttime.add(total);
     }
 
     /// A session ends.

@@ -227,14 +227,40 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Again
     }
 
+    /// Gives a server to a session that has none. `Some` is what comes of it where there is none to
+    /// go on to just now: it waits, or is told why.
+    pub(crate) fn find_server(&mut self, key: Key<Client>) -> Option<Flow> {
+        match self.assign(key) {
+            Assigned::Server => None,
+            Assigned::Queued => {
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.phase = Phase::Queued;
+                }
+                Some(Flow::Wait)
+            }
+            Assigned::Full(server) => Some(self.queue_full(key, server)),
+            Assigned::None => Some(self.no_server(key)),
+        }
+    }
+
     /// Chooses a server and takes a slot on it, or a place in the queue. The one that was left is
     /// taken again only if there is no other.
-    pub(crate) fn assign(&mut self, key: Key<Client>) -> Assigned {
+    fn assign(&mut self, key: Key<Client>) -> Assigned {
         let config = self.config;
         open!(self, key => _client, session, else Assigned::None);
         let Some(backend) = session.backend.map(|id| config.proxy(id)) else {
             return Assigned::None;
         };
+        if session.direct.is_some() || backend.dispatch.is_some() {
+            return self.assign_bound(key, backend);
+        }
+        let (hash, left) = (session.hash, session.left);
+        self.balance(key, backend.id, hash, left)
+    }
+
+    /// The same for a session that is bound to a server, or whose backend has one address only.
+    fn assign_bound(&mut self, key: Key<Client>, backend: &Proxy) -> Assigned {
+        open!(self, key => _client, session, else Assigned::None);
         if let Some(server) = session.direct {
             let claimed = self.claim(key, server);
             open!(self, key => _client, session, else Assigned::None);
@@ -244,25 +270,37 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             }
             session.left = Some(server);
             self.unbind(key);
-            open!(self, key => _client, session, else Assigned::None);
-            debug_assert!(session.direct.is_none(), "nothing binds it");
         }
         if let Some(address) = backend.dispatch {
             self.give_slot(key, address);
             return Assigned::Server;
         }
         open!(self, key => _client, session, else Assigned::None);
-        let record = &mut self.proxies[backend.id.0 as usize];
-        let members = self.roster.members(backend.id);
-        let avoid = session.left.map(|server| self.roster.place(server));
+        debug_assert!(session.direct.is_none(), "nothing binds it");
+        let (hash, left) = (session.hash, session.left);
+        self.balance(key, backend.id, hash, left)
+    }
+
+    /// The same for a session that may have any server, but `left` only if there is no other.
+    fn balance(
+        &mut self,
+        key: Key<Client>,
+        backend: ProxyId,
+        hash: Option<u32>,
+        left: Option<ServerId>,
+    ) -> Assigned {
+        let record = &mut self.proxies[backend.0 as usize];
+        let members = self.roster.members(backend);
+        let avoid = left.map(|server| self.roster.place(server));
+        let back = &mut self.proxy_stats[backend.0 as usize].back;
         let load = Load {
-            sessions: self.proxy_stats[backend.id.0 as usize].back.scur,
+            sessions: back.scur,
             full_conn: record.full_conn,
         };
         // Whoever waits already has the older right to a slot.
         let nobody_waits = record.queue.is_empty() || record.group.is_empty();
-        let picked = match nobody_waits || session.hash.is_some() {
-            true => record.group.pick(session.hash, avoid, |place| {
+        let picked = match nobody_waits || hash.is_some() {
+            true => record.group.pick(hash, avoid, |place| {
                 let server = members.get(place as usize);
                 server.is_none_or(|id| {
                     let server = &self.servers[id.0 as usize];
@@ -273,24 +311,23 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         let place = match picked {
             Picked::Server(place) => place,
-            Picked::AllFull => return self.enter_queue(key, backend.id, None),
+            Picked::AllFull => return self.enter_queue(key, backend, None),
             Picked::None => {
-                self.proxy_stats[backend.id.0 as usize].back.econ += 1;
+                back.econ += 1;
                 return Assigned::None;
             }
         };
         let Some(server) = members.get(place as usize).copied() else {
             return Assigned::None;
         };
-        self.count_choice(server);
-        self.claim(key, server)
-    }
-
-    /// Balancing has chosen this server.
-    fn count_choice(&mut self, server: ServerId) {
-        let backend = self.roster.server(server).proxy;
+        back.lbtot += 1;
         self.server_stats[server.0 as usize].lbtot += 1;
-        self.proxy_stats[backend.0 as usize].back.lbtot += 1;
+        // A key may lead to one that is full; of the others it has been asked.
+        if hash.is_some() {
+            return self.claim(key, server);
+        }
+        self.give_slot(key, server);
+        Assigned::Server
     }
 
     /// The session holds a slot on this server from now on.
@@ -338,10 +375,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Gives the session's slot back; somebody may be waiting for it.
     pub(crate) fn free_slot(&mut self, key: Key<Client>) {
         open!(self, key => _client, session);
-        let Some(server) = session.server.filter(|_| session.holds_slot) else {
-            return;
-        };
-        session.holds_slot = false;
+        let held = std::mem::take(&mut session.holds_slot);
+        if let Some(server) = session.server.filter(|_| held) {
+            self.take_slot_back(server);
+        }
+    }
+
+    /// A session of this server holds its slot no more.
+    pub(super) fn take_slot_back(&mut self, server: ServerId) {
         let record = &mut self.servers[server.0 as usize];
         debug_assert!(record.served > 0, "a slot given back twice");
         record.served = record.served.saturating_sub(1);
@@ -362,16 +403,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         session.retry_at_ms = 0;
         if session.server.is_none() {
-            match self.assign(key) {
-                Assigned::Server => {}
-                Assigned::Queued => {
-                    if let Some(client) = self.clients.get_mut(key) {
-                        client.phase = Phase::Queued;
-                    }
-                    return Flow::Wait;
-                }
-                Assigned::Full(server) => return self.queue_full(key, server),
-                Assigned::None => return self.no_server(key),
+            if let Some(flow) = self.find_server(key) {
+                return flow;
             }
         } else if session.txn.http && self.take_idle(key) {
             open!(self, key => client, session, else Flow::Gone);
@@ -563,9 +596,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// Closes the session's server connection, if it has one.
     pub(crate) fn drop_upstream(&mut self, key: Key<Client>) {
         open!(self, key => _client, session);
-        let Some(upstream) = session.upstream.take() else {
-            return;
-        };
+        if let Some(upstream) = session.upstream.take() {
+            self.close_upstream(upstream);
+        }
+    }
+
+    /// Closes a server connection that no session has any more.
+    pub(super) fn close_upstream(&mut self, upstream: Key<Upstream>) {
         if let Some(record) = self.upstreams.remove(upstream) {
             self.source_ports.close(&mut self.net, record);
         }

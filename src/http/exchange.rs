@@ -308,13 +308,19 @@ impl Exchange {
         }
     }
 
+    /// Whether request and answer have both come to their end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.request == RequestState::Done && self.response == ResponseState::Done
+    }
+
     /// What happens to the connections now that the answer is over.
     #[must_use]
     pub fn ending(&self) -> Ending {
         if self.response == ResponseState::Tunnel {
             return Ending::Tunnel;
         }
-        let whole = self.request == RequestState::Done && self.response == ResponseState::Done;
+        let whole = self.is_whole();
         let client = whole && self.client_may_stay;
         let server = whole && self.server_may_stay;
         match (client, server) {

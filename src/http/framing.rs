@@ -267,6 +267,11 @@ impl Connection {
     fn read(head: &Head, bytes: &[u8], bad: u16) -> Result<Self, Refusal> {
         let mut found = Self::default();
         for value in values(head, bytes, Name::Connection) {
+            // Mostly there is one token.
+            if KEEP_ALIVE.is(value) {
+                found.keep_alive = true;
+                continue;
+            }
             for token in elements(value) {
                 if KEEP_ALIVE.is(token) {
                     found.keep_alive = true;
@@ -336,6 +341,13 @@ fn read_length(head: &Head, bytes: &[u8], bad: u16) -> Result<Option<u64>, Refus
     }
     let mut length = None;
     for value in values(head, bytes, Name::ContentLength) {
+        // Mostly there is one number.
+        if length.is_none()
+            && let Some(found) = read_number(value)
+        {
+            length = Some(found);
+            continue;
+        }
         for element in elements(value) {
             let Some(found) = read_number(element) else {
                 return Err(refusal(
@@ -361,8 +373,11 @@ fn read_length(head: &Head, bytes: &[u8], bad: u16) -> Result<Option<u64>, Refus
 
 fn read_number(text: &[u8]) -> Option<u64> {
     let mut number: u64 = 0;
-    for &byte in text {
-        let digit = char::from(byte).to_digit(10)?;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
         number = number.checked_mul(10)?.checked_add(digit.into())?;
     }
     (!text.is_empty() && number <= LENGTH_MAX).then_some(number)

@@ -130,10 +130,9 @@ fn told(out: &[u8], notes: &[String]) -> String {
 }
 
 fn rendered(bytes: &[u8], head: &Head, how: &Outgoing) -> Vec<u8> {
-    let (edits, mut room) = (Edits::new(100, 100), vec![0; 32_768]);
-    let length = render(&Message::new(bytes, head, &edits), how, &mut room).unwrap();
-    room.truncate(length);
-    room
+    let (edits, mut out) = (Edits::new(100, 100), Vec::new());
+    render(&Message::new(bytes, head, &edits), how, 32_768, &mut out).unwrap();
+    out
 }
 
 fn request_read(raw: &str, lenient: bool) -> String {

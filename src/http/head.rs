@@ -18,6 +18,7 @@
 use std::ops::Range;
 
 use super::start_line::{StartLine, check_hosts};
+use crate::base::scan::find_line_end;
 use crate::base::word::Word;
 
 /// A range of offsets into the buffer that holds a message head.
@@ -649,10 +650,7 @@ fn parse_complete(
     let Some(start) = skip_empty_lines(window) else {
         return Ok(false);
     };
-    let Some(offset) = window
-        .get(start..)
-        .and_then(|rest| rest.iter().position(|&b| b == b'\n'))
-    else {
+    let Some(offset) = find_line_end(window.get(start..).unwrap_or_default()) else {
         return Ok(false);
     };
     let line_end = start + offset;
@@ -689,14 +687,18 @@ fn skip_empty_lines(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Lets httparse split the field lines from `from` on; returns the end of the head.
-/// Small arrays first: clearing a large one costs more than parsing a usual head.
+/// Small arrays first: clearing a large one costs more than parsing a usual head, or a short one.
 fn read_fields(
     kind: Kind,
     window: &[u8],
     from: usize,
     head: &mut Head,
 ) -> Result<Option<usize>, Refusal> {
-    if let Some(done) = read_fields_into::<24>(kind, window, from, head) {
+    let few = match window.len() {
+        ..256 => read_fields_into::<8>(kind, window, from, head),
+        _ => None,
+    };
+    if let Some(done) = few.or_else(|| read_fields_into::<24>(kind, window, from, head)) {
         return done;
     }
     let more = match head.fields_max {

@@ -10,7 +10,7 @@
 pub use super::exchange::Persistence;
 pub use super::framing::Announce;
 use super::framing::{UPGRADE, elements, is_http2};
-use super::head::{Field, Name, Span};
+use super::head::{Field, Head, Name, Span};
 use super::rewrite::{Message, Overflow};
 
 /// How a head leaves.
@@ -29,60 +29,68 @@ pub struct Outgoing {
     pub drop_named: bool,
 }
 
-/// Writes the outgoing head, closing blank line included; returns its length.
+/// Appends the outgoing head, closing blank line included, to `out`.
 ///
 /// # Errors
-/// `Overflow` when `out` is too small; what is in `out` then is meaningless.
-pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize, Overflow> {
-    let mut to = Writer {
-        out,
-        len: 0,
-        overflowed: false,
-    };
+/// `Overflow` when it has more than `most` bytes; what was appended then is meaningless.
+pub fn render(
+    message: &Message,
+    how: &Outgoing,
+    most: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Overflow> {
+    let before = out.len();
+    let mut to = Writer { out };
     let version: &[u8] = if how.minor == 0 {
         b"HTTP/1.0"
     } else {
         b"HTTP/1.1"
     };
+    let Message { bytes, head, edits } = *message;
+    // Lines that leave as they came are copied together.
+    let mut run = Span::default();
     let status = message.status();
-    if status == 0 {
+    if edits.keeps_start_line() && how.minor == 1 && is_canonical_line(head, bytes) {
+        run = Span {
+            start: head.line.start,
+            end: head.line.end.saturating_add(2),
+        };
+    } else if status == 0 {
         to.put(message.method_text());
         to.put(b" ");
         to.put(message.target());
         to.put(b" ");
         to.put(version);
+        to.put(b"\r\n");
     } else {
         to.put(version);
         to.put(b" ");
         to.put_number(u64::from(status));
         to.put(b" ");
         to.put(message.reason());
+        to.put(b"\r\n");
     }
-    to.put(b"\r\n");
     let mut announced = how.announce == Announce::Nothing;
-    let mut put = |to: &mut Writer<'_>, name: &[u8], value: &[u8], known| match known {
-        Name::ContentLength | Name::TransferEncoding => {
-            if !announced {
-                // The spelling of the name is the sender's, where it is the same field.
-                let same = match how.announce {
-                    Announce::Length(_) => known == Name::ContentLength,
-                    Announce::Chunked => known == Name::TransferEncoding,
-                    Announce::Nothing => false,
-                };
-                to.put_announce(how.announce, same.then_some(name));
-                announced = true;
+    let put =
+        |to: &mut Writer<'_>, announced: &mut bool, name: &[u8], value: &[u8], known| match known {
+            Name::ContentLength | Name::TransferEncoding => {
+                if !std::mem::replace(announced, true) {
+                    // The spelling of the name is the sender's, where it is the same field.
+                    let same = match how.announce {
+                        Announce::Length(_) => known == Name::ContentLength,
+                        Announce::Chunked => known == Name::TransferEncoding,
+                        Announce::Nothing => false,
+                    };
+                    to.put_announce(how.announce, same.then_some(name));
+                }
             }
-        }
-        Name::Connection => to.put_connection(name, value, how),
-        Name::Upgrade | Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings => {
-            to.put_of_one_connection((name, value, known), message, how);
-        }
-        _ if how.drop_named && is_named(message, name) => {}
-        _ => to.put_field(name, value),
-    };
-    let Message { bytes, head, edits } = *message;
-    // Lines that leave as they came are copied together.
-    let mut run = Span::default();
+            Name::Connection => to.put_connection(name, value, how),
+            Name::Upgrade | Name::KeepAlive | Name::ProxyConnection | Name::Http2Settings => {
+                to.put_of_one_connection((name, value, known), message, how);
+            }
+            _ if how.drop_named && is_named(message, name) => {}
+            _ => to.put_field(name, value),
+        };
     for (index, field) in head.fields.iter().enumerate() {
         if edits.is_removed(index) {
             continue;
@@ -92,8 +100,16 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
             start: field.name.start,
             end: field.value.end.saturating_add(2),
         };
-        let stays = replacement.is_none() && !how.drop_named && passes(field.known);
+        let is_as_announced = || match how.announce {
+            Announce::Length(length) if field.known == Name::ContentLength => {
+                !announced && is_decimal(field.value.of(bytes), length)
+            }
+            _ => false,
+        };
+        let passes = passes(field.known) || is_as_announced();
+        let stays = passes && replacement.is_none() && !how.drop_named;
         if stays && is_canonical(field, bytes) {
+            announced |= field.known == Name::ContentLength;
             if run.end == line.start {
                 run.end = line.end;
             } else {
@@ -108,22 +124,40 @@ pub fn render(message: &Message, how: &Outgoing, out: &mut [u8]) -> Result<usize
             Some(value) => value.of(&edits.text),
             None => field.value.of(bytes),
         };
-        put(&mut to, field.name.of(bytes), value, field.known);
+        let name = field.name.of(bytes);
+        put(&mut to, &mut announced, name, value, field.known);
     }
     to.put(run.of(bytes));
     for added in &edits.added {
         let (name, value) = (added.name.of(&edits.text), added.value.of(&edits.text));
-        put(&mut to, name, value, added.known);
+        put(&mut to, &mut announced, name, value, added.known);
     }
     if !announced {
         to.put_announce(how.announce, None);
     }
     to.put(how.persistence.tail());
-    if to.overflowed {
-        Err(Overflow)
-    } else {
-        Ok(to.len)
+    // It is bounded by what was received and by what edits may add, and is seldom too long.
+    match to.out.len().saturating_sub(before) > most {
+        true => Err(Overflow),
+        false => Ok(()),
     }
+}
+
+/// Whether the start line came just as it would be written in HTTP/1.1.
+fn is_canonical_line(head: &Head, bytes: &[u8]) -> bool {
+    let behind = bytes.get(head.line.end as usize..);
+    let ends = behind.is_some_and(|behind| behind.starts_with(b"\r\n"));
+    if !ends || head.version.of(bytes) != b"HTTP/1.1" {
+        return false;
+    }
+    // A request line with other blanks than one between its parts has another form in the log.
+    if head.status == 0 {
+        return head.logged.is_empty();
+    }
+    // `HTTP/1.1`, a blank, three digits, a blank.
+    let blanks = (head.line.of(bytes).get(8), head.line.of(bytes).get(12));
+    let behind = head.line.start.saturating_add(13);
+    blanks == (Some(&b' '), Some(&b' ')) && head.reason.start == behind
 }
 
 /// Whether nothing about a field of that name is decided here.
@@ -163,25 +197,15 @@ fn is_named(message: &Message, name: &[u8]) -> bool {
         && lists.any(|(_, value, _)| elements(value).any(|token| token.eq_ignore_ascii_case(name)))
 }
 
-/// Appends to a slice and remembers if something did not fit.
+/// Appends the parts of a head.
 struct Writer<'a> {
-    out: &'a mut [u8],
-    len: usize,
-    overflowed: bool,
+    out: &'a mut Vec<u8>,
 }
 
 impl Writer<'_> {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        // An end that wrapped is before its start: no such place.
-        let end = self.len.wrapping_add(bytes.len());
-        match self.out.get_mut(self.len..end) {
-            Some(place) => {
-                place.copy_from_slice(bytes);
-                self.len = end;
-            }
-            None => self.overflowed = true,
-        }
+        self.out.extend_from_slice(bytes);
     }
 
     fn put_field(&mut self, name: &[u8], value: &[u8]) {
@@ -246,6 +270,26 @@ impl Writer<'_> {
             self.put_field(name, token);
         }
     }
+}
+
+/// Whether a text is just how this number is written.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "eighteen digits are less than 2^64"
+)]
+fn is_decimal(text: &[u8], number: u64) -> bool {
+    if text.len() > 18 || (text.len() > 1 && text.first() == Some(&b'0')) {
+        return false;
+    }
+    let mut found = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return false;
+        }
+        found = found * 10 + u64::from(digit);
+    }
+    found == number && !text.is_empty()
 }
 
 /// The decimal digits of a number.

@@ -526,9 +526,14 @@ pub fn logged_head_bytes(head: &Head, bytes: &[u8]) -> u64 {
 /// Whether a Connection field holds more than what speaks of the sender's own connection; without,
 /// it is taken off an answer before anything counts it.
 fn says_more(value: &[u8]) -> bool {
+    let is_own = |token| CLOSE.is(token) || KEEP_ALIVE.is(token);
+    // Mostly there is one token.
+    if is_own(value) {
+        return false;
+    }
     !value.split(|byte| *byte == b',').all(|token| {
         let token = token.trim_ascii();
-        token.is_empty() || CLOSE.is(token) || KEEP_ALIVE.is(token)
+        token.is_empty() || is_own(token)
     })
 }
 

@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::head::{Head, Method, Name, Span};
+use crate::base::scan::has_control;
 
 /// An edit or an outgoing head did not fit its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,14 @@ impl Edits {
             && self.removed.iter().all(|&word| word == 0)
     }
 
+    /// Whether nothing of the start line was edited.
+    pub(super) fn keeps_start_line(&self) -> bool {
+        self.method.is_none()
+            && self.target.is_none()
+            && self.status.is_none()
+            && self.reason.is_none()
+    }
+
     pub(super) fn is_removed(&self, index: usize) -> bool {
         self.removed
             .get(index / 64)
@@ -134,6 +143,7 @@ impl Edits {
         clippy::arithmetic_side_effects,
         reason = "spans of one arena, whose length fits 32 bits"
     )]
+    #[inline]
     fn store(&mut self, parts: &[&[u8]]) -> Result<Span, Overflow> {
         let start = self.text.len();
         let len: usize = parts.iter().map(|part| part.len()).sum();
@@ -150,7 +160,11 @@ impl Edits {
     /// Turns line ends and NUL in new text into blanks (RFC 9110 §5.5): a rule that copies
     /// decoded input into a head must not be able to add lines to it.
     fn disarm(&mut self, start: usize) {
-        for byte in self.text.iter_mut().skip(start) {
+        let new = self.text.get_mut(start..).unwrap_or_default();
+        if !has_control(new) {
+            return;
+        }
+        for byte in new {
             if matches!(*byte, b'\r' | b'\n' | 0) {
                 *byte = b' ';
             }
@@ -213,6 +227,27 @@ pub struct Message<'a> {
     pub head: &'a Head,
     /// The edits so far.
     pub edits: &'a Edits,
+}
+
+/// What the log's `%U` counts of a request beside the texts of its head: the record of the start
+/// line and the end of the fields.
+const COUNTED_START: usize = 21;
+
+/// How long a request's head is in HAProxy's internal form, which is what it counts.
+#[must_use]
+pub fn counted_head(head: &Head, bytes: &[u8]) -> usize {
+    let texts = [
+        head.method_span.len(),
+        head.target.len(),
+        head.version.of(bytes).len(),
+    ];
+    let fields = head
+        .fields
+        .iter()
+        .flat_map(|field| [field.name.len(), field.value.len()]);
+    fields.chain(texts).fold(COUNTED_START, |sum, length| {
+        sum.saturating_add(length as usize)
+    })
 }
 
 impl<'a> Message<'a> {

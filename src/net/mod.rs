@@ -300,7 +300,7 @@ pub trait Net {
     fn recv(&mut self, socket: &Socket, into: &mut [u8]) -> Result<usize, Stop>;
 
     /// Sends `head` and then `body` in one call; either may be empty, not both. `more` says that
-    /// bytes follow at once (`MSG_MORE`).
+    /// bytes or the end follow at once, and may leave in one segment with these (`MSG_MORE`).
     ///
     /// # Errors
     /// `Blocked` or `Failed`.

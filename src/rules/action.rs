@@ -9,7 +9,6 @@
 //! mutability. Evaluation allocates nothing once the scratch has grown.
 //! Rejected: actions as callbacks into the engine; a rule can then do anything.
 
-use super::Context;
 use super::answer::{Final, Kind, compile_answer, compile_redirect};
 use super::applet::Applet;
 use super::compile::{Compiler, Lead, Problem, nearest};
@@ -20,6 +19,7 @@ use super::lists::Lists;
 use super::plan::{Conditional, Rules, Walk};
 use super::regex::{Regex, expand};
 use super::said::{Said, Saying};
+use super::{Context, Inspected};
 use crate::base::addr::Address;
 use crate::base::clock::Now;
 use crate::http::head::Head;
@@ -99,6 +99,12 @@ impl Conditional for ResponseRule {
 }
 
 impl RequestRule {
+    /// Whether its condition asks for bytes that HAProxy does not look at where HTTP is read.
+    #[must_use]
+    pub fn reads_bytes(&self, acls: &[Acl]) -> bool {
+        self.rule.reads_bytes(acls)
+    }
+
     /// Whether it reads the client connection's destination address.
     #[must_use]
     pub fn needs_destination(&self, acls: &[Acl]) -> bool {
@@ -107,6 +113,12 @@ impl RequestRule {
 }
 
 impl ResponseRule {
+    /// Whether its condition asks for bytes that HAProxy does not look at where HTTP is read.
+    #[must_use]
+    pub fn reads_bytes(&self, acls: &[Acl]) -> bool {
+        self.rule.reads_bytes(acls)
+    }
+
     /// Whether it reads the client connection's destination address.
     #[must_use]
     pub fn needs_destination(&self, acls: &[Acl]) -> bool {
@@ -401,7 +413,8 @@ fn action(
         b"use-service" if request => use_service(words),
         b"disable-l7-retry" if request => Ok((Action::Say(Saying::Once), 1)),
         b"set-priority-class" | b"set-priority-offset" if request => {
-            Saying::priority(words, compiler).map(|(saying, at)| (Action::Say(saying), at))
+            Saying::priority(words, Scope::Request, compiler)
+                .map(|(saying, at)| (Action::Say(saying), at))
         }
         _ => return None,
     })
@@ -678,6 +691,10 @@ impl<C: Context> Context for View<'_, C> {
     fn now(&self) -> Now {
         self.facts.now()
     }
+
+    fn inspected(&self) -> Option<Inspected<'_>> {
+        self.facts.inspected()
+    }
 }
 
 impl Action {
@@ -820,6 +837,11 @@ impl Names {
 }
 
 impl Rule {
+    fn reads_bytes(&self, acls: &[Acl]) -> bool {
+        let condition = self.condition.as_ref();
+        condition.is_some_and(|condition| condition.reads_bytes(acls))
+    }
+
     fn needs_destination(&self, acls: &[Acl]) -> bool {
         let by_action = match &self.action {
             Action::Final(answer) => answer.needs_destination(),

@@ -67,6 +67,15 @@ impl Problem {
         self
     }
 
+    /// The same without a full stop: HAProxy ends messages of TCP rules without one.
+    #[must_use]
+    pub(super) fn without_stop(mut self) -> Self {
+        if self.message.ends_with('.') {
+            self.message.pop();
+        }
+        self
+    }
+
     /// The same for words that are `by` further right.
     #[must_use]
     pub fn shifted(mut self, by: usize) -> Self {

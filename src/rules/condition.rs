@@ -57,8 +57,7 @@ const PREDEFINED: &[(&str, &[&[u8]])] = &[
     ("METH_POST", &[b"method", b"POST"]),
     ("METH_PUT", &[b"method", b"PUT"]),
     ("METH_TRACE", &[b"method", b"TRACE"]),
-    // A request that rules look at has arrived, so there is content; an answer has none of it.
-    ("REQ_CONTENT", &[b"url", b"-m", b"found"]),
+    ("REQ_CONTENT", &[b"req.len", b"gt", b"0"]),
     ("TRUE", &[b"always_true"]),
     ("WAIT_END", &[b"wait_end"]),
 ];
@@ -223,6 +222,18 @@ impl Acl {
             })
     }
 
+    /// What it says of bytes that may be only the first of those to come: where nothing matches
+    /// yet, more of them may.
+    fn answer<C: Context>(&self, id: AclId, context: &C, scratch: &mut Scratch) -> Answer {
+        if self.matches(id, context, scratch) {
+            return Answer::Yes;
+        }
+        match context.inspected() {
+            Some(seen) if self.expression.may_change(&seen) => Answer::NotYet,
+            _ => Answer::No,
+        }
+    }
+
     /// The sample that it compares with literals and nothing else, by its text; none when the
     /// sample may change while the message does not.
     pub(super) fn literal_sample(&self) -> Option<&[u8]> {
@@ -277,6 +288,28 @@ impl AclCache {
         }
         if let Some(mark) = self.said.get_mut(id.0 as usize) {
             *mark = (self.generation, said);
+        }
+    }
+}
+
+/// What is known of a condition while bytes still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// It does not hold.
+    No,
+    /// More bytes have to be there before that is known.
+    NotYet,
+    /// It holds.
+    Yes,
+}
+
+impl Answer {
+    /// The answer to the opposite question, if that is asked.
+    fn negated(self, negated: bool) -> Self {
+        match (self, negated) {
+            (Self::No, true) => Self::Yes,
+            (Self::Yes, true) => Self::No,
+            _ => self,
         }
     }
 }
@@ -361,12 +394,56 @@ impl Condition {
     /// Whether it reads the client connection's destination address.
     #[must_use]
     pub fn needs_destination(&self, acls: &[Acl]) -> bool {
-        self.groups
-            .iter()
-            .flatten()
+        self.any_acl(acls, |acl| acl.expression.needs_destination())
+    }
+
+    /// What is known of it while bytes still come: it is certain once no more of them can change
+    /// it. Nothing is remembered of it.
+    pub fn answer<C: Context>(&self, acls: &[Acl], context: &C, scratch: &mut Scratch) -> Answer {
+        let mut met = Answer::No;
+        for group in &self.groups {
+            let mut all = Answer::Yes;
+            for term in group {
+                let acl = |id: &AclId| Some((*id, acls.get(id.0 as usize)?));
+                let asked = term.acls.iter().filter_map(acl);
+                let mut any = Answer::No;
+                for (id, acl) in asked {
+                    any = any.max(acl.answer(id, context, scratch));
+                    if any == Answer::Yes {
+                        break;
+                    }
+                }
+                all = all.min(any.negated(term.negated));
+                if all == Answer::No {
+                    break;
+                }
+            }
+            met = met.max(all);
+            if met == Answer::Yes {
+                break;
+            }
+        }
+        met.negated(self.unless)
+    }
+
+    /// Whether it asks for bytes that HAProxy does not look at where HTTP is read.
+    #[must_use]
+    pub fn reads_bytes(&self, acls: &[Acl]) -> bool {
+        self.any_acl(acls, |acl| acl.expression.reads_bytes())
+    }
+
+    /// Whether it asks for something of an HTTP request.
+    #[must_use]
+    pub fn reads_request(&self, acls: &[Acl]) -> bool {
+        self.any_acl(acls, |acl| acl.expression.reads_request())
+    }
+
+    fn any_acl(&self, acls: &[Acl], test: impl FnMut(&Acl) -> bool) -> bool {
+        let terms = self.groups.iter().flatten();
+        terms
             .flat_map(|term| &term.acls)
             .filter_map(|id| acls.get(id.0 as usize))
-            .any(|acl| acl.expression.needs_destination())
+            .any(test)
     }
 
     /// Whether the condition is met. `acls` is `Config::acls`.
@@ -470,13 +547,16 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
     if acl.expression.needs().lacking(scope).is_none() {
         return;
     }
-    let side = if compiler.is_frontend && scope != Scope::Server {
-        "frontend"
-    } else {
-        "backend"
+    // A `listen` has both sides: what rules of its answers say is the backend's.
+    let is_frontend = match scope {
+        Scope::Server => false,
+        Scope::Response => compiler.kind == "frontend",
+        _ => compiler.is_frontend,
     };
+    let side = if is_frontend { "frontend" } else { "backend" };
     let place = match scope {
         Scope::Connection => "tcp-request connection rule",
+        Scope::Content => "tcp-request content rule",
         Scope::Request => "http-request header rule",
         Scope::Switch => "use-backend rule",
         Scope::Server => "use-server, balance or stick-match rule",
@@ -485,6 +565,7 @@ fn check_scope(id: AclId, scope: Scope, at: usize, compiler: &mut Compiler<'_>) 
     };
     let within = match scope {
         Scope::Connection => " in 'tcp-request connection'",
+        Scope::Content => " in 'tcp-request content'",
         _ => "",
     };
     let name = String::from_utf8_lossy(&acl.name);

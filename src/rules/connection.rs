@@ -138,33 +138,42 @@ pub fn compile_connection_rule(
             return Err(Problem::new(0, text));
         }
     };
-    let condition = match words.get(at).copied() {
-        None | Some(b"") => None,
+    let what = format!("tcp-request connection {name}");
+    let condition = condition_of(words, at, &what, Scope::Connection, compiler)?;
+    Ok(ConnectionRule { action, condition })
+}
+
+/// Compiles the condition that a rule has from the word `at` on, if it has one.
+pub(super) fn condition_of(
+    words: &[&[u8]],
+    at: usize,
+    what: &str,
+    scope: Scope,
+    compiler: &mut Compiler<'_>,
+) -> Result<Option<Condition>, Problem> {
+    let section = section(compiler.kind, compiler.name);
+    match words.get(at).copied() {
+        None | Some(b"") => Ok(None),
         Some(kind @ (b"if" | b"unless")) => {
             let kind = String::from_utf8_lossy(kind);
             let rest = words.get(at..).unwrap_or_default();
             let warned = compiler.warnings.len();
-            let condition = Condition::compile(rest, Scope::Connection, compiler);
+            let condition = Condition::compile(rest, scope, compiler);
             compiler.shift_warnings(warned, at);
-            Some(condition.map_err(|mut problem| {
-                // HAProxy ends these without a full stop.
-                if problem.message.ends_with('.') {
-                    problem.message.pop();
-                }
-                problem.shifted(at).within(format_args!(
-                    "'tcp-request connection {name}' : error detected in {section} while parsing '{kind}' condition : "
+            let condition = condition.map_err(|problem| {
+                problem.without_stop().shifted(at).within(format_args!(
+                    "'{what}' : error detected in {section} while parsing '{kind}' condition : "
                 ))
-            })?)
+            })?;
+            Ok(Some(condition))
         }
         Some(word) => {
             let word = String::from_utf8_lossy(word);
-            let text = format!(
-                "'tcp-request connection {name}' only accepts 'if' or 'unless', in {section} (got '{word}')"
-            );
-            return Err(Problem::new(at, text));
+            let text =
+                format!("'{what}' only accepts 'if' or 'unless', in {section} (got '{word}')");
+            Err(Problem::new(at, text))
         }
-    };
-    Ok(ConnectionRule { action, condition })
+    }
 }
 
 /// A section as messages of these rules name it.

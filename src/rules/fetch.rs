@@ -11,13 +11,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Context;
 use super::args::Reference;
 use super::compile::{Compiler, Lead, Problem, nearest};
 use super::condition::AclCache;
 use super::convert::{self, Converter, Output};
 use super::said::Said;
 use super::samples::{self, Fetch, Needs};
+use super::{Context, Inspected};
 use super::{args, missing};
 use crate::base::addr::write_signed;
 use crate::base::clock::DateCache;
@@ -170,6 +170,8 @@ pub(super) fn leading_int(text: &[u8]) -> Option<i64> {
 pub enum Scope {
     /// `tcp-request connection` rules.
     Connection,
+    /// `tcp-request content` rules.
+    Content,
     /// `http-request` rules.
     Request,
     /// `use_backend`.
@@ -273,6 +275,7 @@ impl ExpressionError {
         if let Self::Reference(name, reference) = self {
             let kind = match scope {
                 Scope::Connection => "tcp-request connection expression",
+                Scope::Content => "tcp-request content expression",
                 Scope::Request => "http-request expression",
                 Scope::Response => "http-response response",
                 Scope::Switch => "use_backend expression",
@@ -432,6 +435,21 @@ impl Expression {
         self.fetch.is_volatile()
     }
 
+    /// Whether it reads bytes that are not understood in HTTP mode (HAProxy's "layer 6").
+    pub(super) fn reads_bytes(&self) -> bool {
+        matches!(self.needs, Needs::Bytes | Needs::EitherBytes)
+    }
+
+    /// Whether it reads an HTTP request.
+    pub(super) fn reads_request(&self) -> bool {
+        self.fetch.reads_request(self.needs)
+    }
+
+    /// Whether it may be something else once more bytes have come.
+    pub(super) fn may_change(&self, seen: &Inspected<'_>) -> bool {
+        !seen.is_final && self.fetch.may_change(self.needs, seen)
+    }
+
     /// Whether it reads the client connection's destination address.
     #[must_use]
     pub fn needs_destination(&self) -> bool {
@@ -453,6 +471,11 @@ impl Expression {
             folded,
             dates: _,
         } = buffers;
+        if self.converters.is_empty() {
+            return self
+                .fetch
+                .any(context, source, |sample| test(sample, folded));
+        }
         let mut found = false;
         self.fetch.any(context, source, |sample| {
             match convert::run(&self.converters, sample, front, back, context) {

@@ -22,11 +22,13 @@ mod codec;
 pub mod compile;
 pub mod condition;
 pub mod connection;
+pub mod content;
 mod convert;
 pub mod fetch;
 mod field;
 pub mod file;
 pub mod format;
+pub mod hello;
 pub mod lists;
 pub mod map;
 mod missing;
@@ -46,6 +48,19 @@ use crate::base::addr::Address;
 use crate::base::clock::Now;
 use crate::http::rewrite::Message;
 use crate::rules::format::{Field, Value};
+
+/// What has come of a session that is inspected (configuration.txt 4.2, "tcp-request content").
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Inspected<'a> {
+    /// The bytes as they came; none in HTTP mode, where they are understood already.
+    pub bytes: Option<&'a [u8]>,
+    /// So many bytes may be waited for, at most.
+    pub most: usize,
+    /// Nothing more is waited for: what is there is all there is.
+    pub is_final: bool,
+    /// The bytes are no HTTP request yet, and may become one.
+    pub may_be_http: bool,
+}
 
 /// What rules may read. The engine implements it over a session, tests and fuzz targets over
 /// plain values; so rules run without an engine.
@@ -68,6 +83,10 @@ pub trait Context {
     /// A variable, by its name with the scope.
     fn variable(&self, name: &[u8]) -> Option<fetch::Sample<'_>> {
         let _ = name;
+        None
+    }
+    /// What the client has sent so far, where rules look at it before it is passed on.
+    fn inspected(&self) -> Option<Inspected<'_>> {
         None
     }
     /// What a check received from the server.

@@ -131,6 +131,9 @@ const KEYWORDS: &[(&str, &str, Matching)] = &[
     ("urlp_reg", "urlp", Matching::Reg),
     ("urlp_sub", "urlp", Matching::Sub),
     ("method", "method", Matching::Method),
+    ("payload", "req.payload", Matching::Bin),
+    ("payload_lv", "req.payload_lv", Matching::Bin),
+    ("req_ssl_sni", "req.ssl_sni", Matching::Str),
     ("req_ver", "req.ver", Matching::Str),
     ("resp_ver", "res.ver", Matching::Str),
 ];
@@ -469,8 +472,7 @@ impl Patterns {
     fn check(&self, known: bool, output: Type, shown: &str, at: usize) -> Result<(), Problem> {
         if !known {
             let text = format!(
-                "matching method must be specified first (using '-m') when using a sample fetch of this type ('{}').",
-                output.name()
+                "matching method must be specified first (using '-m') when using a sample fetch of this type ('{shown}')."
             );
             return Err(Problem::new(at, text));
         }
@@ -652,6 +654,7 @@ impl Patterns {
         self.ranges.iter().any(|range| range.contains(&n))
     }
 
+    #[inline]
     fn text(&self, text: &[u8], folded: &mut Vec<u8>) -> bool {
         if self.exact_case(text) {
             return true;
@@ -664,6 +667,7 @@ impl Patterns {
         self.any_case_text(folded)
     }
 
+    #[inline]
     fn exact_case(&self, text: &[u8]) -> bool {
         match self.matching {
             Matching::Len => self.in_range(text.len() as i64),

@@ -1,5 +1,6 @@
-//! What `http-request` rules say of a request beside its message: where it waits, and whether it
-//! may be repeated (configuration.txt 4.2, "http-request set-priority-class" and its kin).
+//! What `http-request` and `tcp-request content` rules say of a request beside its message: where it
+//! waits, and whether it may be repeated (configuration.txt 4.2, "http-request set-priority-class"
+//! and its kin).
 //!
 //! Rules that follow see it at once (`prio_class`, `prio_offset`); the engine takes it over when
 //! the rules of a proxy are through.
@@ -48,14 +49,19 @@ impl Saying {
     /// follows.
     pub(super) fn priority(
         words: &[&[u8]],
+        scope: Scope,
         compiler: &Compiler<'_>,
     ) -> Result<(Self, usize), Problem> {
         let text = words.get(1).copied().unwrap_or_default();
-        let expression = Expression::compile(text, Scope::Request, compiler)
-            .map_err(|problem| problem.shifted(1))?;
+        let expression =
+            Expression::compile(text, scope, compiler).map_err(|problem| problem.shifted(1))?;
         let name = words.first().copied().unwrap_or_default();
-        if let Some(lacking) = expression.lacks(Scope::Request) {
-            let name = String::from_utf8_lossy(name);
+        if let Some(lacking) = expression.lacks(scope) {
+            let name = match scope {
+                // The line's first word, in HAProxy.
+                Scope::Content => "tcp-request".into(),
+                _ => String::from_utf8_lossy(name),
+            };
             let text = format!(
                 "fetch method '{name}' extracts information from '{lacking}', none of which is available here."
             );
@@ -82,6 +88,14 @@ impl Saying {
                     said.offset = i32::try_from(offset).ok();
                 }
             }
+        }
+    }
+
+    /// Whether it reads an HTTP request.
+    pub(super) fn reads_request(&self) -> bool {
+        match self {
+            Self::Once => false,
+            Self::Class(expression) | Self::Offset(expression) => expression.reads_request(),
         }
     }
 

@@ -9,58 +9,23 @@
 
 use std::net::IpAddr;
 
-use super::Context;
 use super::args::{self, Args, Kind};
 use super::codec::unhex;
 use super::compile::{Compiler, SplitOnce as _};
 use super::fetch::{ExpressionError, Sample, Scope, Type, leading_int};
 use super::format::{Field, Value, line_parts};
 use super::missing;
+use super::{Context, Inspected};
 use crate::http::head::Method;
 use crate::http::rewrite::Message;
 
+mod bytes;
 mod checks;
-
 mod connection;
+mod needs;
 
 use connection::{Known, port, rows};
-
-/// What must be there for a fetch to yield anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
-    /// Nothing: it works everywhere.
-    Nothing,
-    /// The request's head.
-    Request,
-    /// The answer's head.
-    Response,
-    /// The head of the message at hand.
-    Message,
-    /// The status, which the log has as well.
-    Status,
-    /// A server was chosen.
-    Server,
-}
-
-impl Needs {
-    /// What HAProxy says is not available, or nothing if the place has it.
-    pub(super) fn lacking(self, scope: Scope) -> Option<&'static str> {
-        if scope == Scope::Connection {
-            let below = self.lacking(Scope::Log);
-            return below.or_else(|| self.lacking(Scope::Switch));
-        }
-        match (self, scope) {
-            (Self::Request, Scope::Response | Scope::Log) => Some("HTTP request headers"),
-            (Self::Response, Scope::Request | Scope::Switch | Scope::Server | Scope::Log) => {
-                Some("HTTP response headers")
-            }
-            (Self::Message, Scope::Log) => Some("HTTP request headers,HTTP response headers"),
-            (Self::Status, Scope::Request | Scope::Switch | Scope::Server) => Some("HTTP response"),
-            (Self::Server, Scope::Request | Scope::Switch | Scope::Server) => Some("server"),
-            _ => None,
-        }
-    }
-}
+pub(super) use needs::Needs;
 
 /// Which message a header or cookie is taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +64,6 @@ pub(super) enum Fetch {
     UrlPort,
     Version(Side),
     Status,
-    /// A request is there.
-    Http,
     Source,
     Destination,
     SourcePort,
@@ -152,6 +115,8 @@ pub(super) enum Fetch {
     Flag(Field),
     /// The captured method, target or version (`HTTP/1.1`) of the request line.
     Captured(usize),
+    /// Something of the first bytes that came.
+    OfBytes(bytes::Fetch),
     /// What only health checks have.
     OfCheck(checks::Fetch),
 }
@@ -271,9 +236,7 @@ const TABLE: &[Row] = &[
     row("req.hdr_ip", HEADER, 0, REQUEST, IP, |a, _, _| header(a, Side::Request, false, Reading::Ip)),
     row("req.hdr_names", TEXT, 0, REQUEST, STR, |a, _, _| header_names(a, Side::Request)),
     row("req.hdr_val", HEADER, 0, REQUEST, INT, |a, _, _| header(a, Side::Request, false, Reading::Int)),
-    row("req.proto_http", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Http)),
     row("req.ver", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Version(Side::Request))),
-    row("req_proto_http", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Http)),
     row("req_ver", NONE, 0, REQUEST, STR, |_, _, _| Ok(Fetch::Version(Side::Request))),
     row("res.cook", TEXT, 0, RESPONSE, STR, |a, _, _| cookie(a, Side::Response, Reading::Text)),
     row("res.cook_cnt", TEXT, 0, RESPONSE, INT, |a, _, _| cookies(a, Side::Response)),
@@ -316,7 +279,6 @@ const TABLE: &[Row] = &[
     row("url_port", NONE, 0, REQUEST, INT, |_, _, _| Ok(Fetch::UrlPort)),
     row("urlp", PARAM, 0, REQUEST, STR, |a, _, _| param(a, Reading::Text)),
     row("urlp_val", PARAM, 0, REQUEST, INT, |a, _, _| param(a, Reading::Int)),
-    row("wait_end", NONE, 0, ANY, BOOL, |_, _, _| Ok(Fetch::Bool(true))),
 ];
 
 /// The names of the table.
@@ -491,6 +453,20 @@ impl Fetch {
         )
     }
 
+    /// Whether it may be something else once more bytes have come.
+    pub(super) fn may_change(&self, needs: Needs, seen: &Inspected<'_>) -> bool {
+        match self {
+            Self::OfBytes(fetch) => fetch.may_change(seen),
+            _ => seen.may_be_http && self.reads_request(needs),
+        }
+    }
+
+    /// Whether it reads an HTTP request.
+    pub(super) fn reads_request(&self, needs: Needs) -> bool {
+        matches!(needs, Needs::Request | Needs::Message)
+            || matches!(self, Self::Method | Self::OfBytes(bytes::Fetch::Http))
+    }
+
     /// Whether it reads the client connection's destination address.
     pub(super) fn needs_destination(&self) -> bool {
         matches!(self, Self::Destination | Self::DestinationPort)
@@ -554,7 +530,6 @@ impl Fetch {
             Self::Bytes(bytes) => Sample::Bin(bytes),
             Self::Verb(method, text) => Sample::Method(*method, text),
             Self::Nothing => return None,
-            Self::Http => Sample::Bool(context.request().is_some()),
             Self::Source => Sample::Ip(context.source().ip()?),
             Self::Destination => Sample::Ip(context.destination().ip()?),
             Self::SourcePort => port(context.source())?,
@@ -587,6 +562,7 @@ impl Fetch {
                 }
             },
             Self::Captured(part) => Sample::Str(captured(context, *part)?),
+            Self::OfBytes(fetch) => return fetch.value(context),
             Self::OfCheck(fetch) => return fetch.value(context),
             _ => return self.of_message(context, source),
         })

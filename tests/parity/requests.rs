@@ -160,7 +160,12 @@ fn run_side(
         bytes_less: 0,
         bytes_any: false,
     };
-    let lines = mask::note_lines(&mask::notes(&printed.1));
+    let mut notes = mask::notes(&printed.1);
+    if side == Side::Oneloop {
+        // The line under a message, and a caret: its own.
+        mask::drop_extras(&[], &mut notes);
+    }
+    let lines = mask::note_lines(&notes);
     let lines = lines.iter().map(|line| mask.name_ports(line)).collect();
     let mut sections = vec![Section {
         part: Part::Log,

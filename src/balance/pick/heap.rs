@@ -115,10 +115,13 @@ impl<K: Copy + Ord> Heap<K> {
     )]
     fn sink(&mut self, mut at: usize) {
         loop {
-            let below = (2 * at + 1)..(2 * at + 3).min(self.entries.len());
-            let Some(first) = below.min_by_key(|at| self.entries[*at].0) else {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            if left >= self.entries.len() {
                 break;
-            };
+            }
+            let right_is_first =
+                right < self.entries.len() && self.entries[right].0 < self.entries[left].0;
+            let first = if right_is_first { right } else { left };
             if self.entries[at].0 <= self.entries[first].0 {
                 break;
             }

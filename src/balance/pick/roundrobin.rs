@@ -32,8 +32,15 @@ struct Member {
     order: u64,
 }
 
+impl Member {
+    fn key(&self, turn: u64) -> Key {
+        let owed = i64::from(self.carried).saturating_sub(i64::from(self.weight));
+        (turn, owed, self.order)
+    }
+}
+
 /// What orders the turns: the earliest first, then the one owed most, then who came first.
-type Key = (Option<u64>, i64, u64);
+type Key = (u64, i64, u64);
 
 /// Servers of one kind (active or backup) that take turns.
 #[derive(Clone, Debug)]
@@ -124,13 +131,23 @@ impl Turns {
             passed,
         } = self;
         let ring = side.of_mut(rings);
+        debug_assert!(passed.is_empty());
+        ring.begin_cycle_if_due(members);
+        if let Some(index) = ring.next().filter(|index| avoid != Some(*index))
+            && !full(index)
+        {
+            // Nobody is passed over: its turn moves on where it stands.
+            let member = member_mut(members, index);
+            ring.use_turn(member);
+            member.order = ring.next_order();
+            ring.move_on(members, index);
+            return Picked::Server(index);
+        }
         let mut chosen = None;
         let mut spare = None;
         let mut renewed = None;
-        debug_assert!(passed.is_empty());
-        ring.begin_cycle_if_due(members);
         loop {
-            let Some(index) = ring.take_next(members) else {
+            let Some(index) = ring.take_next() else {
                 if renewed.is_some() {
                     break;
                 }
@@ -230,13 +247,20 @@ impl Ring {
 
     /// Takes out the member whose turn it is: the earliest when its turn has come, else the
     /// heaviest of those without one, else the earliest.
-    fn take_next(&mut self, members: &[Member]) -> Option<u32> {
-        let first = self.heap.first().map(|(_, index)| index);
-        let due = first.is_some_and(|index| member(members, index).turn <= Some(self.position));
-        if !due && let Some(index) = self.fresh.pop() {
-            return Some(index);
+    fn take_next(&mut self) -> Option<u32> {
+        match self.next() {
+            Some(index) => {
+                self.heap.remove(index);
+                Some(index)
+            }
+            None => self.fresh.pop(),
         }
-        first.filter(|index| self.heap.remove(*index))
+    }
+
+    /// Whose turn it is, if it is nobody's first one.
+    fn next(&self) -> Option<u32> {
+        let ((turn, ..), index) = self.heap.first()?;
+        (turn <= self.position || self.fresh.is_empty()).then_some(index)
     }
 
     /// Moves a member that was taken out on to its next turn, and the line one step on.
@@ -259,11 +283,7 @@ impl Ring {
     /// Puts a member with weight in.
     fn enter(&mut self, members: &[Member], index: u32) {
         let entering = member(members, index);
-        if entering.turn >= Some(self.cycle_end) {
-            self.waiting.push(index);
-            return;
-        }
-        if entering.turn.is_none() {
+        let Some(turn) = entering.turn else {
             let heavier = |other: &u32| {
                 let other = member(members, *other);
                 (other.weight, entering.order) < (entering.weight, other.order)
@@ -271,9 +291,24 @@ impl Ring {
             let at = self.fresh.partition_point(heavier);
             self.fresh.insert(at, index);
             return;
+        };
+        if turn >= self.cycle_end {
+            self.waiting.push(index);
+            return;
         }
-        let owed = i64::from(entering.carried).saturating_sub(i64::from(entering.weight));
-        self.heap.put(index, (entering.turn, owed, entering.order));
+        self.heap.put(index, entering.key(turn));
+    }
+
+    /// A member that is in the heap has another turn now.
+    fn move_on(&mut self, members: &[Member], index: u32) {
+        let moving = member(members, index);
+        match moving.turn.filter(|turn| *turn < self.cycle_end) {
+            Some(turn) => self.heap.put(index, moving.key(turn)),
+            None => {
+                self.heap.remove(index);
+                self.waiting.push(index);
+            }
+        }
     }
 
     /// Takes a member out, wherever it is: only changes of weight do this, so a scan will do.

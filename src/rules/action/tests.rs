@@ -60,7 +60,7 @@ fn request(lines: &[&str], text: &str) -> String {
         }
         Verdict::Service(applet) => format!("{applet:?}"),
         Verdict::Continue | Verdict::Allow => {
-            let mut out = vec![0; 4096];
+            let mut out = Vec::new();
             let how = Outgoing {
                 minor: 1,
                 announce: Announce::default(),
@@ -73,8 +73,8 @@ fn request(lines: &[&str], text: &str) -> String {
                 ..Session::default()
             };
             let message = crate::rules::Context::request(&session).unwrap();
-            let length = render(&message, &how, &mut out).unwrap();
-            String::from_utf8(out[..length].to_vec()).unwrap()
+            render(&message, &how, 4096, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
         }
     }
 }

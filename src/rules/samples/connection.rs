@@ -1,6 +1,7 @@
 //! The fetches about the client's connection itself, whatever is said of it: `fc_src` and its kin,
 //! and what a header of the PROXY protocol told (configuration.txt 7.3.3).
 
+use super::bytes;
 use super::{ANY, BOOL, Fetch, INT, IP, NONE, Row, STR, TABLE, row};
 use crate::base::addr::Address;
 use crate::base::proxy_header::Refusal;
@@ -35,9 +36,9 @@ const OF_CONNECTION: &[Row] = &[
     row("fc_src_port", NONE, 0, ANY, INT, |_, _, _| Ok(Fetch::Connection(Known::SourcePort))),
 ];
 
-/// The rows of both tables.
+/// The rows of all tables.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    TABLE.iter().chain(OF_CONNECTION)
+    TABLE.iter().chain(OF_CONNECTION).chain(bytes::table())
 }
 
 /// The port of an address that has one; 0, which a header may say, is none.

@@ -610,6 +610,9 @@ impl Net for Fake {
         self.core.waits += 1;
         self.core.look_for_orphans();
         self.stuck = false;
+        if until_ms.is_none_or(|until| until > self.core.now) {
+            self.core.look_for_held_back();
+        }
         if let Some(before) = self.nudge.take()
             && self.core.progress != before
         {
@@ -771,7 +774,7 @@ impl Net for Fake {
         socket: &Socket,
         head: &[u8],
         body: &[u8],
-        _more: bool,
+        more: bool,
     ) -> Result<usize, Stop> {
         let sock = socket.raw();
         let total = head.len() + body.len();
@@ -784,6 +787,10 @@ impl Net for Fake {
                 shown(body)
             )
         });
+        core.socks[sock as usize].more_follows = more && n == total;
+        if more {
+            core.reach("send: more follows");
+        }
         if n < total {
             core.reach(if n > 0 {
                 "send: a part"
@@ -856,6 +863,7 @@ impl Net for Fake {
         };
         self.core.say(|| format!("#{sock} shutdown"));
         self.core.socks[sock].out_fin = true;
+        self.core.socks[sock].more_follows = false;
         self.core.start_drain(sock);
     }
 

@@ -29,6 +29,7 @@ pub(crate) const KINDS: &[&str] = &[
     "receive: nothing behind an edge",
     "receive: ENOMEM",
     "send: a part",
+    "send: more follows",
     "send: no room",
     "send: ENOBUFS",
     "edge: of a socket that is gone",

@@ -71,6 +71,8 @@ pub(crate) struct Sock {
     pub(crate) out_held: bool,
     pub(crate) blocked: bool,
     pub(crate) out_fin: bool,
+    /// The engine has said that what it sent last need not leave before what follows.
+    pub(crate) more_follows: bool,
     pub(crate) draining: bool,
     /// The far end reads no more for now.
     pub(crate) stalled: bool,
@@ -322,6 +324,7 @@ impl Core {
             out_held: false,
             blocked: false,
             out_fin: false,
+            more_follows: false,
             draining: false,
             stalled: false,
             far_closed: false,
@@ -392,5 +395,15 @@ impl Core {
         self.socks[sock].draining = true;
         let delay = self.rng.pick(&[0, 0, 1, 2]);
         self.at(delay, Event::Drain(sock));
+    }
+
+    /// The engine sleeps: what it said would be followed at once has been.
+    pub(crate) fn look_for_held_back(&mut self) {
+        let held = |sock: &Sock| sock.more_follows && sock.owner != Owner::Closed;
+        if let Some(sock) = self.socks.iter().position(held) {
+            self.problem(format!(
+                "#{sock} is held back for more, and nothing follows"
+            ));
+        }
     }
 }
