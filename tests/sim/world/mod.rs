@@ -6,6 +6,7 @@
 //! nothing is left. The fuzz target `session` includes this folder too.
 
 pub(crate) mod held;
+pub(crate) mod inspection;
 pub(crate) mod introduction;
 pub(crate) mod judge;
 pub(crate) mod model;
@@ -338,7 +339,7 @@ pub(crate) fn apply(engine: &mut Simulated<'_>, excuses: &mut Excuses, command: 
         Command::AddServer(..) => "command: server added",
         Command::DeleteServer(_) => "command: server deleted",
         Command::RateLimit(..) => "command: rate limit",
-        Command::Map(..) => "command: map",
+        Command::List(..) => "command: patterns",
         Command::DynamicCookies(..) => "command: cookies",
         Command::ShutFrontend(_) | Command::ShutSession(_) | Command::ShutSessions(_) => {
             "command: shutdown"
