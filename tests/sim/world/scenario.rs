@@ -791,7 +791,7 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
 }
 
 /// What each HTTP frontend does with requests.
-fn rules(rng: &mut Rng) -> String {
+fn rules(rng: &Rng) -> String {
     let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
     text += rng.clone().pick(&[
         "",
