@@ -5,6 +5,7 @@
 //! end, that every request came to what it may come to, that every request has its log line, and that
 //! nothing is left. The fuzz target `session` includes this folder too.
 
+pub(crate) mod inspection;
 pub(crate) mod introduction;
 pub(crate) mod judge;
 pub(crate) mod model;
@@ -316,7 +317,7 @@ pub(crate) fn apply(engine: &mut Simulated<'_>, excuses: &mut Excuses, command: 
         Command::AddServer(..) => "command: server added",
         Command::DeleteServer(_) => "command: server deleted",
         Command::RateLimit(..) => "command: rate limit",
-        Command::Map(..) => "command: map",
+        Command::List(..) => "command: patterns",
         Command::DynamicCookies(..) => "command: cookies",
         Command::ShutFrontend(_) | Command::ShutSession(_) | Command::ShutSessions(_) => {
             "command: shutdown"

@@ -74,6 +74,10 @@ pub(crate) const KINDS: &[&str] = &[
     "introduction: cut short",
     "introduction: none",
     "introduction: at a server",
+    "inspection: a session turned away",
+    "inspection: a request turned away",
+    "inspection: a session waited for",
+    "inspection: a request waited for",
     "pooled: dead as it was taken",
     "pooled: a request sent again",
     "pooled: a request sent again with its body",
@@ -136,6 +140,7 @@ pub(crate) const KINDS: &[&str] = &[
     "command: server moved",
     "command: rate limit",
     "command: cookies",
+    "command: patterns",
     "command: show",
     // What the log says of it.
     "log: TCP",
