@@ -30,6 +30,7 @@ fn the_corpus_passes_its_targets() {
         ("config", checks::config),
         ("forward", checks::forward),
         ("expression", checks::expression),
+        ("handover", checks::handover),
         ("runtime_command", checks::runtime_command),
         ("proxy_header", checks::proxy_header),
         ("session", checks::session),

@@ -259,7 +259,7 @@ struct Seen<'a> {
 const CLIENT: Address = Address::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 51_234);
 
 impl Context for Seen<'_> {
-    fn map(&self, _: u32) -> Option<&oneloop::rules::map::Map> {
+    fn changed(&self) -> Option<&oneloop::rules::lists::Lists> {
         None
     }
 

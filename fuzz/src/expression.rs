@@ -101,7 +101,7 @@ struct Session<'a> {
 }
 
 impl Context for Session<'_> {
-    fn map(&self, _: u32) -> Option<&oneloop::rules::map::Map> {
+    fn changed(&self) -> Option<&oneloop::rules::lists::Lists> {
         None
     }
 
@@ -179,8 +179,11 @@ pub fn expression(data: &[u8]) {
     let mut acls = Vec::new();
     let named = [&[&b"a"[..]], words(acl).as_slice()].concat();
     if let Some(acl) = compile(&mut acls, |compiler| Acl::compile(&named, compiler)) {
-        let said = acl.matches(&session, &mut scratch);
-        assert_eq!(said, acl.matches(&session, &mut Scratch::default()));
+        let said = acl.matches(AclId(0), &session, &mut scratch);
+        assert_eq!(
+            said,
+            acl.matches(AclId(0), &session, &mut Scratch::default())
+        );
         acls.insert(0, acl);
     }
     if !acls.is_empty() {

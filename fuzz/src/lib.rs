@@ -7,6 +7,7 @@
 mod config;
 mod expression;
 mod forward;
+mod handover;
 mod proxy_header;
 mod runtime;
 mod session;
@@ -16,6 +17,7 @@ pub mod wire;
 pub use config::config;
 pub use expression::expression;
 pub use forward::forward;
+pub use handover::handover;
 pub use proxy_header::proxy_header;
 pub use runtime::runtime_command;
 pub use session::session;

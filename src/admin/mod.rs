@@ -24,7 +24,7 @@ mod frontend;
 pub mod help;
 pub mod info;
 mod internals;
-mod maps;
+mod lists;
 mod metric;
 pub mod page;
 pub mod prometheus;

@@ -18,7 +18,7 @@ use crate::http::head::{self, Head, Limits, Parsed, Progress};
 use crate::http::rewrite::{Edits, Message};
 use crate::rules::fetch::{Buffers, Expression, Sample};
 use crate::rules::format::{Field, Format, Value};
-use crate::rules::map::Map;
+use crate::rules::lists::Lists;
 use crate::rules::variables::Variables;
 use crate::rules::{Context, unhex};
 
@@ -651,8 +651,8 @@ impl<C: Context> Context for Seen<'_, C> {
         self.around.now()
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.around.map(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.around.changed()
     }
 
     fn variable(&self, name: &[u8]) -> Option<Sample<'_>> {

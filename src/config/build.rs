@@ -24,9 +24,9 @@ use super::server::of_check;
 use super::units::{Family, Host, Port, Spec};
 use crate::base::addr::Endpoint;
 use crate::base::outgoing::{Incoming, Outgoing};
-use crate::rules::condition::{Acl, Condition};
+use crate::rules::condition::Condition;
 use crate::rules::format::Format;
-use crate::rules::plan::Rules;
+use crate::rules::plan::{Planner, Rules};
 
 /// `stats timeout`, ms.
 const STATS_TIMEOUT: u32 = 10_000;
@@ -215,6 +215,7 @@ impl Parser<'_> {
             track: None,
             held_back: settings.first_check,
             recalled: None,
+            added_with: None,
             outgoing: self.outgoing_of(at, settings),
         };
         (server, known)
@@ -306,8 +307,9 @@ pub(super) fn build(
         proxies: Vec::new(),
         servers: Vec::new(),
         listeners: Vec::new(),
-        acls: std::mem::take(&mut parser.acls),
-        maps: parser.rule_files.take_maps(),
+        acls: Vec::new(),
+        lists: parser.rule_files.take_lists(),
+        groups: Vec::new(),
         named_servers: parser
             .names
             .spoken_of
@@ -316,6 +318,8 @@ pub(super) fn build(
             .map(ServerId)
             .collect(),
     };
+    let acls = std::mem::take(&mut parser.acls);
+    let mut planner = Planner::new(&acls);
     let all = drafts.into_iter().zip(resolved).zip(servers_of);
     for (at, ((draft, resolved), servers)) in all.enumerate() {
         let number = free.take(draft.number);
@@ -328,7 +332,7 @@ pub(super) fn build(
         let start = index(config.servers.len());
         config.servers.extend(servers);
         let servers = start..index(config.servers.len());
-        let proxy = build_proxy(at, number, draft, resolved, &config.global, &config.acls);
+        let proxy = build_proxy(at, number, draft, resolved, &config.global, &mut planner);
         config.proxies.push(Proxy {
             listeners,
             servers,
@@ -341,6 +345,8 @@ pub(super) fn build(
         }
     }
     config.servers.extend(addresses);
+    config.groups = planner.finish();
+    config.acls = acls;
     config
 }
 
@@ -370,8 +376,9 @@ fn build_proxy(
     mut draft: ProxyDraft,
     resolved: Resolved,
     global: &Global,
-    acls: &[Acl],
+    planner: &mut Planner<'_>,
 ) -> Proxy {
+    let acls = planner.acls();
     let (is_frontend, is_backend) = (draft.is_frontend(), draft.is_backend());
     let persist_rules = std::mem::take(&mut draft.persist_rules);
     let choices = resolved.server_choices;
@@ -405,8 +412,8 @@ fn build_proxy(
     );
     let persistence = persistence(
         &mut draft,
-        Rules::new(persist_rules, acls),
-        Rules::new(choices, acls),
+        Rules::new(persist_rules, planner),
+        Rules::new(choices, planner),
     );
     let settings = draft.settings;
     let http_request = draft.request;
@@ -512,10 +519,10 @@ fn build_proxy(
         stats,
         connection_rules: draft.connection,
         content,
-        http_request: Rules::new(http_request, acls),
-        redirects: Rules::new(draft.redirects, acls),
-        http_response: Rules::new(draft.response, acls),
-        switches: Rules::new(resolved.switches, acls),
+        http_request: Rules::new(http_request, planner),
+        redirects: Rules::new(draft.redirects, planner),
+        http_response: Rules::new(draft.response, planner),
+        switches: Rules::new(resolved.switches, planner),
         default_backend: resolved.default_backend,
         needs_destination: by_log
             || by_switch

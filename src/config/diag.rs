@@ -163,6 +163,13 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// What was said so far, taken away; the files stay known.
+    pub(super) fn set_aside(&mut self) -> Self {
+        let files = self.files.clone();
+        let list = Vec::new();
+        std::mem::replace(self, Self { files, list })
+    }
+
     /// Registers a file under the name given on the command line.
     pub fn add_file(&mut self, name: &str) -> FileId {
         let id = FileId(u16::try_from(self.files.len()).unwrap_or(u16::MAX));

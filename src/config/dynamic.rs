@@ -61,6 +61,7 @@ pub fn server(
         (Some(at), Some(_)) => (words.get(..at), words.get(at.saturating_add(2)..)),
         _ => (Some(words), None),
     };
+    let given = as_command(words);
     let words = before.into_iter().chain(after).flatten();
     for word in [name].iter().chain(words) {
         quote(word, &mut text);
@@ -83,11 +84,29 @@ pub fn server(
     if !server.forced_number {
         server.number = 0;
     }
+    server.added_with = Some(given.into());
     server.place = Place {
         file: "(null)".into(),
         line: 0,
     };
     Ok((server, track.map(|track| (*track).to_owned())))
+}
+
+/// Words as a command has them: blanks and backslashes in them behind a backslash.
+fn as_command(words: &[&str]) -> String {
+    let mut text = String::new();
+    for word in words {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        for c in word.chars() {
+            if matches!(c, ' ' | '\t' | '\r' | '\\') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// Appends a word as one that means nothing but itself.

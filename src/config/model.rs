@@ -8,6 +8,7 @@
 //! HAProxy treats as "no limit" (or falls back to another timeout, as each field says).
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 pub use self::content::Content;
@@ -33,8 +34,8 @@ use crate::rules::action::{RequestRule, ResponseRule};
 use crate::rules::condition::{Acl, Condition};
 use crate::rules::connection::ConnectionRule;
 use crate::rules::format::Format;
-use crate::rules::maps::MapFile;
-use crate::rules::plan::{Conditional, Rules};
+use crate::rules::lists::List;
+use crate::rules::plan::{Conditional, Group, Rules};
 
 mod content;
 mod health;
@@ -73,8 +74,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Every ACL, named or anonymous; conditions hold indexes into this table.
     pub acls: Vec<Acl>,
-    /// The files of maps that rules look up in.
-    pub maps: Vec<MapFile>,
+    /// The lists of patterns that ACLs compare with, and the maps that rules look up in.
+    pub lists: Vec<List>,
+    /// The groups of rules that are found by what ACLs compare with (`rules::plan`).
+    pub groups: Vec<Rc<Group>>,
     /// Servers that rules speak of (`srv_is_up(b/s)`).
     pub named_servers: Vec<ServerId>,
 }
@@ -638,6 +641,8 @@ pub struct Server {
     pub held_back: bool,
     /// What a state file said of it.
     pub recalled: Option<Recalled>,
+    /// The address and the options of the `add server` that brought it, as a command has them.
+    pub added_with: Option<Box<str>>,
     /// `source`, `tcp-ut` and their like, of its line and its backend, if there are any.
     pub outgoing: Option<Box<Outgoing>>,
 }

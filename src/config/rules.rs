@@ -114,6 +114,8 @@ impl Tools<'_> {
             proxy: home.proxy,
         };
         let mut warnings = Vec::new();
+        let file = self.found.file_name(line.file);
+        self.files.begin(file, line.number);
         let mut compiler = Compiler {
             around: &around,
             files: self.files,
@@ -126,8 +128,6 @@ impl Tools<'_> {
             buffer_size: self.buffer_size,
         };
         let outcome = work(&words, &mut compiler);
-        self.files
-            .settle(self.found.file_name(line.file), line.number);
         for warning in &warnings {
             report(self.found, Severity::Warning, line, from, warning);
         }
@@ -517,9 +517,14 @@ impl<'a> Parser<'a> {
             return;
         }
         // Warnings were told where the lines stand; an error is one of this proxy only.
-        let told = std::mem::take(&mut self.found);
+        let told = self.found.set_aside();
+        let first = self.acls.len();
         for line in &lines {
             self.proxy_rule(at, line);
+        }
+        // What the section's rules use is not the proxy's own, predefined ACLs included.
+        for acl in self.acls.iter_mut().skip(first) {
+            acl.keep_to_its_rule();
         }
         let news = std::mem::replace(&mut self.found, told);
         for one in news.list() {
@@ -630,6 +635,7 @@ impl<'a> Parser<'a> {
             proxy: u32::try_from(at).ok(),
         };
         let mut warnings = Vec::new();
+        self.rule_files.begin(&proxy.place.file, proxy.place.line);
         let compiler = Compiler {
             around: &around,
             files: &self.rule_files,

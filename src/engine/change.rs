@@ -56,7 +56,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
                 self.resume_accepting();
             }
-            Command::Map(file, change) => self.maps.change(file, change),
+            Command::List(list, change) => self.lists.change(list, change),
             Command::ShutSession(client) => self.shut_session(client, Cause::Killed),
             Command::ShutSessions(server) => self.shut_sessions(server, Cause::Killed),
             Command::ClearCounters { all } => self.clear_counters(all),
@@ -148,7 +148,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// `del server`. Nothing may hold its id: see [`super::service::View::is_free`].
-    fn delete_server(&mut self, server: ServerId) {
+    pub(super) fn delete_server(&mut self, server: ServerId) {
         let proxy = self.roster.server(server).proxy;
         let record = &mut self.proxies[proxy.0 as usize];
         record.group.remove(self.roster.place(server));
@@ -171,7 +171,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// `shutdown frontend`: its addresses are given up, and whoever is connected is served on.
-    fn shut_frontend(&mut self, proxy: ProxyId) {
+    pub(super) fn shut_frontend(&mut self, proxy: ProxyId) {
         for index in self.config.proxy(proxy).listeners.clone() {
             self.listeners[index as usize].paused = true;
             self.net.listener(index, ListenerState::Closed);

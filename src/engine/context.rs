@@ -19,8 +19,7 @@ use crate::http::rewrite::{Edits, Message};
 use crate::log::record::{NO_ID, Target, Txn};
 use crate::rules::fetch::Scratch;
 use crate::rules::format::{Field, Value};
-use crate::rules::map::Map;
-use crate::rules::maps::Maps;
+use crate::rules::lists::Lists;
 use crate::rules::{Context, Inspected};
 
 /// The memory of one step, reserved once.
@@ -154,7 +153,7 @@ pub struct Facts<'a> {
     pub(crate) servers: &'a [Server],
     pub(crate) server_stats: &'a [Counters],
     pub(crate) letters: ([u8; 4], usize),
-    pub(crate) maps: &'a Maps,
+    pub(crate) lists: &'a Lists,
     pub(crate) introductions: &'a Introductions,
     /// What has come of a session that is inspected.
     pub(crate) inspected: Option<Inspected<'a>>,
@@ -174,7 +173,7 @@ macro_rules! facts {
             servers: &$engine.servers,
             server_stats: &$engine.server_stats,
             letters: $crate::engine::journal::letters(&$session.txn),
-            maps: &$engine.maps,
+            lists: &$engine.lists,
             introductions: &$engine.introductions,
             inspected: None,
         }
@@ -292,8 +291,8 @@ impl Context for Facts<'_> {
         self.now
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.maps.changed(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.lists.changed()
     }
 
     fn inspected(&self) -> Option<Inspected<'_>> {
@@ -484,8 +483,8 @@ impl Context for Looking<'_> {
         self.facts.now
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.facts.map(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.facts.changed()
     }
 
     fn inspected(&self) -> Option<Inspected<'_>> {

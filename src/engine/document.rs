@@ -6,6 +6,9 @@
 //! front web stot=12 hrsp_2xx=34
 //! back app stot=12
 //! server app a stot=12 op=2 admin=0 info=Connection%20refused
+//! added app n1 id=2 words=127.0.0.1:80%20weight%207
+//! list file hosts.lst current=0 next=0
+//! list.add b.example  version=1
 //! end
 //! ```
 //!
@@ -42,12 +45,22 @@ impl<'o> Pen<'o> {
     }
 
     /// Begins a line. One of which nothing more is said is left out.
-    pub(crate) fn line(&mut self, kind: &str, names: &[&str]) {
+    pub(crate) fn line(&mut self, kind: &str, names: &[&[u8]]) {
         self.begun.clear();
         drop(write!(self.begun, "\n{kind}"));
         for name in names {
             self.begun.push(b' ');
-            encode(name.as_bytes(), &mut self.begun);
+            encode(name, &mut self.begun);
+        }
+    }
+
+    /// A whole line of names alone.
+    pub(crate) fn names(&mut self, kind: &str, names: &[&[u8]]) {
+        self.begun.clear();
+        drop(write!(self.out, "\n{kind}"));
+        for name in names {
+            self.out.push(b' ');
+            encode(name, self.out);
         }
     }
 
@@ -103,6 +116,11 @@ impl Line<'_> {
         let name = self.names.get(place).cloned();
         let name = name.and_then(|name| String::from_utf8(name).ok());
         name.ok_or_else(|| format!("a line '{}' without a name", self.kind))
+    }
+
+    /// The names, whatever bytes they are.
+    pub(crate) fn names(&self) -> &[Vec<u8>] {
+        &self.names
     }
 
     /// The number of a key, if the line has it.
@@ -220,9 +238,9 @@ mod tests {
     fn what_is_written_is_read() {
         let mut out = Vec::new();
         let mut pen = Pen::new(&mut out, true);
-        pen.line("empty", &["line"]);
+        pen.line("empty", &[b"line"]);
         pen.count("none", 0);
-        pen.line("server", &["app", "a b=%"]);
+        pen.line("server", &[b"app", b"a b=%"]);
         pen.count("none", 0);
         pen.number("zero", 0);
         pen.count("most", u64::MAX);

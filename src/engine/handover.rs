@@ -3,30 +3,34 @@
 //!
 //! Proxies are matched by name, once as frontends and once as backends, so that a `listen` which
 //! was cut in two keeps what it counted; servers by the names of their backend and their own. What
-//! is gone is dropped, what is new starts fresh; so is a server of `add server`, which is in no
-//! file. Counters add up, maxima are the larger one.
+//! is gone is dropped, what is new starts fresh. Counters add up, maxima are the larger one.
 //!
 //! Two things decide what a server is after a reload: what the old process knew, and what the
 //! new file says. A change at run time is kept while the file says what it said before, and
 //! gives way to a line that was edited. What checks found is kept while they look at the same
-//! address.
+//! address. A server of `add server` comes again by the same command, unless the file has one of
+//! its name now, and one that was deleted goes again. So it is with lists of patterns and maps:
+//! what was changed in one is done again to what its file says now (`rules::lists`).
 //!
 //! A document is read and judged whole before anything changes, so one that is not understood
 //! changes nothing. Sessions are not handed over; nothing here is on the way of a request.
 
+use std::sync::Arc;
+
 use super::Engine;
 use super::document::Pen;
 use super::knowledge::{
-    FrontLine, Knowledge, PROCESS_PEAKS, PROCESS_RATES, PROCESS_SUMS, RATE_LIMITS, RATES,
-    ServerLine, ServerState, add_counters, gained, higher, write_counters, write_moved,
-    write_rates,
+    AddedLine, FrontLine, Knowledge, PROCESS_PEAKS, PROCESS_RATES, PROCESS_SUMS, RATE_LIMITS,
+    RATES, ServerLine, ServerState, add_counters, gained, higher, write_counters, write_list,
+    write_moved, write_rates,
 };
-use super::service::Service;
+use super::service::{Caller, Outcome, Service};
 use super::stats::{Counters, ProcessStats, ProxyStats};
 use crate::balance::server::{Admin, Op, Server as Record};
 use crate::check::state::Verdict;
 use crate::config::model::{Proxy, Server, ServerId};
 use crate::net::Net;
+use crate::rules::lists::names;
 
 /// What an administrator may have wanted and a file may have said; the rest follows from servers
 /// that are tracked and names that are resolved.
@@ -96,6 +100,13 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     pub fn take_over(&mut self, document: &[u8]) -> Result<(), String> {
         let known = Knowledge::of(document)?;
         self.take_process(&known);
+        for (backend, name, target) in &known.deleted {
+            self.take_deleted(backend, name, target);
+        }
+        for line in &known.added {
+            self.take_added(line);
+        }
+        self.take_lists(&known);
         for proxy in &self.config.proxies {
             if proxy.is_frontend
                 && let Some(line) = known.fronts.get(&proxy.name)
@@ -123,12 +134,15 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             let old = before.proxies.get(index).unwrap_or(&nothing);
             let stats = &self.proxy_stats[index];
             if proxy.is_frontend {
-                pen.line("front", &[&proxy.name]);
+                pen.line("front", &[proxy.name.as_bytes()]);
                 write_counters(&mut pen, &stats.front, &old.stats.front, now_ms);
                 pen.count("logs", gained(self.proxies[index].log_count, old.logs));
                 if whole {
                     write_rates(&mut pen, &RATES, &stats.front, now_ms);
                     pen.count("paused", stats.paused.into());
+                    if stats.stopped && !self.stopping && !proxy.disabled {
+                        pen.text("shut_at", self.addresses(proxy).as_bytes());
+                    }
                     pen.number("maxconn", self.proxies[index].maxconn.into());
                     pen.number("maxconn.file", self.maxconn_in_file(proxy).into());
                 }
@@ -136,7 +150,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             if !proxy.is_backend {
                 continue;
             }
-            pen.line("back", &[&proxy.name]);
+            pen.line("back", &[proxy.name.as_bytes()]);
             write_counters(&mut pen, &stats.back, &old.stats.back, now_ms);
             pen.count("downs", gained(stats.times_down, old.stats.times_down));
             if whole {
@@ -146,12 +160,140 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 pen.count("down_ms", stats.down_ms);
             }
             for server in self.roster.of(proxy) {
-                pen.line("server", &[&proxy.name, &server.name]);
+                pen.line("server", &[proxy.name.as_bytes(), server.name.as_bytes()]);
                 self.write_server(&mut pen, server, &before, whole);
             }
+            if whole {
+                self.write_comings(&mut pen, proxy);
+            }
+        }
+        if whole {
+            self.write_lists(&mut pen);
         }
         pen.end();
         self.handed = Some(Box::new(told));
+    }
+
+    /// Writes which servers came and which went.
+    fn write_comings(&self, pen: &mut Pen<'_>, proxy: &Proxy) {
+        for id in self.roster.members(proxy.id) {
+            let server = self.roster.declared(*id);
+            if let Some(words) = &server.added_with {
+                pen.line("added", &[proxy.name.as_bytes(), server.name.as_bytes()]);
+                pen.number("id", server.number.into());
+                pen.text("words", words.as_bytes());
+            }
+        }
+        for server in self.config.servers_of(proxy) {
+            let id = server.id;
+            // Its id may be another one's by now.
+            let stays = self.roster.is_live(id) && self.roster.declared(id).added_with.is_none();
+            if !stays {
+                pen.line("deleted", &[proxy.name.as_bytes(), server.name.as_bytes()]);
+                pen.text("target.file", target(server).as_bytes());
+            }
+        }
+    }
+
+    fn write_lists(&self, pen: &mut Pen<'_>) {
+        let read = &self.config.lists;
+        let both = self.lists.all().iter().zip(read);
+        let differences: Vec<_> = both.map(|(now, read)| now.difference(read)).collect();
+        if differences.iter().all(Option::is_none) {
+            return;
+        }
+        for (name, difference) in names(read).iter().zip(&differences) {
+            if let Some(difference) = difference {
+                write_list(pen, name, difference);
+            }
+        }
+    }
+
+    /// Where a frontend listens, in one text to compare.
+    fn addresses(&self, proxy: &Proxy) -> String {
+        let mut text = String::new();
+        for index in proxy.listeners.clone() {
+            if let Some(listener) = self.config.listeners.get(index as usize) {
+                text += &format!("{} ", listener.endpoint);
+            }
+        }
+        text
+    }
+
+    /// A server of the file that was deleted goes again, where its line is what it was.
+    fn take_deleted(&mut self, backend: &str, name: &str, known: &[u8]) {
+        let config = self.config;
+        let mut backends = config.proxies.iter().filter(|proxy| proxy.is_backend);
+        let proxy = backends.find(|proxy| proxy.name == backend);
+        let mut servers = proxy
+            .map_or(&[][..], |proxy| config.servers_of(proxy))
+            .iter();
+        let Some(server) = servers.find(|server| server.name == name) else {
+            return;
+        };
+        let id = server.id;
+        let is_held = config.names_server(id) || !self.roster.trackers(id).is_empty();
+        if is_held || !self.roster.is_live(id) || known != target(server).as_bytes() {
+            return;
+        }
+        let record = &mut self.servers[id.0 as usize];
+        let had_maint = record.admin.any(Admin::MAINT);
+        record.admin = record.admin.with(Admin::FORCED_MAINT);
+        self.follow_maintenance(id, had_maint, true);
+        self.refresh_weight(id);
+        self.delete_server(id);
+    }
+
+    /// A server that came at run time comes again, by the command that brought it, unless the file
+    /// has one of its name now.
+    fn take_added(&mut self, line: &AddedLine) {
+        let config = self.config;
+        let mut backends = config.proxies.iter().filter(|proxy| proxy.is_backend);
+        let Some(proxy) = backends.find(|proxy| proxy.name == line.backend) else {
+            return;
+        };
+        if self.roster.of(proxy).any(|server| server.name == line.name) {
+            return;
+        }
+        // Its number may be another one's by now.
+        let number = format!(" id {}", line.number);
+        let words = line.words.strip_suffix(&number).unwrap_or(&line.words);
+        let command = format!("add server {}/{} {words}", line.backend, line.name);
+        let mut why = Vec::new();
+        for command in [format!("{command}{number}"), command] {
+            why.clear();
+            let mut caller = Caller::admin();
+            let view = super::view!(self);
+            let service = &mut self.service;
+            let outcome = service.run(command.as_bytes(), &mut caller, &view, &mut why);
+            if let Outcome::Apply(command) = outcome {
+                self.apply(command);
+                return;
+            }
+        }
+        ::log::warn!(
+            "Server {}/{}, which came at run time, is lost: {}",
+            line.backend,
+            line.name,
+            String::from_utf8_lossy(&why).trim_end()
+        );
+    }
+
+    fn take_lists(&mut self, known: &Knowledge) {
+        if known.lists.is_empty() {
+            return;
+        }
+        let here = names(&self.config.lists);
+        for (name, difference) in &known.lists {
+            let Some(place) = here.iter().position(|other| other == name) else {
+                continue;
+            };
+            let left_out = self.lists.follow(place, difference);
+            if left_out > 0 {
+                let id = self.config.lists.get(place).map_or(0, |list| list.id);
+                ::log::warn!("{left_out} entries of list #{id} cannot be read here and are lost.");
+            }
+        }
     }
 
     fn told(&self) -> Told {
@@ -292,6 +434,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if line.paused && !proxy.disabled {
             self.pause_frontend(proxy.id);
         }
+        if !line.shut_at.is_empty() && line.shut_at == self.addresses(proxy).as_bytes() {
+            self.shut_frontend(proxy.id);
+        }
     }
 
     fn take_back(&mut self, proxy: &Proxy, known: &Knowledge) {
@@ -299,10 +444,11 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let now_ms = self.now.ms;
         let index = proxy.id.0 as usize;
         let was_usable = self.records_of(proxy.id).any(Record::usable);
-        for server in config.servers_of(proxy) {
+        for id in self.roster.members(proxy.id).to_vec() {
+            let server = Arc::clone(self.roster.declared(id));
             let names = (proxy.name.clone(), server.name.clone());
             if let Some(line) = known.servers.get(&names) {
-                self.take_server(server, line);
+                self.take_server(&server, line);
             }
         }
         let usable = self.records_of(proxy.id).any(Record::usable);

@@ -17,6 +17,7 @@ use crate::check::state::Verdict;
 use crate::config::model::Server;
 use crate::engine::accept::RateLimits;
 use crate::engine::checks::Past;
+use crate::rules::lists::{Difference, ListName};
 
 /// The largest weight.
 const WEIGHT_MAX: u32 = 256;
@@ -139,6 +140,8 @@ pub(super) struct FrontLine {
     pub(super) gains: Gains,
     pub(super) logs: u64,
     pub(super) paused: bool,
+    /// Where the file had it, if it was shut for good.
+    pub(super) shut_at: Vec<u8>,
     /// As now, and as in the file.
     pub(super) maxconn: Option<(u32, u32)>,
 }
@@ -242,6 +245,22 @@ pub(super) struct Knowledge {
     pub(super) backs: HashMap<String, BackLine>,
     /// By backend and name.
     pub(super) servers: HashMap<(String, String), ServerLine>,
+    /// Servers that came, in order.
+    pub(super) added: Vec<AddedLine>,
+    /// Servers that were deleted: backend, name, and where the file had them.
+    pub(super) deleted: Vec<(String, String, Vec<u8>)>,
+    /// Lists that were changed.
+    pub(super) lists: Vec<(ListName, Difference)>,
+}
+
+/// A line `added`: a server that came at run time.
+#[derive(Debug)]
+pub(super) struct AddedLine {
+    pub(super) backend: String,
+    pub(super) name: String,
+    pub(super) number: u32,
+    /// Its address and options, as the command had them.
+    pub(super) words: String,
 }
 
 impl Knowledge {
@@ -265,6 +284,27 @@ impl Knowledge {
                         .servers
                         .insert(names, server_of(line, whole)?)
                         .is_none()
+                }
+                "added" => {
+                    known.added.push(added_of(line)?);
+                    true
+                }
+                "deleted" => {
+                    let server = (line.name(0)?, line.name(1)?, line.text("target.file")?);
+                    known.deleted.push(server);
+                    true
+                }
+                "list" => {
+                    let list = list_of(line)?;
+                    let is_new = known.lists.iter().all(|(name, _)| *name != list.0);
+                    known.lists.push(list);
+                    is_new
+                }
+                "list.del" | "list.set" | "list.add" => {
+                    let list = known.lists.last_mut();
+                    let (_, list) = list.ok_or("an entry of no list")?;
+                    read_entry(line, list)?;
+                    true
                 }
                 _ => true,
             };
@@ -355,8 +395,88 @@ fn front_of(line: &Line<'_>) -> Result<FrontLine, String> {
         gains: gains_of(line)?,
         logs: line.count("logs")?,
         paused: line.up_to("paused", 1)? == 1,
+        shut_at: line.text("shut_at")?,
         maxconn: changed(line, "maxconn", u32::MAX)?,
     })
+}
+
+fn added_of(line: &Line<'_>) -> Result<AddedLine, String> {
+    let words = String::from_utf8(line.text("words")?);
+    Ok(AddedLine {
+        backend: line.name(0)?,
+        name: line.name(1)?,
+        number: line.up_to("id", u32::MAX)?,
+        words: words.map_err(|_| "the words of a server are no text".to_owned())?,
+    })
+}
+
+fn list_of(line: &Line<'_>) -> Result<(ListName, Difference), String> {
+    let name = match line.name(0)?.as_str() {
+        "file" => ListName::File(line.name(1)?, false),
+        "map" => ListName::File(line.name(1)?, true),
+        "number" => ListName::Number(line.up_to("id", u32::MAX)?),
+        "words" => {
+            let names = [line.name(1)?, line.name(2)?, line.name(3)?];
+            let patterns = line.names().iter().skip(4).cloned().collect();
+            ListName::Words(names, patterns, line.up_to("nth", u32::MAX)? as usize)
+        }
+        other => return Err(format!("'{other}' is no name of a list")),
+    };
+    let difference = Difference {
+        current: line.up_to("current", u32::MAX)?,
+        next: line.up_to("next", u32::MAX)?,
+        ..Difference::default()
+    };
+    Ok((name, difference))
+}
+
+/// An entry that a list has lost or gained.
+fn read_entry(line: &Line<'_>, list: &mut Difference) -> Result<(), String> {
+    match (line.kind, line.names()) {
+        ("list.del", [key, value]) => list.deleted.push((key.clone(), value.clone())),
+        ("list.set", [key, before, value]) => {
+            list.set.push((key.clone(), before.clone(), value.clone()));
+        }
+        ("list.add", [key, value]) => {
+            let version = line.up_to("version", u32::MAX)?;
+            list.added.push((version, key.clone(), value.clone()));
+        }
+        (kind, _) => return Err(format!("a line '{kind}' that is none")),
+    }
+    Ok(())
+}
+
+/// Writes what was changed in a list.
+pub(super) fn write_list(pen: &mut Pen<'_>, name: &ListName, difference: &Difference) {
+    match name {
+        ListName::File(path, is_map) => {
+            let kind = if *is_map { "map" } else { "file" };
+            pen.line("list", &[kind.as_bytes(), path.as_bytes()]);
+        }
+        ListName::Number(number) => {
+            pen.line("list", &[b"number"]);
+            pen.number("id", (*number).into());
+        }
+        ListName::Words(names, patterns, nth) => {
+            let names = names.iter().map(String::as_bytes);
+            let names = std::iter::once(&b"words"[..]).chain(names);
+            let names = names.chain(patterns.iter().map(Vec::as_slice));
+            pen.line("list", &names.collect::<Vec<_>>());
+            pen.count("nth", *nth as u64);
+        }
+    }
+    pen.number("current", difference.current.into());
+    pen.number("next", difference.next.into());
+    for (key, value) in &difference.deleted {
+        pen.names("list.del", &[key, value]);
+    }
+    for (key, before, value) in &difference.set {
+        pen.names("list.set", &[key, before, value]);
+    }
+    for (version, key, value) in &difference.added {
+        pen.names("list.add", &[key, value]);
+        pen.count("version", (*version).into());
+    }
 }
 
 fn back_of(line: &Line<'_>, whole: bool) -> Result<BackLine, String> {

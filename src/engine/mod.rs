@@ -76,7 +76,7 @@ use crate::engine::upstream::Upstream;
 use crate::http::reply::Builtins;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::{ListenerState, Net, Readiness, Signal};
-use crate::rules::maps::Maps;
+use crate::rules::lists::Lists;
 use crate::rules::variables::Variables;
 
 /// Steps of one session before others have their turn.
@@ -185,7 +185,7 @@ macro_rules! view {
             upstreams: &$engine.upstreams,
             clis: &$engine.clis,
             rate_limits: &$engine.rate_limits,
-            maps: &$engine.maps,
+            lists: &$engine.lists,
             pool: (
                 $engine.pool.buffer_size(),
                 $engine.pool.lent(),
@@ -284,8 +284,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) rate_limits: accept::RateLimits,
     /// Variables of the process, which checks set.
     pub(crate) variables: Variables,
-    /// Maps that were changed.
-    pub(crate) maps: Maps,
+    /// Lists of patterns and maps, changed or not.
+    pub(crate) lists: Lists,
     pub(crate) journal: Journal,
     pub(crate) bench: Bench,
     pub(crate) pool: Pool,
@@ -380,7 +380,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             process: ProcessStats::default(),
             rate_limits: accept::RateLimits::default(),
             variables: Variables::default(),
-            maps: Maps::new(config.maps.clone()),
+            lists: Lists::new(config.lists.clone()),
             journal: Journal::new(config, &limits),
             bench: Bench::new(config),
             pool: Pool::new(buffer, buffers_max),
@@ -424,7 +424,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         ready.clear();
         self.now = self.net.wait(until, &mut ready);
         self.process.turns += 1;
-        self.maps.refresh();
+        self.lists.refresh(&self.config.acls, &self.config.groups);
         while let Some(signal) = self.net.signal() {
             self.on_signal(signal);
         }

@@ -25,7 +25,7 @@ use crate::log::record::{Target, Txn};
 use crate::net::{ConnectOptions, Net, Process, Readiness, Socket, Stop};
 use crate::rules::Context;
 use crate::rules::format::{Field, Value};
-use crate::rules::map::Map;
+use crate::rules::lists::Lists;
 
 /// What is received at once, in bytes.
 const RECEIVE: usize = 4096;
@@ -206,7 +206,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             servers: &self.servers,
             server_stats: &self.server_stats,
             letters: ([0; 4], 0),
-            maps: &self.maps,
+            lists: &self.lists,
             introductions: &self.introductions,
             inspected: None,
         };
@@ -473,8 +473,8 @@ impl Context for Checked<'_> {
         self.facts.now
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.facts.map(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.facts.changed()
     }
 }
 

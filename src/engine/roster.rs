@@ -77,7 +77,7 @@ impl Roster {
     /// A server as it was declared.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "ids are given here and stay")]
-    pub fn declared(&self, id: ServerId) -> &Server {
+    pub fn declared(&self, id: ServerId) -> &Arc<Server> {
         &self.entries[id.0 as usize].declared
     }
 

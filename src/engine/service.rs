@@ -8,7 +8,7 @@
 
 pub use crate::balance::server::{Admin, Mode, Op, Tracked, write_status};
 pub use crate::rules::applet::Applet;
-pub use crate::rules::maps::{Found, MapChange, MapFile, Maps, NewPair, Which};
+pub use crate::rules::lists::{Found, List, ListChange, Lists, NewEntry, Source, Which};
 
 use std::borrow::Cow;
 use std::fmt;
@@ -54,6 +54,22 @@ pub struct Caller {
     pub socket: usize,
     /// `set timeout cli`, ms.
     pub timeout_ms: u32,
+}
+
+impl Caller {
+    /// One that may do everything, and is not there to read the answer.
+    pub(super) fn admin() -> Self {
+        Self {
+            level: AccessLevel::Admin,
+            interactive: false,
+            payload: Vec::new(),
+            experimental: false,
+            expert: false,
+            severity_output: SeverityOutput::None,
+            socket: 0,
+            timeout_ms: 0,
+        }
+    }
 }
 
 /// `set severity-output`.
@@ -107,8 +123,8 @@ pub struct View<'a> {
     pub(crate) clis: &'a Arena<Cli>,
     /// The limits of `set rate-limit`.
     pub rate_limits: &'a RateLimits,
-    /// Maps as they are now.
-    pub maps: &'a Maps,
+    /// Lists of patterns and maps as they are now.
+    pub lists: &'a Lists,
     /// The buffer pool: size of one, lent, kept free.
     pub pool: (usize, usize, usize),
     /// Pipes lent and kept.
@@ -216,7 +232,7 @@ pub enum Command {
     /// `set rate-limit`; 0 for none.
     RateLimit(RateLimit, u32),
     /// What changes a map, by its place among the files.
-    Map(usize, MapChange),
+    List(usize, ListChange),
     /// `shutdown session`.
     ShutSession(Key<Client>),
     /// `shutdown sessions server`.

@@ -540,7 +540,8 @@ mod tests {
             servers: Vec::new(),
             listeners: Vec::new(),
             acls: Vec::new(),
-            maps: Vec::new(),
+            lists: Vec::new(),
+            groups: Vec::new(),
             named_servers: Vec::new(),
         }
     }

@@ -15,7 +15,7 @@ use super::compile::{Compiler, Lead, Problem, nearest};
 use super::condition::{Acl, Condition};
 use super::fetch::{Scope, Scratch};
 use super::format::{Field, Format, Purpose, Value};
-use super::map::Map;
+use super::lists::Lists;
 use super::plan::{Conditional, Rules, Walk};
 use super::regex::{Regex, expand};
 use super::said::{Said, Saying};
@@ -670,8 +670,8 @@ impl<C: Context> Context for View<'_, C> {
         (self.side == Side::Response).then_some(self.message)
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.facts.map(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.facts.changed()
     }
 
     fn source(&self) -> Address {

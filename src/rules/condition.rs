@@ -12,7 +12,7 @@
 use super::Context;
 use super::compile::{Compiler, Lead, Problem, nearest};
 use super::fetch::{Expression, ExpressionError, Sample, Scope, Scratch, Type};
-use super::pattern::{self, Literally, Patterns};
+use super::pattern::{self, Compiled, Owner, Part, Patterns};
 
 /// Index into `Config::acls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,14 +23,17 @@ pub struct AclId(pub u32);
 pub struct Acl {
     /// Its name; empty when anonymous.
     pub name: Box<[u8]>,
-    /// One of the ACLs that need no declaration (configuration.txt 7.4).
-    predefined: bool,
+    /// The section that uses it, for one of the ACLs that need no declaration (configuration.txt
+    /// 7.4): each section has its own.
+    predefined_for: Option<Box<str>>,
     /// The criterion's keyword, for messages.
     keyword: Box<[u8]>,
     /// The criterion as an expression, in words: ACLs of the same text read the same sample.
     sample: Box<[u8]>,
     expression: Expression,
     patterns: Patterns,
+    /// The lists that its patterns are from.
+    parts: Box<[Part]>,
 }
 
 /// The predefined ACLs: name and words.
@@ -127,21 +130,20 @@ impl Acl {
             .map(|own| own.1)
             .filter(|_| expression.last_converter().is_none());
         let values = words.get(1..).unwrap_or_default();
-        let patterns = Patterns::compile(
-            values,
-            implied,
-            expression.output(),
-            (name, keyword),
-            compiler,
-        )
-        .map_err(|problem| problem.shifted(1))?;
+        let owner = Owner {
+            acl: name,
+            criterion: keyword,
+        };
+        let compiled = Patterns::compile(values, implied, expression.output(), &owner, compiler);
+        let Compiled { patterns, parts } = compiled.map_err(|problem| problem.shifted(1))?;
         Ok(Self {
             name: name.into(),
-            predefined: false,
+            predefined_for: None,
             keyword: keyword.into(),
             sample: sample.into(),
             expression,
             patterns,
+            parts: parts.into(),
         })
     }
 
@@ -195,18 +197,35 @@ impl Acl {
         Err(wrong(&ExpressionError::Converter(error)))
     }
 
-    /// Whether any sample matches.
-    pub fn matches<C: Context>(&self, context: &C, scratch: &mut Scratch) -> bool {
+    /// Rules that come later do not find it, should it be predefined.
+    pub fn keep_to_its_rule(&mut self) {
+        self.predefined_for = None;
+    }
+
+    /// The lists that its patterns are from.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Its patterns as the configuration has them.
+    pub(super) fn patterns(&self) -> &Patterns {
+        &self.patterns
+    }
+
+    /// Whether any sample matches; `id` is its own.
+    pub fn matches<C: Context>(&self, id: AclId, context: &C, scratch: &mut Scratch) -> bool {
+        let changed = context.changed().and_then(|lists| lists.patterns(id));
+        let patterns = changed.unwrap_or(&self.patterns);
         self.expression
             .any(context, &mut scratch.buffers, |sample, folded| {
-                self.patterns.matches(sample, folded)
+                patterns.matches(sample, folded)
             })
     }
 
     /// What it says of bytes that may be only the first of those to come: where nothing matches
     /// yet, more of them may.
-    fn answer<C: Context>(&self, context: &C, scratch: &mut Scratch) -> Answer {
-        if self.matches(context, scratch) {
+    fn answer<C: Context>(&self, id: AclId, context: &C, scratch: &mut Scratch) -> Answer {
+        if self.matches(id, context, scratch) {
             return Answer::Yes;
         }
         match context.inspected() {
@@ -221,12 +240,6 @@ impl Acl {
         let is_text = matches!(self.expression.output(), Type::Str | Type::Bin);
         let literal = self.patterns.literals().is_some();
         (is_text && literal && !self.expression.is_volatile()).then_some(&*self.sample)
-    }
-
-    /// The literals it compares with: how, whether in any case (they are in lower case then), and
-    /// what. None when it does not only compare with literals.
-    pub(super) fn literals(&self) -> impl Iterator<Item = (Literally, bool, &[u8])> {
-        self.patterns.literals().into_iter().flatten()
     }
 
     /// Calls `see` with each of its samples.
@@ -391,10 +404,11 @@ impl Condition {
         for group in &self.groups {
             let mut all = Answer::Yes;
             for term in group {
-                let asked = term.acls.iter().filter_map(|id| acls.get(id.0 as usize));
+                let acl = |id: &AclId| Some((*id, acls.get(id.0 as usize)?));
+                let asked = term.acls.iter().filter_map(acl);
                 let mut any = Answer::No;
-                for acl in asked {
-                    any = any.max(acl.answer(context, scratch));
+                for (id, acl) in asked {
+                    any = any.max(acl.answer(id, context, scratch));
                     if any == Answer::Yes {
                         break;
                     }
@@ -454,7 +468,7 @@ fn says<C: Context>(id: AclId, acls: &[Acl], context: &C, scratch: &mut Scratch)
     let Some(acl) = acls.get(id.0 as usize) else {
         return false;
     };
-    let said = acl.matches(context, scratch);
+    let said = acl.matches(id, context, scratch);
     if !acl.expression.is_volatile() {
         scratch.cache.remember(id, said, acls.len());
     }
@@ -489,10 +503,11 @@ fn named(name: &[u8], at: usize, compiler: &mut Compiler<'_>) -> Result<Vec<AclI
     if !own.is_empty() {
         return Ok(own.to_vec());
     }
+    let section = format!("{} {}", compiler.kind, compiler.name);
     let known = compiler
         .acls
         .iter()
-        .position(|acl| acl.predefined && *acl.name == *name);
+        .position(|acl| acl.predefined_for.as_deref() == Some(&*section) && *acl.name == *name);
     if let Some(index) = known {
         return Ok(vec![AclId(index as u32)]);
     }
@@ -514,7 +529,7 @@ fn named(name: &[u8], at: usize, compiler: &mut Compiler<'_>) -> Result<Vec<AclI
         });
     };
     let mut acl = Acl::test(name, words, compiler)?;
-    acl.predefined = true;
+    acl.predefined_for = Some(section.into());
     Ok(vec![declare(acl, compiler)])
 }
 

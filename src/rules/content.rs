@@ -10,7 +10,7 @@ use super::condition::{Acl, Answer, Condition};
 use super::connection::{condition_of, section};
 use super::fetch::{Scope, Scratch};
 use super::format::{Field, Value};
-use super::map::Map;
+use super::lists::Lists;
 use super::said::{Said, Saying};
 use super::{Context, Inspected};
 use crate::base::addr::Address;
@@ -150,8 +150,8 @@ impl<C: Context> Context for View<'_, C> {
         self.facts.now()
     }
 
-    fn map(&self, lookup: u32) -> Option<&Map> {
-        self.facts.map(lookup)
+    fn changed(&self) -> Option<&Lists> {
+        self.facts.changed()
     }
 
     fn inspected(&self) -> Option<Inspected<'_>> {

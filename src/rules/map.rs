@@ -6,7 +6,7 @@
 //! one by one. The finest key wins where keys nest (`beg`, `ip`), the first of the file elsewhere.
 //!
 //! A map is immutable and is shared by the expressions that name it. Changing one at run time makes
-//! another (`maps`), which a lookup finds by its number. Its text stays as it was read, with each
+//! another (`lists`), which a lookup finds by its number. Its text stays as it was read, with each
 //! value's place in it, and the one place that looks up is `Lookup::find`.
 //! Looking up must not allocate, nor copy a value. Rejected: hashing of keys (a hash of the whole
 //! text, and nothing for prefixes), and a list for `sub`, `dir`, `dom` and `end`.
@@ -21,7 +21,8 @@ use super::args::{self, Args};
 use super::compile::Compiler;
 use super::convert::{Build, Output, Row, Step};
 use super::fetch::{Sample, Type};
-use super::pattern::{self, Network, embedded};
+use super::network::{Network, embedded};
+use super::pattern;
 use super::regex::{Regex, expand, is_replacement};
 use super::trie::Trie;
 
@@ -211,7 +212,8 @@ impl Lookup {
         out: &mut Vec<u8>,
         context: &'c impl Context,
     ) -> Option<Output<'c>> {
-        let map = context.map(self.number).unwrap_or(&self.map);
+        let map = context.changed().and_then(|lists| lists.map(self.number));
+        let map = map.unwrap_or(&self.map);
         let found = match &map.index {
             Index::Replacements(all) => {
                 let text = sample.bytes()?;
@@ -638,6 +640,11 @@ fn entries(contents: &[u8]) -> impl Iterator<Item = Entry> {
 /// Keys and values of the lines of a file.
 pub(super) fn pairs(contents: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     entries(contents).map(|entry| (part(contents, &entry.key), part(contents, &entry.value)))
+}
+
+/// Keys of the lines of a file, each with the number of its line.
+pub(super) fn keys(contents: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    entries(contents).map(|entry| (entry.line, part(contents, &entry.key)))
 }
 
 fn part<'c>(contents: &'c [u8], place: &Range<u32>) -> &'c [u8] {

@@ -29,9 +29,10 @@ mod field;
 pub mod file;
 pub mod format;
 pub mod hello;
+pub mod lists;
 pub mod map;
-pub mod maps;
 mod missing;
+mod network;
 mod pattern;
 pub mod plan;
 pub mod regex;
@@ -77,8 +78,8 @@ pub trait Context {
     fn field(&self, field: Field) -> Value<'_>;
     /// The turn's date.
     fn now(&self) -> Now;
-    /// The present map of a lookup; none where it is still the configuration's.
-    fn map(&self, lookup: u32) -> Option<&map::Map>;
+    /// The lists of patterns and maps, where one was changed at run time.
+    fn changed(&self) -> Option<&lists::Lists>;
     /// A variable, by its name with the scope.
     fn variable(&self, name: &[u8]) -> Option<fetch::Sample<'_>> {
         let _ = name;

@@ -6,15 +6,15 @@
 //! Matching must not allocate once its buffer has grown.
 //! Rejected: one matcher a value, as the words come; it makes lists of 500 paths slow.
 
-use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use super::args::{mask4, mask6};
 use super::codec::unhex;
-use super::compile::{Compiler, Lead, Problem, SplitOnce as _, parse_ip};
+use super::compile::{Compiler, Lead, Problem};
 use super::fetch::{Sample, Type};
 use super::file::Columns;
+use super::lists::{self, Words};
+use super::map;
+use super::network::Networks;
 use super::regex::Regex;
 use super::samples::method_of;
 use super::trie::Trie;
@@ -176,12 +176,58 @@ impl Matching {
     }
 
     /// The name that `-m` has for it.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         METHODS
             .iter()
             .find(|(_, matching)| *matching == self)
             .map_or("meth", |(name, _)| name)
     }
+}
+
+/// How patterns are read: the way of matching, and whether in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flavour {
+    pub(super) matching: Matching,
+    pub(super) any_case: bool,
+}
+
+impl Flavour {
+    /// One pattern. The error has its full stop.
+    pub(super) fn read(self, pattern: &[u8]) -> Result<Patterns, String> {
+        Patterns::of(self.matching, [(pattern, self.any_case)].into_iter())
+    }
+}
+
+/// A list of patterns that an ACL compares with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    /// Its place among all lists.
+    pub(super) list: u32,
+    pub(super) flavour: Flavour,
+}
+
+/// What the patterns of an ACL were compiled to.
+pub(super) struct Compiled {
+    pub(super) patterns: Patterns,
+    /// The lists that they are from.
+    pub(super) parts: Vec<Part>,
+}
+
+/// Whose patterns are compiled.
+pub(super) struct Owner<'a> {
+    /// The ACL's name, empty when anonymous.
+    pub(super) acl: &'a [u8],
+    /// The criterion, for messages.
+    pub(super) criterion: &'a [u8],
+}
+
+/// What the flags before the values say.
+struct Flags {
+    /// The index of the first value.
+    first: usize,
+    /// The number that the list of the values is to have.
+    id: Option<u32>,
+    parts: Vec<Part>,
 }
 
 /// Compiled patterns.
@@ -195,12 +241,6 @@ pub(super) struct Patterns {
     folded: Literals,
     regexes: Vec<Regex>,
     methods: Vec<Method>,
-}
-
-/// The state of the value parser.
-struct Values {
-    any_case: bool,
-    operator: Option<Operator>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -228,55 +268,107 @@ impl Operator {
 }
 
 impl Patterns {
-    /// Compiles the words after the criterion. `implied` is the keyword's own matching, `shown`
-    /// the criterion for messages, `acl` the ACL's name (empty when anonymous). Errors count the
-    /// words from the first of `words`, warnings from the criterion before it.
-    #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
-    pub(super) fn compile(
-        words: &[&[u8]],
-        implied: Option<Matching>,
-        output: Type,
-        (acl, shown): (&[u8], &[u8]),
-        compiler: &mut Compiler<'_>,
-    ) -> Result<Self, Problem> {
-        let shown = String::from_utf8_lossy(shown);
-        let matching = implied.or_else(|| Matching::of_type(output));
-        let mut patterns = Self {
-            matching: matching.unwrap_or(Matching::Found),
+    fn new(matching: Matching) -> Self {
+        Self {
+            matching,
             ranges: Vec::new(),
             networks: Networks::default(),
             literals: Literals::default(),
             folded: Literals::default(),
             regexes: Vec::new(),
             methods: Vec::new(),
-        };
-        let known = matching.is_some();
-        let first = patterns.flags(words, known, output, &shown, compiler)?;
-        let values = words.get(first..).unwrap_or_default();
-        let any_case = patterns.any_case(words, first);
-        let mut state = Values {
-            any_case,
-            operator: None,
-        };
-        for (index, value) in values.iter().enumerate() {
-            patterns
-                .value(value, &mut state)
-                .map_err(|problem| problem.shifted(first + index))?;
         }
+    }
+
+    /// These patterns, each with whether it matches in any case. The error has its full stop.
+    pub(super) fn of<'p>(
+        matching: Matching,
+        values: impl Iterator<Item = (&'p [u8], bool)>,
+    ) -> Result<Self, String> {
+        let mut patterns = Self::new(matching);
+        for (value, any_case) in values {
+            let added = patterns.value(value, any_case);
+            added.map_err(|problem| problem.message)?;
+        }
+        patterns.finish()?;
+        Ok(patterns)
+    }
+
+    /// Compiles the words after the criterion. `implied` is the keyword's own matching. Errors
+    /// count the words from the first of `words`, warnings from the criterion before it.
+    pub(super) fn compile(
+        words: &[&[u8]],
+        implied: Option<Matching>,
+        output: Type,
+        owner: &Owner<'_>,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Compiled, Problem> {
+        let shown = String::from_utf8_lossy(owner.criterion);
+        let matching = implied.or_else(|| Matching::of_type(output));
+        let mut patterns = Self::new(matching.unwrap_or(Matching::Found));
+        let known = matching.is_some();
+        let flags = patterns.flags(words, known, output, &shown, compiler)?;
+        let Flags {
+            first,
+            id,
+            mut parts,
+        } = flags;
+        let flavour = Flavour {
+            matching: patterns.matching,
+            any_case: patterns.any_case(words, first),
+        };
+        let values = words.get(first..).unwrap_or_default();
+        let values = patterns.values(values, flavour.any_case);
+        let values = values.map_err(|problem| problem.shifted(first))?;
         patterns
             .finish()
             .map_err(|text| Problem::new(first, text))?;
+        let list = Words {
+            keyword: shown.clone().into_owned(),
+            section: format!("{} {}", compiler.kind, compiler.name),
+            acl: String::from_utf8_lossy(owner.acl).into_owned(),
+            id,
+        };
+        let place = compiler.files.words(&list, values, flavour);
+        let place = place.map_err(|text| Problem::new(0, format!("{text}.")))?;
+        parts.push(Part {
+            list: place as u32,
+            flavour,
+        });
         // HAProxy looks at the word after the criterion only, and only if the line is good.
         let takes_values = !matches!(patterns.matching, Matching::Found | Matching::Bool);
         match words.first() {
             None if takes_values => compiler.warnings.push(no_pattern(&shown)),
             Some(value @ [b'(', ..]) => {
                 let value = String::from_utf8_lossy(value);
-                compiler.warnings.push(likely_mistake(acl, &shown, &value));
+                let warning = likely_mistake(owner.acl, &shown, &value);
+                compiler.warnings.push(warning);
             }
             _ => {}
         }
-        Ok(patterns)
+        Ok(Compiled { patterns, parts })
+    }
+
+    /// Adds the values of a line; gives them as a list has them, an operator before a number
+    /// being a range there.
+    fn values(&mut self, values: &[&[u8]], any_case: bool) -> Result<Vec<Box<[u8]>>, Problem> {
+        let mut operator = None;
+        let mut listed = Vec::new();
+        for (value, index) in values.iter().zip(0..) {
+            let problem = |problem: Problem| problem.shifted(index);
+            if !matches!(self.matching, Matching::Int | Matching::Len) {
+                self.value(value, any_case).map_err(problem)?;
+                listed.push((*value).into());
+            } else if let Some(named) = Operator::named(value) {
+                operator = Some(named);
+            } else {
+                let range = range(value, operator);
+                let range = range.map_err(|text| problem(Problem::new(0, format!("{text}."))))?;
+                listed.push(range_text(value, operator, &range));
+                self.ranges.push(range);
+            }
+        }
+        Ok(listed)
     }
 
     /// `-i` counts for all values that follow it.
@@ -294,7 +386,7 @@ impl Patterns {
         false
     }
 
-    /// Reads flags; gives the index of the first value.
+    /// Reads flags.
     #[expect(clippy::arithmetic_side_effects, reason = "counts the words of a line")]
     fn flags(
         &mut self,
@@ -303,28 +395,31 @@ impl Patterns {
         output: Type,
         shown: &str,
         compiler: &Compiler<'_>,
-    ) -> Result<usize, Problem> {
+    ) -> Result<Flags, Problem> {
         let mut at = 0;
-        let mut files = false;
         let mut ended = false;
-        let mut map = false;
-        let mut state = Values {
-            any_case: false,
-            operator: None,
-        };
+        let mut columns = Columns::One;
+        let mut any_case = false;
+        let mut id = None;
+        let mut parts = Vec::new();
         while let Some(word) = words.get(at).filter(|word| word.starts_with(b"-")) {
             match *word {
-                b"-i" => state.any_case = true,
+                b"-i" => any_case = true,
                 b"-n" => {}
-                b"-M" => map = true,
+                b"-M" => columns = Columns::Two,
                 b"--" => ended = true,
                 b"-u" => {
-                    let text = "ACL option '-u' is not implemented by oneloop.";
-                    return Err(Problem::new(at, text));
+                    let number = words.get(at + 1).copied().unwrap_or_default();
+                    let number = std::str::from_utf8(number)
+                        .ok()
+                        .and_then(|n| n.parse().ok());
+                    let text = "the argument of -u must be an integer.";
+                    id = Some(number.ok_or_else(|| Problem::new(at + 1, text))?);
+                    at += 1;
                 }
                 b"-m" => {
                     let name = words.get(at + 1).copied().unwrap_or_default();
-                    if files {
+                    if !parts.is_empty() {
                         let text = "'-m' must only be specified before patterns and files in parsing ACL expression.";
                         return Err(Problem::new(at, text));
                     }
@@ -343,9 +438,13 @@ impl Patterns {
                 b"-f" => {
                     let path = words.get(at + 1).copied().unwrap_or_default();
                     self.check(known, output, shown, at)?;
-                    self.file(path, map, &mut state, compiler)
-                        .map_err(|problem| problem.shifted(at + 1))?;
-                    files = true;
+                    let flavour = Flavour {
+                        matching: self.matching,
+                        any_case,
+                    };
+                    let list = self.file(path, columns, flavour, compiler);
+                    let list = list.map_err(|problem| problem.shifted(at + 1))?;
+                    parts.push(Part { list, flavour });
                     at += 1;
                 }
                 _ => {
@@ -362,7 +461,11 @@ impl Patterns {
             }
         }
         self.check(known, output, shown, at)?;
-        Ok(at.min(words.len()))
+        Ok(Flags {
+            first: at.min(words.len()),
+            id,
+            parts,
+        })
     }
 
     /// Whether the matching goes with the type.
@@ -383,55 +486,40 @@ impl Patterns {
         Ok(())
     }
 
-    /// Reads a pattern file: one value a line, blanks at the front cut, empty lines and lines that
-    /// begin with `#` skipped. Of a map's lines the first word counts.
-    #[expect(clippy::arithmetic_side_effects, reason = "counts the lines of a file")]
+    /// Reads a file of patterns, or of a map's keys; gives the place of its list.
     fn file(
         &mut self,
         path: &[u8],
-        map: bool,
-        state: &mut Values,
+        columns: Columns,
+        flavour: Flavour,
         compiler: &Compiler<'_>,
-    ) -> Result<(), Problem> {
-        let shown = String::from_utf8_lossy(path);
-        let columns = if map { Columns::Two } else { Columns::One };
-        let contents = compiler.files.read(path, columns, compiler.around);
-        let contents = contents.map_err(|text| Problem::new(0, format!("{text}.")))?;
-        for (number, line) in contents.split(|byte| *byte == b'\n').enumerate() {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.starts_with(b"#") {
-                continue;
-            }
-            let mut value = line.trim_ascii_start();
-            if map {
-                let end = value.iter().position(u8::is_ascii_whitespace);
-                value = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
-            }
-            if value.is_empty() {
-                continue;
-            }
-            self.value(value, state).map_err(|mut problem| {
+    ) -> Result<u32, Problem> {
+        let files = compiler.files;
+        let file = files.patterns(path, columns, flavour, compiler.around);
+        let (contents, list) = file.map_err(|text| Problem::new(0, format!("{text}.")))?;
+        let mut add = |(line, value): (usize, &[u8])| {
+            self.value(value, flavour.any_case).map_err(|mut problem| {
+                let path = String::from_utf8_lossy(path);
                 problem.message.pop();
-                problem.message += &format!(" at line {} of file '{shown}'.", number + 1);
-                problem.shifted(0)
-            })?;
+                problem.message += &format!(" at line {line} of file '{path}'.");
+                problem
+            })
+        };
+        match columns {
+            Columns::One => lists::patterns(&contents).try_for_each(add)?,
+            Columns::Two => map::keys(&contents).try_for_each(&mut add)?,
         }
-        Ok(())
+        Ok(list as u32)
     }
 
     /// Adds one value.
-    fn value(&mut self, value: &[u8], state: &mut Values) -> Result<(), Problem> {
+    fn value(&mut self, value: &[u8], any_case: bool) -> Result<(), Problem> {
         let problem = |text: String| Problem::new(0, text);
         match self.matching {
             Matching::Found | Matching::Bool => {}
             Matching::Int | Matching::Len => {
-                if let Some(operator) = Operator::named(value) {
-                    state.operator = Some(operator);
-                } else {
-                    let range = range(value, state.operator);
-                    let range = range.map_err(|text| problem(format!("{text}.")))?;
-                    self.ranges.push(range);
-                }
+                let range = range(value, None).map_err(|text| problem(format!("{text}.")))?;
+                self.ranges.push(range);
             }
             Matching::Ip => {
                 if !self.networks.add(value) {
@@ -445,7 +533,7 @@ impl Patterns {
                 self.literals.add(bytes);
             }
             Matching::Reg => {
-                let regex = Regex::compile(value, state.any_case).map_err(|error| Problem {
+                let regex = Regex::compile(value, any_case).map_err(|error| Problem {
                     at: Some(error.offset),
                     ..problem(format!("{error}."))
                 })?;
@@ -458,10 +546,10 @@ impl Patterns {
                 let delimits = self.delimiters();
                 let trimmed = trim(value, delimits);
                 if !trimmed.is_empty() {
-                    self.literal(trimmed, state.any_case);
+                    self.literal(trimmed, any_case);
                 }
             }
-            _ => self.literal(value, state.any_case),
+            _ => self.literal(value, any_case),
         }
         Ok(())
     }
@@ -503,6 +591,11 @@ impl Patterns {
             self.regexes.push(regex);
         }
         Ok(())
+    }
+
+    /// How they are matched.
+    pub(super) fn matching(&self) -> Matching {
+        self.matching
     }
 
     /// The literals that a sample is compared with, each with how and whether in any case; none
@@ -671,6 +764,17 @@ pub(super) fn range(
     ends.ok_or_else(|| format!("'{shown}' is not a valid number range"))
 }
 
+/// A number with its operator as a list shows it: a range.
+fn range_text(value: &[u8], operator: Option<Operator>, range: &RangeInclusive<i64>) -> Box<[u8]> {
+    let is_range = value.iter().any(|byte| matches!(byte, b':' | b'-'));
+    let text = match operator {
+        Some(Operator::Ge | Operator::Gt) if !is_range => format!("{}:", range.start()),
+        Some(Operator::Le | Operator::Lt) if !is_range => format!(":{}", range.end()),
+        _ => return value.into(),
+    };
+    text.into_bytes().into()
+}
+
 /// How text is compared with literals that a trie can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Literally {
@@ -766,112 +870,5 @@ pub(super) fn trim<'a>(value: &'a [u8], delimiters: &[u8]) -> &'a [u8] {
     ) {
         (Some(first), Some(last)) => value.get(first..=last).unwrap_or_default(),
         _ => b"",
-    }
-}
-
-/// A network: the bits that its mask keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Network {
-    V4 { bits: u32, mask: u32 },
-    V6 { bits: u128, mask: u128 },
-}
-
-impl Network {
-    /// Reads `address`, `address/bits` or, of IPv4, `address/mask`; `ip` reads the address.
-    pub(super) fn read(value: &[u8], ip: fn(&[u8]) -> Option<IpAddr>) -> Option<Self> {
-        let (address, suffix) = match value.split_once_byte(b'/') {
-            Some((address, suffix)) => (address, Some(suffix)),
-            None => (value, None),
-        };
-        let bits = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();
-        match ip(address)? {
-            IpAddr::V4(address) => {
-                let mask = match suffix {
-                    None => u32::MAX,
-                    Some(suffix) => match bits(suffix) {
-                        Some(bits @ 0..=32) => mask4(bits),
-                        Some(_) => return None,
-                        None => std::str::from_utf8(suffix)
-                            .ok()?
-                            .parse::<Ipv4Addr>()
-                            .ok()?
-                            .to_bits(),
-                    },
-                };
-                let bits = address.to_bits() & mask;
-                Some(Self::V4 { bits, mask })
-            }
-            IpAddr::V6(address) => {
-                let mask = match suffix {
-                    None => u128::MAX,
-                    Some(suffix) => match bits(suffix) {
-                        Some(bits @ 0..=128) => mask6(bits),
-                        _ => return None,
-                    },
-                };
-                let bits = address.to_bits() & mask;
-                Some(Self::V6 { bits, mask })
-            }
-        }
-    }
-}
-
-/// Networks by mask, so that an address costs one lookup a mask length.
-#[derive(Debug, Default)]
-struct Networks {
-    v4: Vec<(u32, HashSet<u32>)>,
-    v6: Vec<(u128, HashSet<u128>)>,
-}
-
-impl Networks {
-    /// Adds a network; false if it is none.
-    fn add(&mut self, value: &[u8]) -> bool {
-        match Network::read(value, parse_ip) {
-            Some(Network::V4 { bits, mask }) => insert(&mut self.v4, mask, bits),
-            Some(Network::V6 { bits, mask }) => insert(&mut self.v6, mask, bits),
-            None => return false,
-        }
-        true
-    }
-
-    /// Whether any network has the address; IPv4 and IPv6 meet as configuration.txt 7.1.6 says.
-    fn contain(&self, ip: IpAddr) -> bool {
-        let has4 = |bits: u32| {
-            self.v4
-                .iter()
-                .any(|(mask, set)| set.contains(&(bits & mask)))
-        };
-        let has6 = |bits: u128| {
-            self.v6
-                .iter()
-                .any(|(mask, set)| set.contains(&(bits & mask)))
-        };
-        match ip {
-            IpAddr::V4(ip) => has4(ip.to_bits()) || has6(ip.to_ipv6_mapped().to_bits()),
-            IpAddr::V6(ip) => has6(ip.to_bits()) || embedded(ip).is_some_and(has4),
-        }
-    }
-}
-
-/// The IPv4 address in `2002:IPV4::`, `::IPV4` or `::ffff:IPV4`.
-pub(super) fn embedded(ip: Ipv6Addr) -> Option<u32> {
-    let bits = ip.to_bits();
-    if bits >> 112 == 0x2002 {
-        Some((bits >> 80) as u32)
-    } else if matches!(bits >> 32, 0 | 0xffff) {
-        Some(bits as u32)
-    } else {
-        None
-    }
-}
-
-fn insert<T: Copy + PartialEq + Eq + std::hash::Hash>(
-    groups: &mut Vec<(T, HashSet<T>)>,
-    mask: T,
-    network: T,
-) {
-    match groups.iter_mut().find(|(known, _)| *known == mask) {
-        Some((_, set)) => drop(set.insert(network)),
-        None => groups.push((mask, HashSet::from([network]))),
     }
 }

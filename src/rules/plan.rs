@@ -13,11 +13,12 @@
 //! over several samples (order would have to be kept by other means).
 
 use std::ops::Deref;
+use std::rc::Rc;
 
 use super::Context;
 use super::condition::{Acl, AclId, Condition};
 use super::fetch::Scratch;
-use super::pattern::Literally;
+use super::pattern::{Literally, Patterns};
 use super::trie::Trie;
 
 /// Samples that key rules of one list; further ones are left to their conditions.
@@ -40,33 +41,66 @@ pub trait Conditional {
 pub struct Rules<R> {
     list: Vec<R>,
     /// By the first rule of each.
-    groups: Vec<Group>,
+    groups: Vec<Rc<Group>>,
     /// The rules of no group, ascending. Without groups it is empty and all rules are tried.
     others: Vec<u32>,
 }
 
 /// The rules that one sample keys.
 #[derive(Debug)]
-struct Group {
+pub struct Group {
+    /// Its number among all groups of the configuration.
+    number: u32,
     /// Ascending.
     rules: Vec<u32>,
+    /// The ACLs that key each of them.
+    keyed_by: Vec<Box<[AclId]>>,
     /// An ACL whose sample it is.
     sample: AclId,
     indices: Vec<Index>,
 }
 
+/// What plans are made with: the ACLs (`Config::acls`), and all groups made so far.
+#[derive(Debug)]
+pub struct Planner<'a> {
+    acls: &'a [Acl],
+    groups: Vec<Rc<Group>>,
+}
+
+impl<'a> Planner<'a> {
+    /// A planner that has made nothing.
+    #[must_use]
+    pub fn new(acls: &'a [Acl]) -> Self {
+        let groups = Vec::new();
+        Self { acls, groups }
+    }
+
+    /// The ACLs.
+    #[must_use]
+    pub fn acls(&self) -> &'a [Acl] {
+        self.acls
+    }
+
+    /// All groups, by number.
+    #[must_use]
+    pub fn finish(self) -> Vec<Rc<Group>> {
+        self.groups
+    }
+}
+
 /// The literals of one way of matching.
 #[derive(Debug)]
-struct Index {
+pub(super) struct Index {
     how: Literally,
     any_case: bool,
     trie: Trie,
 }
 
 impl<R: Conditional> Rules<R> {
-    /// A plan for these rules. `acls` is `Config::acls`.
+    /// A plan for these rules.
     #[must_use]
-    pub fn new(list: Vec<R>, acls: &[Acl]) -> Self {
+    pub fn new(list: Vec<R>, planner: &mut Planner<'_>) -> Self {
+        let acls = planner.acls;
         let keys: Vec<Vec<Key<'_>>> = list
             .iter()
             .map(|rule| rule.condition().map_or(Vec::new(), |c| keys(c, acls)))
@@ -97,9 +131,15 @@ impl<R: Conditional> Rules<R> {
                 None => others.push(at),
             }
         }
-        let groups = members.iter().filter_map(|rules| Group::new(rules, acls));
-        let mut groups: Vec<Group> = groups.collect();
-        groups.sort_by_key(|group| group.rules.first().copied());
+        let mut groups = Vec::new();
+        for members in &members {
+            let number = planner.groups.len() as u32;
+            if let Some(group) = Group::new(number, members, acls).map(Rc::new) {
+                planner.groups.push(Rc::clone(&group));
+                groups.push(group);
+            }
+        }
+        groups.sort_by_key(|group: &Rc<Group>| group.rules.first().copied());
         if groups.is_empty() {
             others.clear();
         }
@@ -214,13 +254,41 @@ fn keys<'a>(condition: &Condition, acls: &'a [Acl]) -> Vec<Key<'a>> {
 }
 
 impl Group {
-    fn new(members: &[(u32, &Key<'_>)], acls: &[Acl]) -> Option<Self> {
+    fn new(number: u32, members: &[(u32, &Key<'_>)], acls: &[Acl]) -> Option<Self> {
         let sample = *members.first()?.1.acls.first()?;
+        let keyed_by = members.iter().map(|(_, key)| key.acls.as_slice().into());
+        let mut group = Self {
+            number,
+            rules: members.iter().map(|(rule, _)| *rule).collect(),
+            keyed_by: keyed_by.collect(),
+            sample,
+            indices: Vec::new(),
+        };
+        group.indices = group.index(|acl| acls.get(acl.0 as usize).map(Acl::patterns));
+        Some(group)
+    }
+
+    /// Its number among all groups of the configuration.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether such an ACL keys one of its rules.
+    pub(super) fn is_keyed_by(&self, is_it: impl Fn(AclId) -> bool) -> bool {
+        self.keyed_by.iter().flatten().any(|acl| is_it(*acl))
+    }
+
+    /// The tries of what the ACLs that key its rules compare with.
+    pub(super) fn index<'p>(
+        &self,
+        patterns_of: impl Fn(AclId) -> Option<&'p Patterns>,
+    ) -> Vec<Index> {
         let mut kinds: Vec<(Literally, bool)> = Vec::new();
         let mut entries: Vec<Vec<(Vec<u8>, u32)>> = Vec::new();
-        for (rule, key) in members {
-            let keyed_by = key.acls.iter().filter_map(|id| acls.get(id.0 as usize));
-            for (how, any_case, literal) in keyed_by.flat_map(Acl::literals) {
+        for (rule, acls) in self.rules.iter().zip(&self.keyed_by) {
+            let patterns = acls.iter().filter_map(|acl| patterns_of(*acl));
+            let literals = patterns.filter_map(Patterns::literals).flatten();
+            for (how, any_case, literal) in literals {
                 let known = kinds.iter().position(|kind| *kind == (how, any_case));
                 if known.is_none() {
                     kinds.push((how, any_case));
@@ -238,11 +306,7 @@ impl Group {
             any_case,
             trie: Trie::new(all),
         });
-        Some(Self {
-            rules: members.iter().map(|(rule, _)| *rule).collect(),
-            sample,
-            indices: indices.collect(),
-        })
+        indices.collect()
     }
 
     /// The first rule from `from` on whose key is in the message.
@@ -251,13 +315,16 @@ impl Group {
         let Some(acl) = acls.get(self.sample.0 as usize) else {
             return first;
         };
+        let changed = context.changed();
+        let changed = changed.and_then(|lists| lists.indices(self.number));
+        let indices = changed.unwrap_or(&self.indices);
         acl.each_sample(context, scratch, |sample| {
             let Some(text) = sample.bytes() else {
                 // No text: its rules are asked one by one.
                 first = first.min(at_least(&self.rules, from));
                 return;
             };
-            for index in &self.indices {
+            for index in indices {
                 first = first.min(index.find(from, text));
             }
         });

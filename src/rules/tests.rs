@@ -1,6 +1,7 @@
 //! Tables of what HAProxy 2.6 was seen to do, and a session made of plain values.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::Context;
 use super::compile::{Compiler, Lead, Problem, Surroundings};
@@ -8,6 +9,7 @@ use super::condition::{Acl, AclId};
 use super::fetch::Scratch;
 use super::file::Files;
 use super::format::{Field, Value};
+use super::lists::Lists;
 use crate::base::addr::Address;
 use crate::base::clock::Now;
 use crate::http::head::{self, Head, Limits, Parsed, Progress};
@@ -54,6 +56,7 @@ pub(super) struct Session {
     pub(super) response: Option<Parts>,
     pub(super) source: Option<&'static str>,
     pub(super) fields: Vec<(Field, Value<'static>)>,
+    pub(super) lists: Rc<Lists>,
 }
 
 impl Session {
@@ -66,8 +69,8 @@ impl Session {
 }
 
 impl Context for Session {
-    fn map(&self, _: u32) -> Option<&crate::rules::map::Map> {
-        None
+    fn changed(&self) -> Option<&Lists> {
+        self.lists.changed()
     }
 
     fn request(&self) -> Option<Message<'_>> {

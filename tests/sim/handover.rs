@@ -16,7 +16,7 @@ use super::{SEED_THREAD, quiet_seeds};
 use oneloop::base::addr::Endpoint;
 use oneloop::config::model::{ProxyId, ServerId};
 use oneloop::engine::checks::Wish;
-use oneloop::engine::service::{Command, Mode, Op, RateLimit};
+use oneloop::engine::service::{Command, ListChange, Mode, Op, RateLimit};
 use oneloop::engine::stats::Counters;
 
 /// Runs that hand over.
@@ -232,7 +232,9 @@ fn with_engine(servers: &[&str], act: &mut dyn FnMut(&mut Simulated<'_>)) {
         .collect();
     let text = format!(
         "defaults\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n\
-         frontend web\n  bind 127.0.0.1:8001\n  default_backend app\nbackend app\n{lines}"
+         frontend web\n  bind 127.0.0.1:8001\n  acl denied path_beg /a /b\n  \
+         tcp-request connection reject if {{ src 10.0.0.1 }}\n  default_backend app\n\
+         backend app\n{lines}"
     );
     standing(&text, act);
 }
@@ -512,6 +514,84 @@ fn the_rest_says_what_is_new() {
     });
 }
 
+/// Servers come and go, and patterns.
+fn change_what_there_is(engine: &mut Simulated<'_>) {
+    let words = ["1.1.1.1:81", "weight", "7"];
+    let (mut server, _) = oneloop::config::dynamic::server("app", "n", &words).unwrap();
+    server.id = engine.view().roster.next_id();
+    server.proxy = ProxyId(1);
+    server.number = 20;
+    for command in [
+        Command::AddServer(Box::new(server), false),
+        Command::DeleteServer(ServerId(1)),
+        Command::List(0, ListChange::Delete(b"/a".to_vec())),
+        Command::List(0, ListChange::Add(0, vec![(b"/c".to_vec(), Vec::new())])),
+        Command::List(1, ListChange::Prepare),
+    ] {
+        engine.apply(command);
+    }
+}
+
+/// Which servers and which patterns there are.
+fn shapes(engine: &Simulated<'_>) -> Vec<String> {
+    let view = engine.view();
+    let servers = view
+        .config
+        .proxies
+        .iter()
+        .flat_map(|proxy| view.roster.of(proxy));
+    let servers = servers.map(|server| format!("{} {}", server.name, server.endpoint));
+    let lists = view.lists.all().iter();
+    let lists = lists.map(|list| {
+        let all: Vec<_> = list.all().collect();
+        format!("{} {} {all:?}", list.current, list.next)
+    });
+    servers.chain(lists).collect()
+}
+
+/// What came and went at run time does so again, and a second time.
+#[test]
+fn what_came_and_went_does_so_again() {
+    let servers = ["a 1.1.1.1:80", "b 1.1.1.1:80"];
+    let mut documents: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        with_engine(&servers, &mut |engine| {
+            let mut document = Vec::new();
+            match documents.last() {
+                Some(last) if !last.is_empty() => engine.take_over(last).unwrap(),
+                _ => change_what_there_is(engine),
+            }
+            engine.check_invariants().unwrap();
+            engine.hand_over(&mut document);
+            documents.push(document);
+            seen.push(shapes(engine));
+        });
+    }
+    assert_eq!(seen[0][..2], ["a 1.1.1.1:80", "n 1.1.1.1:81"]);
+    assert!(seen.iter().all(|shapes| shapes[..2] == seen[0][..2]));
+    // Where they stand in the file their numbers are its own, so only texts are compared.
+    for shapes in &seen {
+        assert!(
+            shapes[2].contains("[47, 98]") && !shapes[2].contains("[47, 97]"),
+            "{shapes:?}"
+        );
+        assert!(
+            shapes[2].contains("[47, 99]") && shapes[3].starts_with("0 1 "),
+            "{shapes:?}"
+        );
+    }
+    let servers = ["a 1.1.1.1:80", "b 1.1.1.1:81", "n 1.1.1.1:90"];
+    with_engine(&servers, &mut |engine| {
+        engine.take_over(&documents[1]).unwrap();
+        engine.check_invariants().unwrap();
+        assert_eq!(
+            shapes(engine)[..3],
+            ["a 1.1.1.1:80", "b 1.1.1.1:81", "n 1.1.1.1:90"]
+        );
+    });
+}
+
 /// Whatever a document says: it is taken whole, or an error, and then nothing has changed.
 #[test]
 fn a_document_that_is_mangled_does_no_harm() {
@@ -521,7 +601,20 @@ fn a_document_that_is_mangled_does_no_harm() {
         "c 1.1.1.1:80 backup check",
     ];
     let mut document = Vec::new();
-    with_engine(&servers, &mut |engine| engine.hand_over(&mut document));
+    with_engine(&servers, &mut |engine| {
+        change_what_there_is(engine);
+        engine.hand_over(&mut document);
+    });
+    let text = String::from_utf8_lossy(&document);
+    for line in [
+        "\nadded app n ",
+        "\ndeleted app b ",
+        "\nlist ",
+        "\nlist.del /a ",
+        "\nlist.add /c ",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
     let numbers: [&[u8]; 9] = [
         b"0",
         b"1",
@@ -554,12 +647,13 @@ fn a_document_that_is_mangled_does_no_harm() {
                     }
                 }
             }
-            let before = (counts(engine), states(engine));
+            let before = (counts(engine), states(engine), shapes(engine));
             match engine.take_over(&mangled) {
                 Ok(()) => taken += 1,
                 Err(why) => {
                     assert!(!why.is_empty());
-                    assert_eq!(before, (counts(engine), states(engine)), "seed {seed}");
+                    let after = (counts(engine), states(engine), shapes(engine));
+                    assert_eq!(before, after, "seed {seed}");
                 }
             }
             let held = engine.check_invariants();

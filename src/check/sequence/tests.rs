@@ -35,7 +35,7 @@ impl Context for Bare {
         Now::default()
     }
 
-    fn map(&self, _: u32) -> Option<&Map> {
+    fn changed(&self) -> Option<&Lists> {
         None
     }
 }

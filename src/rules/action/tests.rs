@@ -8,7 +8,7 @@ use crate::rules::action::{
     evaluate_response,
 };
 use crate::rules::answer::Kind;
-use crate::rules::plan::Rules;
+use crate::rules::plan::{Planner, Rules};
 use crate::rules::tests::{Around, Parts, Session, scratch, shown, slices, words};
 
 const GET: &str = "GET /p?x=1 HTTP/1.1\r\nHost: h.example:8080\r\n";
@@ -38,7 +38,7 @@ fn request(lines: &[&str], text: &str) -> String {
         head: &parts.head,
         edits: &mut parts.edits,
     };
-    let rules = Rules::new(rules, &around.acls);
+    let rules = Rules::new(rules, &mut Planner::new(&around.acls));
     let verdict = evaluate_request(&rules, &around.acls, &facts, &mut subject, &mut scratch);
     match verdict.unwrap() {
         Verdict::Final(answer) => {
@@ -305,7 +305,7 @@ fn rules_of_the_answer() {
             edits: &mut parts.edits,
         };
         let facts = Session::default();
-        let rules = Rules::new(rules, &around.acls);
+        let rules = Rules::new(rules, &mut Planner::new(&around.acls));
         let verdict = evaluate_response(&rules, &around.acls, &facts, &mut subject, &mut scratch());
         assert!(matches!(verdict, Ok(Verdict::Continue)));
         let session = Session {
@@ -331,7 +331,7 @@ fn refusals_of_answers_are_502() {
         edits: &mut parts.edits,
     };
     let facts = Session::default();
-    let rules = Rules::new(vec![rule], &[]);
+    let rules = Rules::new(vec![rule], &mut Planner::new(&[]));
     let verdict = evaluate_response(&rules, &[], &facts, &mut subject, &mut scratch());
     match verdict {
         Ok(Verdict::Final(answer)) => {
@@ -360,7 +360,7 @@ fn an_edit_that_does_not_fit_is_an_overflow() {
         edits: &mut parts.edits,
     };
     let facts = Session::default();
-    let rules = Rules::new(rules, &[]);
+    let rules = Rules::new(rules, &mut Planner::new(&[]));
     let verdict = evaluate_request(&rules, &[], &facts, &mut subject, &mut scratch());
     assert!(verdict.is_err());
 }

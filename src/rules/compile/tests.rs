@@ -405,10 +405,6 @@ fn lacking_actions_are_refused_by_name() {
             " : error detected in backend 'b' while parsing 'http-request replace-path' rule : failed to parse the regex : regex '(a)\\1' is invalid (error=back-references are not supported: oneloop's regular expressions are linear-time, erroffset=3).",
         ),
         (
-            "acl a path -u 5 /x",
-            " : error detected while parsing ACL 'a' : ACL option '-u' is not implemented by oneloop.",
-        ),
-        (
             "acl a ssl_fc_sni x",
             " : error detected while parsing ACL 'a' : fetch method 'ssl_fc_sni' is not implemented by oneloop in ACL expression 'ssl_fc_sni'.",
         ),

@@ -321,55 +321,54 @@ fn is_in(matching: Matching, key: &str, text: &str) -> bool {
 
 #[test]
 fn a_map_that_changes_is_found_by_its_number() {
-    use crate::rules::maps::{MapChange, MapFile, Maps, Pair, Which};
+    use crate::rules::file::Columns;
+    use crate::rules::lists::{Entry, Hit, List, ListChange, Lists, Which};
     let kind = |matching, output| Kind { matching, output };
-    let mut file = MapFile::new("f".to_owned(), b"/a one\n/ab two\n/a again\n"[..].into());
+    let contents = b"/a one\n/ab two\n/a again\n"[..].into();
+    let mut file = List::of_file("f".to_owned(), contents, Columns::Two);
     file.add_lookup(0, kind(Matching::Str, Type::Str));
     file.add_lookup(1, kind(Matching::Beg, Type::Str));
-    let mut maps = Maps::new(vec![file]);
-    let values = |maps: &Maps, version| -> Vec<(u64, String)> {
-        let text = |pair: Pair<'_>| {
+    let mut maps = Lists::new(vec![file]);
+    let values = |maps: &Lists, version| -> Vec<(u64, String)> {
+        let text = |pair: Entry<'_>| {
             let [key, value] = [pair.key, pair.value].map(String::from_utf8_lossy);
             (pair.id, format!("{key}={value}"))
         };
-        maps.files()[0].pairs(version).map(text).collect()
+        maps.all()[0].entries(version).map(text).collect()
     };
-    let found = |maps: &Maps, text: &str| -> Vec<Option<String>> {
-        let found = maps.files()[0].find(text.as_bytes()).into_iter();
-        let value = |(_, value)| String::from_utf8(value).unwrap();
-        found.map(|found| found.pair.map(value)).collect()
+    let found = |maps: &Lists, text: &str| -> Vec<Option<String>> {
+        let found = maps.all()[0].find(text.as_bytes()).into_iter();
+        let value = |hit: Hit| String::from_utf8(hit.entry.unwrap().1).unwrap();
+        found.map(|found| found.hit.map(value)).collect()
     };
     let some = |text: &str| Some(text.to_owned());
-    assert!(maps.changed(0).is_none());
+    assert!(maps.map(0).is_none());
     assert_eq!(found(&maps, "/abc"), [None, some("two")]);
-    maps.change(0, MapChange::Set(b"/a".to_vec(), b"both".to_vec()));
-    maps.change(0, MapChange::SetOne(3, b"third".to_vec()));
-    maps.change(0, MapChange::Prepare);
+    maps.change(0, ListChange::Set(b"/a".to_vec(), b"both".to_vec()));
+    maps.change(0, ListChange::SetOne(3, b"third".to_vec()));
+    maps.change(0, ListChange::Prepare);
     let pair = |key: &str| (key.into(), b"new".to_vec());
-    maps.change(0, MapChange::Add(1, vec![pair("/x"), pair("/y")]));
-    maps.refresh();
+    maps.change(0, ListChange::Add(1, vec![pair("/x"), pair("/y")]));
+    maps.refresh(&[], &[]);
     let as_text = |(id, text): (u64, &str)| (id, text.to_owned());
     let first = [(1, "/a=both"), (2, "/ab=two"), (3, "/a=third")].map(as_text);
     assert_eq!(values(&maps, 0), first);
     assert_eq!(found(&maps, "/x"), [None, None]);
-    let place = maps.changed(1).and_then(|map| map.place_of(b"/abc"));
+    let place = maps.map(1).and_then(|map| map.place_of(b"/abc"));
     assert_eq!(place, Some(1));
-    assert!(maps.files()[0].has(Which::Id(5)) && !maps.files()[0].has(Which::Key(b"/x")));
-    maps.change(0, MapChange::DeleteOne(5));
-    maps.change(0, MapChange::Commit(1));
-    maps.refresh();
+    assert!(maps.all()[0].has(Which::Id(5)) && !maps.all()[0].has(Which::Key(b"/x")));
+    maps.change(0, ListChange::DeleteOne(5));
+    maps.change(0, ListChange::Commit(1));
+    maps.refresh(&[], &[]);
     assert_eq!(values(&maps, 1), [as_text((4, "/x=new"))]);
     assert!(values(&maps, 0).is_empty());
     assert_eq!(found(&maps, "/x"), [some("new"), some("new")]);
-    assert!(
-        maps.changed(0)
-            .is_some_and(|map| map.place_of(b"/a").is_none())
-    );
-    maps.change(0, MapChange::Delete(b"/x".to_vec()));
-    maps.change(0, MapChange::Clear(1));
-    assert_eq!(maps.files()[0].all().count(), 0);
+    assert!(maps.map(0).is_some_and(|map| map.place_of(b"/a").is_none()));
+    maps.change(0, ListChange::Delete(b"/x".to_vec()));
+    maps.change(0, ListChange::Clear(1));
+    assert_eq!(maps.all()[0].all().count(), 0);
     let wrong = |matching, key: &[u8], value: &[u8], output| {
-        let mut file = MapFile::new(String::new(), b""[..].into());
+        let mut file = List::of_file(String::new(), b""[..].into(), Columns::Two);
         file.add_lookup(0, Kind { matching, output });
         file.check(key, value).is_err()
     };

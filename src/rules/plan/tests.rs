@@ -1,8 +1,11 @@
 //! A plan leaves out only what would have said no.
 
-use super::{Conditional, Rules, Walk};
+use std::rc::Rc;
+
+use super::{Conditional, Group, Planner, Rules, Walk};
 use crate::rules::condition::Condition;
 use crate::rules::fetch::Scope;
+use crate::rules::lists::{ListChange, Lists};
 use crate::rules::tests::{Around, Session, scratch, slices, words};
 
 /// A rule that is only its condition.
@@ -15,6 +18,10 @@ impl Conditional for Bare {
 }
 
 fn list(around: &mut Around, lines: &[String]) -> Rules<Bare> {
+    planned(around, lines).0
+}
+
+fn planned(around: &mut Around, lines: &[String]) -> (Rules<Bare>, Vec<Rc<Group>>) {
     let mut list = Vec::new();
     for line in lines {
         let words = words(line);
@@ -25,7 +32,8 @@ fn list(around: &mut Around, lines: &[String]) -> Rules<Bare> {
         });
         list.push(Bare(compiled));
     }
-    Rules::new(list, &around.acls)
+    let mut planner = Planner::new(&around.acls);
+    (Rules::new(list, &mut planner), planner.finish())
 }
 
 /// The rules that are asked on the way, and those of them that hold.
@@ -141,7 +149,11 @@ fn it_finds_what_trying_one_by_one_finds() {
         "{ query q=1 }",
         "{ date gt 0 }",
         "{ always_false }",
+        "{ path_end -f ends }",
+        "{ path_beg -i -f ends /x }",
     ];
+    /// What is added and taken away.
+    const LITERALS: &[&str] = &["/a", "/A/B", "/", ".png", "b.example", "3", "GET", "::1"];
     let mut state = 7_u64;
     let mut below = |n: usize| {
         state = state
@@ -157,7 +169,7 @@ fn it_finds_what_trying_one_by_one_finds() {
         "Host: B.example\r\nX: 1, 3\r\n",
         "Host: x\r\nX: 3\r\nX: 2\r\n",
     ];
-    let sessions: Vec<Session> = paths
+    let mut sessions: Vec<Session> = paths
         .iter()
         .flat_map(|path| fields.map(|fields| session(path, fields)))
         .collect();
@@ -180,10 +192,40 @@ fn it_finds_what_trying_one_by_one_finds() {
             })
             .collect();
         let mut around = Around::default();
-        let rules = list(&mut around, &lines);
+        around.files.insert("ends", b".png\n/b\n");
+        let (rules, groups) = planned(&mut around, &lines);
         for session in &sessions {
             let (_, found) = walked(&rules, &around, session);
             assert_eq!(found, one_by_one(&rules, &around, session), "{lines:#?}");
+        }
+        // The same where patterns come and go while it runs.
+        let mut lists = Lists::new(around.read.take_lists());
+        for _ in 0..3 {
+            for _ in 0..1 + below(4) {
+                let list = below(lists.all().len().max(1));
+                let literal = LITERALS[below(LITERALS.len())].as_bytes().to_vec();
+                let Some(known) = lists.all().get(list) else {
+                    continue;
+                };
+                let change = match below(4) {
+                    0 => ListChange::Delete(literal),
+                    1 => ListChange::Clear(0),
+                    _ if known.check(&literal, b"").is_ok() => {
+                        ListChange::Add(0, vec![(literal, Vec::new())])
+                    }
+                    _ => continue,
+                };
+                lists.change(list, change);
+            }
+            lists.refresh(&around.acls, &groups);
+            let present = Rc::new(lists);
+            for session in &mut sessions {
+                session.lists = Rc::clone(&present);
+                let (_, found) = walked(&rules, &around, session);
+                assert_eq!(found, one_by_one(&rules, &around, session), "{lines:#?}");
+                session.lists = Rc::default();
+            }
+            lists = Rc::into_inner(present).unwrap();
         }
     }
 }

@@ -317,7 +317,7 @@ pub(crate) fn apply(engine: &mut Simulated<'_>, excuses: &mut Excuses, command: 
         Command::AddServer(..) => "command: server added",
         Command::DeleteServer(_) => "command: server deleted",
         Command::RateLimit(..) => "command: rate limit",
-        Command::Map(..) => "command: map",
+        Command::List(..) => "command: patterns",
         Command::DynamicCookies(..) => "command: cookies",
         Command::ShutFrontend(_) | Command::ShutSession(_) | Command::ShutSessions(_) => {
             "command: shutdown"

@@ -6,7 +6,7 @@
 
 use oneloop::config::model::{DynamicCookies, ProxyId, ServerId};
 use oneloop::engine::checks::Wish;
-use oneloop::engine::service::{Command, Mode, Op};
+use oneloop::engine::service::{Command, ListChange, Mode, NewEntry, Op};
 use oneloop::net::Signal;
 
 use super::judge::Excuses;
@@ -191,6 +191,7 @@ fn meddle(engine: &mut Simulated<'_>, excuses: &mut Excuses, what: u8, arg: u8) 
                 fake.core.socks[sock].changed |= 15;
             }
         }
+        _ if arg.is_multiple_of(2) => change_patterns(engine, excuses),
         _ => {
             if let Some(sock) = a_server(fake, arg) {
                 fake.core.socks[sock].changed |= 15;
@@ -224,6 +225,27 @@ fn odd_server(fake: &mut Fake, excuses: &mut Excuses) {
     excuses.servers_odd = true;
     fake.model.may_repeat = true;
     fake.model.may_break = true;
+}
+
+/// Puts the patterns of every ACL in use anew, and one that nobody has: nothing may change by it.
+fn change_patterns(engine: &mut Simulated<'_>, excuses: &mut Excuses) {
+    let lists = engine.view().lists.all();
+    let mut changes = Vec::new();
+    for (list, place) in lists.iter().zip(0..) {
+        let present = list.entries(list.current);
+        let present = present.map(|entry| (entry.key.to_vec(), entry.value.to_vec()));
+        let mut present: Vec<NewEntry> = present.collect();
+        if list.check(b"/nobody", b"").is_ok() {
+            present.push((b"/nobody".to_vec(), Vec::new()));
+        }
+        let version = list.next + 1;
+        changes.push((place, ListChange::Prepare));
+        changes.push((place, ListChange::Add(version, present)));
+        changes.push((place, ListChange::Commit(version)));
+    }
+    for (place, change) in changes {
+        apply(engine, excuses, Command::List(place, change));
+    }
 }
 
 fn command(arg: u8) -> Command {

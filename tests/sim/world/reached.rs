@@ -140,6 +140,7 @@ pub(crate) const KINDS: &[&str] = &[
     "command: server moved",
     "command: rate limit",
     "command: cookies",
+    "command: patterns",
     "command: show",
     // What the log says of it.
     "log: TCP",
