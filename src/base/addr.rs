@@ -146,7 +146,6 @@ impl fmt::Display for Endpoint {
 
 /// The decimal digits of each octet, and how many they are.
 #[expect(
-    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     reason = "the loop ends with the table, while compiling"
 )]

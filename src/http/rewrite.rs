@@ -245,9 +245,9 @@ pub fn counted_head(head: &Head, bytes: &[u8]) -> usize {
         .fields
         .iter()
         .flat_map(|field| [field.name.len(), field.value.len()]);
-    fields.chain(texts).fold(COUNTED_START, |sum, length| {
-        sum.saturating_add(length as usize)
-    })
+    fields
+        .chain(texts)
+        .fold(COUNTED_START, |sum, length| sum.saturating_add(length))
 }
 
 impl<'a> Message<'a> {

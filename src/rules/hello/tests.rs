@@ -212,8 +212,6 @@ proptest! {
             bytes[at] = byte;
         }
         bytes.truncate(length.index(bytes.len()) + 1);
-        hello_type(&bytes);
-        server_name(&bytes);
-        first_protocol(&bytes);
+        says_nothing_too_soon(&bytes);
     }
 }

@@ -183,8 +183,9 @@ impl Fetch {
     pub(super) fn may_change(&self, seen: &Inspected<'_>) -> bool {
         let bytes = seen.bytes.unwrap_or_default();
         match self {
-            // All of it: what follows belongs to it as well.
-            Self::Length | Self::WaitEnd | Self::Payload(_, None) => true,
+            Self::Length | Self::WaitEnd => true,
+            // All that follows: more of it belongs to it as well.
+            Self::Payload(_, None) => self.block(seen) != Some(Found::Nothing),
             Self::Http => seen.may_be_http,
             Self::HelloType => hello::hello_type(bytes) == Found::NotYet,
             Self::ServerName => hello::server_name(bytes) == Found::NotYet,

@@ -2,6 +2,7 @@
 
 use oneloop::net::Signal;
 
+use super::inspection::Inspection;
 use super::model::{Client, Model, Outcome};
 use super::reached::Reached;
 use super::scenario::{Framing, Mishap, Plan, Quirk, Scenario, Script};
@@ -32,6 +33,8 @@ pub(crate) struct Excuses {
     pub(crate) shuts: bool,
     /// What a server fails is sent once more.
     pub(crate) repeats: bool,
+    /// Rules about contents turn some away.
+    pub(crate) inspection: Inspection,
     pub(crate) faults: Faults,
 }
 
@@ -54,6 +57,7 @@ impl Excuses {
             wishes: scenario.wishes,
             shuts: scenario.shuts,
             repeats: scenario.repeats,
+            inspection: scenario.inspection,
             faults: scenario.faults,
         }
     }
@@ -73,12 +77,16 @@ pub(crate) fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
                     client.script.quirk
                 ));
             }
+            let turned_away = excuses.inspection.turns_away(&client.script, plan);
+            if turned_away && model.seen[id as usize] > 0 {
+                return Err(format!("{id} was turned away and seen by a server"));
+            }
             // Whatever ended otherwise may have ended the connection for those behind it.
             kept &= outcome == Outcome::Answered;
             let tunnel = (plan.upgrade || client.script.tcp) && !client.script.runtime;
             let through = outcome == Outcome::Answered && tunnel;
             let up = plan.up.unwrap_or_default();
-            if excuses.clean && through && model.upped[id as usize] != up {
+            if excuses.clean && through && !turned_away && model.upped[id as usize] != up {
                 let got = model.upped[id as usize];
                 return Err(format!("tunnel {id}: {got} bytes of {up} went up"));
             }
@@ -123,7 +131,12 @@ fn allowed(
     // A connection that broke before it was used looks like one that could not be made.
     let broken =
         faults.server_reset > 0 || faults.no_memory > 0 || excuses.servers_odd || excuses.shuts;
+    let turned_away = excuses.inspection.turns_away(&client.script, plan);
     match outcome {
+        // A session in which nothing was to come down ends as if it had been served.
+        Outcome::Answered if turned_away => tcp && plan.down == 0,
+        Outcome::Own(status) if turned_away && plan.ruled() == Some(status) => false,
+        Outcome::Unanswered | Outcome::Cut | Outcome::NotSent if turned_away => true,
         Outcome::Answered | Outcome::Own(_) if client.script.quirk.is_unintroduced() => false,
         Outcome::Answered if client.script.runtime => true,
         Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
@@ -212,6 +225,7 @@ pub(crate) fn logs(
         if line.contains("] f2 ") {
             counted_tcp += 1;
             reached.add("log: TCP");
+            model.inspection.note(&line, reached);
             note(&line, reached)?;
             continue;
         }
@@ -222,6 +236,7 @@ pub(crate) fn logs(
             continue;
         }
         note(before, reached)?;
+        model.inspection.note(before, reached);
         if quoted.starts_with("<BADREQ>") {
             continue;
         }

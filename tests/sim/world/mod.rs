@@ -5,6 +5,7 @@
 //! end, that every request came to what it may come to, that every request has its log line, and that
 //! nothing is left. The fuzz target `session` includes this folder too.
 
+pub(crate) mod inspection;
 pub(crate) mod introduction;
 pub(crate) mod judge;
 pub(crate) mod model;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::inspection::Inspection;
 use super::introduction::{self, Introduced};
 use super::probes::Probes;
 use super::scenario::{BACKENDS, Framing, Mishap, Plan, Quirk, Scenario, Script};
@@ -113,6 +114,8 @@ pub(crate) struct Model {
     pub(crate) may_repeat: bool,
     /// What a server fails is sent once more.
     pub(crate) repeats: bool,
+    /// Rules about contents.
+    pub(crate) inspection: Inspection,
     /// A connection to a server may break at any moment.
     pub(crate) may_break: bool,
     /// Where each request was answered last, and what cookie it came with.
@@ -152,6 +155,7 @@ impl Model {
             sticks: scenario.sticks,
             probes: Probes::default(),
             repeats: scenario.repeats,
+            inspection: scenario.inspection,
             signals: scenario.signals,
             jumps: scenario.jumps,
             plans: scenario.plans,

@@ -2,6 +2,7 @@
 
 use oneloop::net::Signal;
 
+use super::inspection::Inspection;
 use super::introduction::Introduced;
 use super::probes::Lines;
 use super::rng::Rng;
@@ -270,6 +271,8 @@ pub(crate) struct Scenario {
     pub(crate) few_ports: bool,
     /// Requests are sent once more when a server fails them.
     pub(crate) repeats: bool,
+    /// Rules about contents.
+    pub(crate) inspection: Inspection,
     pub(crate) plans: Vec<Plan>,
     pub(crate) scripts: Vec<Script>,
 }
@@ -287,6 +290,7 @@ struct Sort {
     sticks: Sticks,
     /// A server has a few source ports only.
     few_ports: bool,
+    inspection: Inspection,
 }
 
 impl Scenario {
@@ -314,6 +318,7 @@ impl Scenario {
             lines: Lines::new(&mut fork, talks),
             sticks: Sticks::No,
             few_ports: !clean && fork.permille(200),
+            inspection: Inspection::drawn(&mut fork),
         };
         sort.checks |= talks;
         sort.sticks = match sticks {
@@ -337,6 +342,7 @@ impl Scenario {
             shuts: talks,
             few_ports: sort.few_ports,
             repeats: false,
+            inspection: sort.inspection,
             plans: Vec::new(),
             scripts: Vec::new(),
         };
@@ -873,12 +879,15 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         text += rng
             .clone()
             .pick(&["", "  option http-buffer-request\n", ""]);
+        text += sort.inspection.of_web;
         text += &rules();
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
+    text += sort.inspection.of_tcp;
     text += rng.pick(&["", "", "  maxconn 3\n"]);
     text += "  default_backend b3\n";
     text += "frontend f3 from web\n  bind 127.0.0.1:8004 accept-proxy\n";
+    text += sort.inspection.of_web;
     text += &rules();
     for (backend, servers) in BACKENDS.into_iter().enumerate() {
         let defaults = if backend == 3 { "raw" } else { "web" };
@@ -892,6 +901,11 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
         if sort.checks && fork.permille(350) {
             text += "  option external-check\n  external-check command /bin/check\n";
         }
+        text += match backend {
+            0 => sort.inspection.behind_web,
+            3 => sort.inspection.behind_tcp,
+            _ => "",
+        };
         if backend == 1 {
             text += "  http-request replace-path /app1(/)?(.*) /\\2\n";
             text += "  http-request set-header x-seen yes\n";
