@@ -9,7 +9,7 @@ use std::io::Write as _;
 use super::help;
 use super::{
     added, agent, change, cookies, errors, frontend, info, internals, lists, page, servers,
-    sessions, stat, web,
+    sessions, stat, tasks, web,
 };
 use crate::base::addr::Endpoint;
 use crate::base::version::VERSION_AS_HAPROXY;
@@ -194,6 +194,7 @@ pub const TABLE: &[Entry] = &[
     entry("set maxconn frontend", "<frontend> <value>", ADMIN, "change how many connections a frontend may have", frontend::set_maxconn_frontend),
     entry("set maxconn global", "<value>", ADMIN, "change how many connections there may be", frontend::set_maxconn_global),
     entry("set maxconn server", "<bk>/<srv> <value>", ADMIN, "change how many sessions a server may have", change::set_maxconn),
+    entry("set profiling", "<what> {auto|on|off}", ADMIN, "measure what the loop does (off alone)", tasks::set_profiling),
     entry("set rate-limit", "<setting> global <value>", ADMIN, "change how many connections or sessions a second may bring", frontend::set_rate_limit),
     entry("set server", "<bk>/<srv> [opts]", ADMIN, "change a server's state, weight or health", change::set_server),
     entry("set severity-output", "[none|number|string]", USER, "mark messages with their severity", set_severity_output),
@@ -212,12 +213,16 @@ pub const TABLE: &[Entry] = &[
     entry("show info", "[desc|json|typed|float]*", USER, "tell what the process is and does", show_info),
     entry("show map", "[[@<ver>] <map>]", USER, "list the maps, or the pairs of one", lists::show_map),
     entry("show pools", "", USER, "tell how memory is used", internals::pools),
+    entry("show profiling", "[<what>|<#lines>|byaddr]*", OPERATOR, "tell what is measured", tasks::profiling),
+    entry("show resolvers", "[id]", USER, "list the resolvers, of which there are none", tasks::resolvers),
     entry("show schema json", "", USER, "tell the schema of the JSON forms", internals::schema),
     entry("show servers conn", "[<backend>]", USER, "list the servers' connections", show_servers_conn),
     entry("show servers state", "[<backend>]", USER, "list the servers' states, as a state file has them", show_servers_state),
     entry("show sess", "[<id>|all]", OPERATOR, "list the sessions, or tell more of one", sessions::show),
     entry("show startup-logs", "", OPERATOR, "tell what the process said while it started", internals::startup_logs),
     entry("show stat", "[desc|json|no-maint|typed|up]*", USER, "list the counters of each proxy and server", show_stat),
+    entry("show tasks", "", OPERATOR, "tell how many sessions go on at once", tasks::tasks),
+    entry("show threads", "", OPERATOR, "tell of the one thread", tasks::threads),
     entry("show version", "", USER, "tell the version", show_version),
     entry("shutdown frontend", "<frontend>", ADMIN, "stop a frontend for good", frontend::shutdown_frontend),
     entry("shutdown session", "<id>", ADMIN, "end a session", sessions::shutdown),
@@ -249,18 +254,13 @@ const MISSING: &[&str] = &[
     "debug dev",
     "del ssl",
     "new ssl",
-    "set profiling",
     "set ssl",
     "set table",
     "show cache",
     "show libs",
     "show peers",
-    "show profiling",
-    "show resolvers",
     "show ssl",
     "show table",
-    "show tasks",
-    "show threads",
     "show tls-keys",
     "show trace",
     "trace",
@@ -451,12 +451,24 @@ fn delay_ms(delay: &str) -> Option<u32> {
     u32::try_from(ms).ok().filter(|ms| *ms > 0 && *ms < 1 << 31)
 }
 
-/// No rule can set or read a variable, so there is none.
+/// `get var <name>`: one of the whole process, which checks may set.
 fn get_var(call: &mut Call<'_, '_>) -> Outcome {
-    match call.word(2) {
-        "" => call.refuse("Missing process-wide variable identifier."),
-        _ => call.refuse("Variable not found."),
+    let name = call.word(2);
+    if name.is_empty() {
+        return call.refuse("Missing process-wide variable identifier.");
     }
+    let known = call.view.variables.get(name.as_bytes());
+    let Some(value) = known.filter(|_| name.starts_with("proc.")) else {
+        return call.refuse("Variable not found.");
+    };
+    drop(write!(
+        call.out,
+        "{name}: type={} value=<",
+        value.type_name()
+    ));
+    value.write(call.out);
+    call.out.push(b'>');
+    Outcome::Done
 }
 
 fn set_var(call: &mut Call<'_, '_>) -> Outcome {

@@ -31,4 +31,5 @@ pub mod prometheus;
 pub mod servers;
 mod sessions;
 pub mod stat;
+mod tasks;
 pub mod web;

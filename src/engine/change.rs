@@ -206,7 +206,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     }
 
     /// `shutdown session`: it ends here. Who has had nothing of an answer yet is told so.
-    fn shut_session(&mut self, key: Key<Client>, cause: Cause) {
+    pub(super) fn shut_session(&mut self, key: Key<Client>, cause: Cause) {
         open!(self, key => client, session);
         let unanswered = session.txn.http
             && matches!(

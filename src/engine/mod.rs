@@ -74,6 +74,7 @@ use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 use crate::engine::upstream::Upstream;
 use crate::http::reply::Builtins;
+use crate::log::syslog::Level;
 use crate::log::termination::{Cause, Stage, Termination};
 use crate::net::{ListenerState, Net, Readiness, Signal};
 use crate::rules::lists::Lists;
@@ -84,6 +85,9 @@ pub const STEPS_PER_TURN_MAX: usize = 16;
 
 /// Edges that one wait tells, if there are so many.
 const EDGES_A_WAIT: usize = 512;
+
+/// How long sessions that were killed may take to leave, ms.
+const RESISTANCE_MS: u64 = 1_000;
 
 /// What an opaque handle means. The kind is the high four bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +188,7 @@ macro_rules! view {
             upstreams: &$engine.upstreams,
             clis: &$engine.clis,
             rate_limits: &$engine.rate_limits,
+            variables: &$engine.variables,
             lists: &$engine.lists,
             pool: (
                 $engine.pool.buffer_size(),
@@ -298,6 +303,8 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) freed: VecDeque<queue::Freed>,
     pub(crate) accept_paused: bool,
     hard_stop_timer: TimerId,
+    /// `hard-stop-after` is over.
+    is_hard_stopped: bool,
     pub(crate) accept_timer: TimerId,
     rest_timer: TimerId,
     pub(crate) stopping: bool,
@@ -391,6 +398,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             freed: VecDeque::new(),
             accept_paused: false,
             hard_stop_timer,
+            is_hard_stopped: false,
             accept_timer,
             rest_timer,
             stopping: false,
@@ -499,10 +507,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             Some(Subject::Cli(key)) => self.on_cli_timer(key),
             Some(Subject::Purge(server)) => self.purge_idle(server),
             Some(Subject::Warming(server)) => self.on_warming_timer(server),
-            // A signal of the same turn says how it ends.
-            Some(Subject::HardStop) => {
-                self.exit.get_or_insert(Exit::Done);
-            }
+            Some(Subject::HardStop) => self.hard_stop(),
             Some(Subject::AcceptAgain) => self.resume_accepting(),
             Some(Subject::TellRest) => self.tell_rest(),
             Some(Subject::Upstream(_))
@@ -675,6 +680,44 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         }
     }
 
+    /// `hard-stop-after` is over: every session is killed, as by `shutdown session`, so that who
+    /// waits for an answer is told and every log line says why. Who does not leave within a second
+    /// is cut off.
+    fn hard_stop(&mut self) {
+        if std::mem::replace(&mut self.is_hard_stopped, true) {
+            ::log::warn!("Some tasks resisted to hard-stop, exiting now.");
+            // A signal of the same turn says how it ends.
+            self.exit.get_or_insert(Exit::Done);
+            return;
+        }
+        ::log::warn!("soft-stop running for too long, performing a hard-stop.");
+        let config = self.config;
+        for proxy in config.proxies.iter().filter(|proxy| proxy.is_frontend) {
+            let left = self.proxy_stats[proxy.id.0 as usize].front.scur;
+            if left > 0 {
+                let text = format!(
+                    "Proxy {} hard-stopped ({left} remaining conns will be closed).",
+                    proxy.name
+                );
+                ::log::warn!("{text}");
+                self.journal
+                    .message(config, proxy, Level::Warning, &text, self.now);
+            }
+        }
+        let clients: Vec<Key<Client>> = self.clients.keys().collect();
+        for key in clients {
+            match self.clients.get(key) {
+                Some(client) if client.session.is_some() => {
+                    self.shut_session(key, Cause::Killed);
+                }
+                Some(_) => self.close(key, Termination::new(Cause::Killed, Stage::Data)),
+                None => {}
+            }
+        }
+        self.wheel
+            .promise(self.hard_stop_timer, self.now.ms + RESISTANCE_MS);
+    }
+
     /// Closes whatever is open, as the system does when a signal ends the process.
     pub fn end_at_once(&mut self) {
         self.stopping = true;
@@ -703,7 +746,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
 
     /// `SIGHUP`: every server's state on stderr and in the proxies' logs.
     fn dump_states(&mut self) {
-        use crate::log::syslog::Level;
         ::log::warn!("SIGHUP received, dumping servers states.");
         for proxy in &self.config.proxies {
             let text = format!(

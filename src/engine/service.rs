@@ -31,6 +31,7 @@ use crate::engine::session::Sessions;
 use crate::engine::stats::{Counters, ProcessStats, ProxyStats};
 use crate::engine::upstream::Upstream;
 use crate::log::record::Target;
+use crate::rules::variables::Variables;
 
 /// The size of a piece of an answer, bytes: a row more may be in it.
 pub const PIECE: usize = 16_384;
@@ -121,6 +122,8 @@ pub struct View<'a> {
     pub(crate) clis: &'a Arena<Cli>,
     /// The limits of `set rate-limit`.
     pub rate_limits: &'a RateLimits,
+    /// Variables of the whole process.
+    pub variables: &'a Variables,
     /// Lists of patterns and maps as they are now.
     pub lists: &'a Lists,
     /// The buffer pool: size of one, lent, kept free.

@@ -24,8 +24,9 @@ pub const TEXT_MAX: usize = 16 * 1024;
 pub const DESCRIPTORS_MAX: usize = 64;
 /// The longest document that is read, bytes.
 const DOCUMENT_MAX: u64 = 256 << 20;
-/// Room for the descriptors of a message, in words of the alignment that the system wants.
-const CONTROL_WORDS: usize = 64;
+/// Room for the descriptors of a message, in words of the alignment that the system wants: as many
+/// as the system allows, which another program may send.
+const CONTROL_WORDS: usize = 160;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,32 +147,13 @@ impl Channel {
     /// `WouldBlock` when there is none yet.
     pub fn receive(&self) -> io::Result<Option<Message>> {
         let mut text = vec![0; TEXT_MAX + 1];
-        let mut control = [0u64; CONTROL_WORDS];
-        let mut piece = libc::iovec {
-            iov_base: text.as_mut_ptr().cast(),
-            iov_len: text.len(),
+        let (got, descriptors) = match receive_with(self.as_raw_fd(), &mut text, libc::MSG_DONTWAIT)
+        {
+            Ok(received) => received,
+            // The other side went with our words unread.
+            Err(why) if why.raw_os_error() == Some(libc::ECONNRESET) => return Ok(None),
+            Err(why) => return Err(why),
         };
-        // SAFETY: an all-zero `msghdr` is a valid value of that plain C struct.
-        let mut header: libc::msghdr = unsafe { zeroed() };
-        header.msg_iov = &raw mut piece;
-        header.msg_iovlen = 1;
-        header.msg_control = control.as_mut_ptr().cast();
-        header.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
-        let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-        let got = loop {
-            // SAFETY: the header and what it points to outlive the call.
-            let got = unsafe { libc::recvmsg(self.as_raw_fd(), &raw mut header, flags) };
-            match usize::try_from(got) {
-                Ok(got) => break got,
-                Err(_) => match io::Error::last_os_error() {
-                    why if why.kind() == io::ErrorKind::Interrupted => {}
-                    // The other side went with our words unread.
-                    why if why.raw_os_error() == Some(libc::ECONNRESET) => return Ok(None),
-                    why => return Err(why),
-                },
-            }
-        };
-        let descriptors = taken(&header);
         if got == 0 {
             return Ok(None);
         }
@@ -312,8 +294,41 @@ pub(crate) fn expose(to: RawFd, listeners: &[BorrowedFd<'_>]) -> io::Result<()> 
     Ok(())
 }
 
+/// Receives into `text`: how many bytes came, and the descriptors that came with them.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn receive_with(
+    from: RawFd,
+    text: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut control = [0u64; CONTROL_WORDS];
+    let mut piece = libc::iovec {
+        iov_base: text.as_mut_ptr().cast(),
+        iov_len: text.len(),
+    };
+    // SAFETY: an all-zero `msghdr` is a valid value of that plain C struct.
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_iov = &raw mut piece;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+    loop {
+        // SAFETY: the header and what it points to outlive the call.
+        let got = unsafe { libc::recvmsg(from, &raw mut header, flags | libc::MSG_CMSG_CLOEXEC) };
+        match usize::try_from(got) {
+            Ok(got) => return Ok((got, taken(&header))),
+            Err(_) => match io::Error::last_os_error() {
+                why if why.kind() == io::ErrorKind::Interrupted => {}
+                why => return Err(why),
+            },
+        }
+    }
+}
+
 /// The descriptors of a message that was received with this header.
-pub(crate) fn taken(header: &libc::msghdr) -> Vec<OwnedFd> {
+fn taken(header: &libc::msghdr) -> Vec<OwnedFd> {
     let mut descriptors = Vec::new();
     // SAFETY: the kernel filled the control buffer and its length; each header says how long it is,
     // and each descriptor is new and ours.

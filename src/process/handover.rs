@@ -6,21 +6,16 @@
 //! options. The reader acknowledges with a byte. What the sockets are is asked of the sockets
 //! themselves, so that the texts beside them are not needed here.
 
-// Descriptors in messages have no safe door in `std`.
-#![allow(unsafe_code)]
-
 use std::io::{self, Read as _, Write as _};
-use std::mem::{size_of, zeroed};
+use std::mem::size_of;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::net::channel::taken;
+use crate::net::channel::receive_with;
 
 /// How long the other process may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Room for the descriptors of a message: the system's limit is 253.
-const CONTROL_WORDS: usize = 160;
 
 /// The listeners of the process behind a runtime socket.
 ///
@@ -53,21 +48,6 @@ fn fetch(socket: &str) -> io::Result<Vec<OwnedFd>> {
 /// The descriptors of the next message.
 fn receive(stream: &UnixStream) -> io::Result<Vec<OwnedFd>> {
     let mut text = [0u8; 64 * 1024];
-    let mut control = [0u64; CONTROL_WORDS];
-    let mut piece = libc::iovec {
-        iov_base: text.as_mut_ptr().cast(),
-        iov_len: text.len(),
-    };
-    // SAFETY: an all-zero `msghdr` is a valid value of that plain C struct.
-    let mut header: libc::msghdr = unsafe { zeroed() };
-    header.msg_iov = &raw mut piece;
-    header.msg_iovlen = 1;
-    header.msg_control = control.as_mut_ptr().cast();
-    header.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
-    // SAFETY: the header and what it points to outlive the call.
-    let got = unsafe { libc::recvmsg(stream.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
-    if got < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(taken(&header))
+    let (_, descriptors) = receive_with(stream.as_raw_fd(), &mut text, 0)?;
+    Ok(descriptors)
 }

@@ -98,6 +98,20 @@ impl<'a> Sample<'a> {
         }
     }
 
+    /// HAProxy's short name of its type, in which an address tells its family.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Bool(_) => Type::Bool.name(),
+            Self::Int(_) => Type::Int.name(),
+            Self::Ip(IpAddr::V4(_)) => "ipv4",
+            Self::Ip(IpAddr::V6(_)) => "ipv6",
+            Self::Str(_) => Type::Str.name(),
+            Self::Bin(_) => Type::Bin.name(),
+            Self::Method(..) => Type::Method.name(),
+        }
+    }
+
     /// Appends it as text: booleans as `1` and `0`, bytes as they are.
     pub fn write(self, out: &mut Vec<u8>) {
         match self {

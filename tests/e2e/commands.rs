@@ -183,10 +183,48 @@ fn what_oneloop_lacks_is_refused_by_name() {
         ("set table x <<\nshow version\n", "set table"),
         ("trace h1 sink", "trace"),
         ("experimental-mode on;set var proc.x int(1)", "set var"),
+        ("set profiling tasks on", "set profiling tasks on"),
+        ("show libs", "show libs"),
     ] {
         let answer = format!("'{name}' is not implemented by oneloop.\n\n");
         assert!(site.ask(command).ends_with(&answer), "{command}");
     }
+}
+
+#[test]
+fn threads_tasks_and_what_is_measured() {
+    let site = Site::start();
+    site.expect(&[
+        ("set profiling", "Expects either 'tasks' or 'memory'.\n"),
+        ("set profiling x on", "Expects either 'tasks' or 'memory'.\n"),
+        ("set profiling tasks", "Expects 'on', 'auto', or 'off'.\n"),
+        ("set profiling tasks maybe", "Expects 'on', 'auto', or 'off'.\n"),
+        ("set profiling tasks off", ""),
+        ("set profiling memory on", "Memory profiling not compiled in.\n"),
+        (
+            "show profiling x",
+            "Expects either 'all', 'status', 'tasks', 'memory', 'byaddr' or a max number of \
+             output lines.\n",
+        ),
+        (
+            "show profiling status",
+            "Per-task CPU profiling              : off           # set profiling tasks {on|auto|off}\n\
+             Memory usage profiling              : off           # set profiling memory {on|off}\n",
+        ),
+        ("show profiling memory", ""),
+        ("show resolvers x", "Can't find that resolvers section\n"),
+        ("get var", "Missing process-wide variable identifier.\n"),
+        ("get var proc.nope", "Variable not found.\n"),
+    ]);
+    let threads = site.ask("show threads");
+    assert!(threads.starts_with("* Thread 1 : "), "{threads}");
+    assert!(threads.contains("\n      1/1    stuck=0 "), "{threads}");
+    let tasks = site.ask("show tasks");
+    let header = "  function                     places     %    lat_tot   lat_avg\n";
+    assert!(
+        tasks.starts_with("Running tasks: ") && tasks.contains(header),
+        "{tasks}"
+    );
 }
 
 #[test]

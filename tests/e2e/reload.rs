@@ -449,6 +449,8 @@ fn hard_stop_after_ends_a_former_worker() {
     rig.origin.requests.take("the request", |_| true);
     rig.reload();
     rig.said(&format!("Former worker ({old}) exited with code 0 (Exit)"));
+    // Who waits is told.
+    assert_eq!(client.answer().status(), 502);
     assert_eq!(client.rest(), b"");
 }
 

@@ -76,14 +76,31 @@ fn hard_stop_after_ends_the_patience_of_usr1() {
     let mut client = rig.client();
     client.send("GET /forever HTTP/1.1\r\nHost: h\r\n\r\n");
     rig.origin.requests.take("the request", |_| true);
+    let mut body = rig.client();
+    body.send("GET /body HTTP/1.1\r\nHost: h\r\n\r\n");
+    rig.origin.requests.take("the second request", |_| true);
     let began = Instant::now();
     rig.proxy.signal("USR1");
+    for text in [
+        "soft-stop running for too long, performing a hard-stop.",
+        "Proxy f hard-stopped (2 remaining conns will be closed).",
+    ] {
+        assert_eq!(rig.proxy.message(text).level, "WARNING");
+    }
     assert_eq!(rig.proxy.wait(), 0);
     assert!(
         began.elapsed() < Duration::from_secs(20),
         "not the 30 s of timeout server"
     );
-    client.rest();
+    // Who waits is told, and each log line says by whom it was ended.
+    for client in [&mut client, &mut body] {
+        assert_eq!(client.answer().status(), 502);
+        assert_eq!(client.rest(), b"");
+    }
+    for path in ["/forever", "/body"] {
+        let line = rig.log.request(&format!("GET {path} HTTP/1.1"));
+        assert_eq!((line.status, &*line.state), (502, "KH--"));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::Inspection::{NotYet, Passed, Rejected};
 use super::*;
+use crate::rules::lists::Lists;
 use crate::rules::tests::{Around, Session, scratch};
 
 /// A session whose first bytes are these.
@@ -48,7 +49,7 @@ impl Context for Beginning<'_> {
         self.session.now()
     }
 
-    fn changed(&self) -> Option<&crate::rules::lists::Lists> {
+    fn changed(&self) -> Option<&Lists> {
         None
     }
 
