@@ -4,9 +4,9 @@
 //! A frontend with the option waits before its rules, a backend with it before its own, and either
 //! where a rule says so, until the body has come whole (or as much of it as the rule asks for), the
 //! input is as full as a head may make it (`tune.bufsize` less `tune.maxrewrite`), or the client
-//! ends its side. Head and body lie in the input as they came meanwhile; what follows reads the head
-//! again and sees as much of the body as if it had come at once. A client that waits to be told so
-//! is told to go on, and its `Expect` is passed on to nobody: HAProxy's way.
+//! ends its side. Head and body lie in the input as they came meanwhile; what follows reads the
+//! head again and sees as much of the body as if it had come at once. A client that waits to be
+//! told so is told to go on, and its `Expect` is passed on to nobody: HAProxy's way.
 //!
 //! Must never: change what lies in the input. Chunks are only counted, in a copy.
 
