@@ -92,7 +92,7 @@ impl Inspection {
             .rev()
             .nth(2)
             .is_some_and(|letters| letters.starts_with("PR"));
-        let silent = words.iter().any(|word| *word == "-1");
+        let silent = words.contains(&"-1");
         if refused && (tcp || silent) {
             reached.add(match tcp {
                 true => "inspection: a session turned away",
