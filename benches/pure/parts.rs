@@ -379,7 +379,8 @@ fn replace_path() -> Body {
             edits: &mut edits,
         };
         let facts = Seen { request: None };
-        let verdict = evaluate_request(rules, &config.acls, &facts, &mut subject, &mut scratch);
+        let verdict =
+            evaluate_request((rules, 0), &config.acls, &facts, &mut subject, &mut scratch);
         assert!(matches!(verdict, Ok(Verdict::Continue)));
         Message::new(&bytes, &head, &edits).path() == Some(b"/index.html")
     };

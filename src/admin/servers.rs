@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use super::frontend::is_named;
 use crate::base::addr::Endpoint;
-use crate::config::model::{Check, Mode, Proxy, Server};
+use crate::config::model::{Check, Mode, Proxy, Reuse, Server};
 use crate::engine::idle::IdleList;
 use crate::engine::service::{Admin, View};
 
@@ -122,12 +122,11 @@ fn number_of(backend: &Proxy, server: &Server) -> u32 {
 }
 
 /// The idle connections of a server that are not yet, and that are, proven: those have served more
-/// than one request, and any other may come on them.
+/// than one request, and any other may come on them. What clients keep for themselves is not among
+/// them, as in HAProxy.
 pub(super) fn idle_connections(index: usize, view: &View<'_>) -> (u32, u32) {
-    let idle = view.idle.get(index).copied().unwrap_or_default();
     let list = view.idle_lists.get(index);
-    let proven = list.map_or(0, IdleList::proven);
-    (idle.saturating_sub(proven), proven)
+    list.map_or((0, 0), |list| (list.fresh(), list.proven()))
 }
 
 /// Appends the answer to `show servers conn [backend]` but for its empty line.
@@ -144,8 +143,8 @@ pub fn connections(
     for backend in backends {
         for server in view.roster.of(backend) {
             let index = server.id.0 as usize;
-            let idle = view.idle.get(index).copied().unwrap_or_default();
             let (fresh, proven) = idle_connections(index, view);
+            let idle = fresh.saturating_add(proven);
             let used = used_connections(backend, index, view);
             let most = most_connections(index, view);
             let (address, port) = address_and_port(&reached_at(server));
@@ -170,11 +169,17 @@ pub fn connections(
     Ok(())
 }
 
-/// The connections in use of a server, by its index. Those of TCP sessions do not count, because
-/// nobody else may ever use them.
+/// The connections in use of a server, by its index. Those that nobody else may ever use do not
+/// count: of TCP sessions, and where each client has its own.
 pub(super) fn used_connections(proxy: &Proxy, server: usize, view: &View<'_>) -> u32 {
-    let used = view.server_stats.get(server).map_or(0, |c| c.scur);
-    if proxy.mode == Mode::Http { used } else { 0 }
+    let private = view
+        .idle_lists
+        .get(server)
+        .is_some_and(IdleList::is_private);
+    if proxy.mode == Mode::Tcp || proxy.reuse == Reuse::Never || private {
+        return 0;
+    }
+    view.server_stats.get(server).map_or(0, |c| c.scur)
 }
 
 /// The most connections that a server had at once, by its index; a check's counts, too.

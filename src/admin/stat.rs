@@ -14,6 +14,7 @@ use super::servers;
 use crate::base::addr::Endpoint;
 use crate::config::model::{AccessLevel, Listener, Mode, Proxy, ProxyId, Server};
 use crate::engine::balance::{PARTS, warmth};
+use crate::engine::idle::IdleList;
 use crate::engine::service::{Admin, Op, Tracked, View, write_status};
 use crate::engine::stats::{Counters, ProxyStats, Times};
 
@@ -710,9 +711,8 @@ pub(super) fn server_row<'a>(
             row.set(Column::Cookie, cookie.clone());
         }
     }
-    let idle = view.idle.get(index).copied().unwrap_or_default();
-    row.set(Column::SrvIcur, idle);
     let (fresh, proven) = servers::idle_connections(index, view);
+    row.set(Column::SrvIcur, fresh.saturating_add(proven));
     row.set(Column::IdleConnCur, fresh);
     row.set(Column::SafeConnCur, proven);
     row.set(
@@ -838,12 +838,16 @@ pub(super) fn backend<'a>(proxy: &'a Proxy, view: &View<'a>, level: AccessLevel)
     }
     if http {
         row.set(Column::ReqTot, counters.req_tot);
-        let open = u64::from(counters.scur);
+        let streams = u64::from(counters.scur);
+        let kept = view.roster.members(proxy.id).iter();
+        let kept = kept.filter_map(|id| view.idle_lists.get(id.0 as usize));
+        let kept: usize = kept.map(IdleList::len).sum();
+        let open = streams.saturating_add(kept as u64);
         let messages = counters.connect.saturating_add(counters.reuse);
         let (bin, bout) = (counters.bout, counters.bin);
         http1(
             &mut row,
-            [open, open, counters.connect, messages, bin, bout],
+            [open, streams, counters.connect, messages, bin, bout],
         );
     } else {
         http1(&mut row, [0; 6]);

@@ -14,6 +14,7 @@ pub mod edits;
 pub mod hash;
 pub mod outgoing;
 pub mod proxy_header;
+pub mod quantity;
 pub mod scan;
 pub mod version;
 pub mod wheel;

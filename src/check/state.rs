@@ -115,6 +115,8 @@ pub struct Check {
     stopping: bool,
     enabled: bool,
     paused: bool,
+    /// It was enabled when it was paused: only then HAProxy takes note of that.
+    halted: bool,
     verdict: Option<Verdict>,
 }
 
@@ -127,6 +129,7 @@ impl Check {
             stopping: false,
             enabled: true,
             paused: false,
+            halted: false,
             verdict: None,
         }
     }
@@ -251,6 +254,7 @@ impl Check {
     /// The server goes into maintenance: no checks, counter at 0.
     pub fn pause(&mut self) {
         self.paused = true;
+        self.halted = self.enabled;
         self.value = 0;
         self.stopping = false;
     }
@@ -258,6 +262,7 @@ impl Check {
     /// The server leaves maintenance: up again, one failure from down.
     pub fn resume(&mut self) {
         self.paused = false;
+        self.halted = false;
         self.value = self.settings.rise;
     }
 
@@ -277,9 +282,20 @@ impl Check {
     }
 
     /// `srv_check_state` of `show servers state`: 1 running now, 2 configured, 4 enabled,
-    /// 8 paused.
+    /// 8 paused. Of one that was not enabled when it was paused it says so only since it is.
     pub const fn number(&self, in_progress: bool) -> u8 {
-        in_progress as u8 | 2 | ((self.enabled as u8) << 2) | ((self.paused as u8) << 3)
+        let paused = self.paused && (self.enabled || self.halted);
+        in_progress as u8 | 2 | ((self.enabled as u8) << 2) | ((paused as u8) << 3)
+    }
+
+    /// Whether it was enabled when it was paused.
+    pub const fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// Whether it was enabled when another process paused it.
+    pub fn recall_halted(&mut self, halted: bool) {
+        self.halted = self.paused && halted;
     }
 
     /// Appends `2/3 UP` or `1/2 DOWN`, the end of a `log-health-checks` line; a `drained` server

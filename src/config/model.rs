@@ -496,6 +496,8 @@ pub struct HttpOptions {
     pub buffer_request: bool,
     /// `option http-no-delay`: what has come is sent on at once. It always is.
     pub no_delay: bool,
+    /// `option prefer-last-server`: a client goes where a connection of its own leads.
+    pub prefer_last: bool,
 }
 
 /// Whose messages are read leniently.

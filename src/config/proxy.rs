@@ -61,6 +61,7 @@ fn option_field<'a>(settings: &'a mut Settings, name: &str) -> Option<&'a mut bo
         "http-pretend-keepalive" => &mut settings.http.pretend_keep_alive,
         "http-buffer-request" => &mut settings.http.buffer_request,
         "http-no-delay" => &mut settings.http.no_delay,
+        "prefer-last-server" => &mut settings.http.prefer_last,
         "accept-invalid-http-request" | "accept-unsafe-violations-in-http-request" => {
             &mut settings.accept_invalid.request
         }

@@ -475,6 +475,7 @@ impl Parser<'_> {
             ("http-buffer-request", true, &mut http.buffer_request),
             ("http-ignore-probes", front, &mut http.ignore_probes),
             ("idle-close-on-response", front, &mut http.close_on_answer),
+            ("prefer-last-server", back, &mut http.prefer_last),
             ("accept-invalid-http-request", front, &mut invalid.request),
             ("accept-invalid-http-response", back, &mut invalid.response),
             ("http-use-proxy-header", front, &mut http.proxy_header),

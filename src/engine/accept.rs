@@ -51,6 +51,8 @@ pub struct Client {
     pub(crate) requests: u32,
     /// Its own server connection between two requests, where it may be of use to nobody else.
     pub(crate) kept: Option<Key<Upstream>>,
+    /// It goes back where that one leads: it has been asked there who it is.
+    pub(crate) returns: bool,
     /// The header of the PROXY protocol that it began with, or is to begin with.
     pub(crate) introduction: Option<IntroductionId>,
     pub(crate) ready: Readiness,
@@ -321,6 +323,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             session: None,
             requests: 0,
             kept: None,
+            returns: false,
             introduction: None,
             ready: Readiness(Readiness::READABLE.0 | Readiness::WRITABLE.0),
             phase: Phase::Request,

@@ -14,6 +14,7 @@ use super::service::PIECE;
 use super::session::Session;
 use super::upstream::Upstream;
 use crate::config::model::Config;
+use crate::rules::action::RequestRule;
 
 /// Buffers that a connection may hold on average: the pool lends no more.
 pub(super) const BUFFERS_PER_CONNECTION: usize = 5;
@@ -59,7 +60,9 @@ impl Ceiling {
         let served = config.proxies.iter().any(|proxy| proxy.stats.is_some());
         let texts = texts + if served { SERVED + buffer } else { 0 };
         // What rules have changed in a head that waits for its body.
-        let gathers = config.proxies.iter().any(|proxy| proxy.http.buffer_request);
+        let gathers = config.proxies.iter().any(|proxy| {
+            proxy.http.buffer_request || proxy.http_request.iter().any(RequestRule::waits)
+        });
         let texts = texts + if gathers { 2 * buffer } else { 0 };
         let client = size_of::<Client>() + PLACE;
         let session = size_of::<Session>() + PLACE + texts;

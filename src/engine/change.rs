@@ -127,7 +127,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             self.queues.push(Queue::new());
             self.server_stats.push(Counters::default());
             self.idle.push(IdleList::new(&server, timer));
-            self.idle_counts.push(0);
             self.probes.push(probe);
             self.warmings.push(warming);
             self.agents.push(agent);

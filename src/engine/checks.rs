@@ -144,6 +144,8 @@ impl Probe {
 pub(crate) struct Past {
     /// `disable health` was not given.
     pub(crate) enabled: bool,
+    /// It was not given yet when maintenance began.
+    pub(crate) halted: bool,
     /// What the last one found.
     pub(crate) verdict: Option<Verdict>,
     /// The same at length.
@@ -545,6 +547,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             return;
         };
         probe.state.set_enabled(past.enabled);
+        probe.state.recall_halted(past.halted);
         probe.state.carry_on(value, past.verdict);
         probe.report.clone_from(&past.report);
         let record = &mut self.servers[server.0 as usize];

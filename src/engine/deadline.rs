@@ -118,7 +118,13 @@ pub(crate) fn earliest(
         ),
         // Before its rules a frontend waits as long as it says, and its backend as that one says.
         (Phase::Gather, Some(session)) => first(
-            after(session.waiting_since_ms, back.http_request, Limit::Gather),
+            session
+                .gathered
+                .until_ms(
+                    back.http_request
+                        .map(|ms| session.waiting_since_ms + u64::from(ms)),
+                )
+                .map(|at| (at, Limit::Gather)),
             after(client.active_ms, front.client, Limit::Gather),
         ),
         (Phase::Body, Some(session)) => after(

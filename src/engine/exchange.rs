@@ -17,6 +17,7 @@ use super::session::{Flow, Phase, Session, flush_answer, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::config::model::{Failure, Proxy};
+use crate::http::challenge::is_by_connection;
 use crate::http::cookie::{is_cacheable, keeps_cookies_back, sets_any};
 use crate::http::exchange::{RequestState, ResponseState};
 use crate::http::framing::{self, Announce, Body, Framing};
@@ -178,11 +179,14 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
     fn client_lost_in_body(&mut self, key: Key<Client>) -> Flow {
         open!(self, key => client, session, else Flow::Gone);
         let frontend = client.frontend;
-        let backend = session.backend;
+        let (backend, server) = (session.backend, session.server);
         session.exchange.on_request_error();
         self.proxy_stats[frontend.0 as usize].front.cli_abrt += 1;
         if let Some(backend) = backend {
             self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
+        }
+        if let Some(server) = server {
+            self.server_stats[server.0 as usize].cli_abrt += 1;
         }
         Flow::Close(Termination::CLIENT_IN_DATA)
     }
@@ -402,6 +406,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             + logged_head_bytes(&self.bench.head, buffer.readable())
             + LOGGED_MESSAGE_END;
         session.txn.response_minor = Some(self.bench.head.minor);
+        if matches!(status, 401 | 407) {
+            self.note_challenge(key, &buffer);
+        }
         if let Some(server) = server {
             self.server_stats[server.0 as usize].answered(status);
             self.observe(server, Finding::Answered(status));
@@ -453,6 +460,19 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             return self.hold_back(key, backend, buffer);
         }
         self.pass_answer(key, buffer, framing)
+    }
+
+    /// A server that identifies its clients by their connection has asked who this one is: it keeps
+    /// the connection for itself, and comes back to it.
+    #[cold]
+    fn note_challenge(&mut self, key: Key<Client>, buffer: &Buffer) {
+        let asks = is_by_connection(&self.answer_head(buffer));
+        open!(self, key => client, session);
+        let upstream = session.upstream.filter(|_| asks);
+        if let Some(record) = upstream.and_then(|key| self.upstreams.get_mut(key)) {
+            record.private = true;
+            client.returns = true;
+        }
     }
 
     #[cold]
@@ -529,8 +549,10 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         let rules = &proxy.http_response;
         match evaluate_response(rules, acls, &facts, &mut subject, &mut bench.scratch)? {
             Verdict::Final(last) => Ok(Some(last)),
-            // `use-service` is no action of answers.
-            Verdict::Continue | Verdict::Allow | Verdict::Service(_) => Ok(None),
+            // `use-service` and `wait-for-body` are no actions of answers.
+            Verdict::Continue | Verdict::Allow | Verdict::Service(_) | Verdict::Wait(..) => {
+                Ok(None)
+            }
         }
     }
 

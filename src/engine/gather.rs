@@ -1,12 +1,12 @@
-//! Requests that wait for their body before they go on: `option http-buffer-request`, and rules of
-//! `tcp-request content` that want to see it (configuration.txt 4.2).
+//! Requests that wait for their body before they go on: `option http-buffer-request`, `http-request
+//! wait-for-body`, and rules of `tcp-request content` that want to see it (configuration.txt 4.2).
 //!
-//! A frontend with the option waits before its rules, a backend with it before its own, until the
-//! body has come whole, the input is as full as a head may make it (`tune.bufsize` less
-//! `tune.maxrewrite`), or the client ends its side. Head and body lie in the input as they came
-//! meanwhile; what follows reads the head again and sees as much of the body as if it had come at
-//! once. A client that waits to be told so is told to go on, and its `Expect` is passed on to
-//! nobody: HAProxy's way.
+//! A frontend with the option waits before its rules, a backend with it before its own, and either
+//! where a rule says so, until the body has come whole (or as much of it as the rule asks for), the
+//! input is as full as a head may make it (`tune.bufsize` less `tune.maxrewrite`), or the client
+//! ends its side. Head and body lie in the input as they came meanwhile; what follows reads the
+//! head again and sees as much of the body as if it had come at once. A client that waits to be
+//! told so is told to go on, and its `Expect` is passed on to nobody: HAProxy's way.
 //!
 //! Must never: change what lies in the input. Chunks are only counted, in a copy.
 
@@ -25,6 +25,7 @@ use crate::http::rewrite::Editor;
 use crate::log::record::NO_MARK;
 use crate::log::termination::Termination;
 use crate::net::{Net, Readiness, Stop};
+use crate::rules::wait::WaitForBody;
 
 /// What the log counts for the 100 that a client is told to go on by, as HAProxy does.
 const LOGGED_CONTINUE: u64 = 40;
@@ -36,6 +37,14 @@ pub(crate) struct Gathered {
     cut: bool,
     /// The client was told to go on.
     told: bool,
+    /// The rule that the rules of the proxy go on from; 0 when none of them has stopped there.
+    resume: u32,
+    /// So many bytes are enough for that; 0 for none but all.
+    at_least: u64,
+    /// When a rule has waited long enough, monotonic ms. The first of a proxy that waits decides.
+    until_ms: Option<u64>,
+    /// That was a rule of the backend.
+    of_backend: bool,
     /// Rules about contents wait for it (`tcp-request content`).
     inspects: bool,
     /// The client has said nothing for too long while they did.
@@ -51,6 +60,38 @@ impl Gathered {
     /// Whether rules about contents wait for it.
     pub(crate) fn inspects(self) -> bool {
         self.inspects
+    }
+
+    /// The rule to go on from, if the rules have stopped.
+    pub(crate) fn resume(self) -> u32 {
+        self.resume
+    }
+
+    /// The rules go on.
+    pub(crate) fn take_resume(&mut self) -> u32 {
+        std::mem::take(&mut self.resume)
+    }
+
+    /// When it is over, monotonic ms: where a rule waits, by that; else `usual`.
+    pub(crate) fn until_ms(self, usual: Option<u64>) -> Option<u64> {
+        match self.resume {
+            0 => usual,
+            _ => self.until_ms,
+        }
+    }
+
+    /// A rule waits, in front of that of number `resume`.
+    fn stop_at(&mut self, wait: WaitForBody, resume: u32, in_backend: bool) {
+        if in_backend && !self.of_backend {
+            (self.of_backend, self.until_ms) = (true, None);
+        }
+        (self.resume, self.at_least) = (resume, wait.at_least);
+    }
+
+    /// Whether so much of the body, of which `source` is still to come, is enough.
+    fn has_enough(self, moved: u64, source: &Source) -> bool {
+        let some = self.resume > 0 && self.at_least > 0 && moved >= self.at_least;
+        some || self.is_cut() || *source == Source::Done
     }
 
     /// Bytes that the log counts for what the client was told meanwhile.
@@ -134,6 +175,29 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         Flow::Again
     }
 
+    /// The same where a rule says so, unless it has come already; the rules go on from `resume`.
+    pub(crate) fn gather_for_rule(
+        &mut self,
+        key: Key<Client>,
+        (wait, resume): (WaitForBody, u32),
+        buffer: Buffer,
+        framing: &Framing,
+    ) -> Flow {
+        let now = self.now.ms;
+        let flow = self.gather(key, buffer, framing);
+        open!(self, key => client, session, else flow);
+        if client.phase != Phase::Gather {
+            return flow;
+        }
+        let (pipe, gathered) = (&session.request, &mut session.gathered);
+        gathered.stop_at(wait, resume, session.backend.is_some());
+        let waits = wait.time_ms > 0 && !gathered.has_enough(pipe.moved, &pipe.source);
+        if waits && gathered.until_ms.is_none() {
+            gathered.until_ms = Some(now.saturating_add(wait.time_ms.into()));
+        }
+        flow
+    }
+
     /// Follows the body through the last `came` bytes of the input.
     fn look_at_body(
         &mut self,
@@ -181,7 +245,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         let most = self.bench.limits.bytes_max as usize;
         let came = session.request.input.as_ref().map_or(0, Buffer::len);
-        if session.request.source == Source::Done || came >= most {
+        let pipe = &session.request;
+        if came >= most || session.gathered.has_enough(pipe.moved, &pipe.source) {
             return self.end_gathering(key);
         }
         if !client.ready.has(Readiness::READABLE) {

@@ -379,6 +379,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         pen.count("down_ms", record.down_ms);
         let Some(probe) = probe else { return };
         pen.number("enabled", probe.state.is_enabled().into());
+        pen.count("halted", probe.state.is_halted().into());
         let verdict = probe.state.verdict().map_or(0, Verdict::number);
         pen.number("verdict", verdict.into());
         pen.number("status", probe.report.status as u64);

@@ -74,6 +74,12 @@ impl IdleList {
         self.proven.len() + self.fresh.len()
     }
 
+    /// How many of them have served one request only.
+    #[must_use]
+    pub fn fresh(&self) -> u32 {
+        u32::try_from(self.fresh.len()).unwrap_or(u32::MAX)
+    }
+
     /// How many of them have served more than one request.
     #[must_use]
     pub fn proven(&self) -> u32 {
@@ -151,8 +157,14 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let reuse = reuse_of(config, &self.roster, backend, server);
         let list = &mut self.idle[server.0 as usize];
         let first = client.requests <= 1;
+        let leads_there = |key: &mut Key<Upstream>| {
+            let record = self.upstreams.get(*key);
+            record.is_some_and(|record| record.server == server)
+        };
+        let mut own = client.kept.take_if(leads_there);
         let found = loop {
             let found = match reuse {
+                _ if own.is_some() => own.take(),
                 _ if list.private => client.kept.take(),
                 Reuse::Never => client.kept.take(),
                 Reuse::Safe | Reuse::Aggressive if first => list.proven.pop(),
@@ -173,8 +185,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 }
                 Some(record) if record.user.is_none() => {
                     // A kept connection to another server: this session will not come back to it.
-                    let old = record.server;
-                    self.idle_counts[old.0 as usize] -= 1;
                     if let Some(record) = self.upstreams.remove(found) {
                         self.source_ports.close(&mut self.net, record);
                     }
@@ -182,7 +192,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
                 _ => {}
             }
         };
-        self.idle_counts[server.0 as usize] -= 1;
         session.upstream = Some(found);
         session.on_reused = true;
         session.txn.marks.connected = self.now.ms as i64;
@@ -201,7 +210,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         let server = record.server;
         let reuse = reuse_of(self.config, &self.roster, backend, server);
         let list = &mut self.idle[server.0 as usize];
-        let private = reuse == Reuse::Never || list.private;
+        let private = reuse == Reuse::Never || list.private || record.private;
         if record.ready.has(Readiness(told))
             || self.stopping
             || self.servers[server.0 as usize].admin.any(Admin::MAINT)
@@ -211,7 +220,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         record.user = None;
         record.idle_since_ms = self.now.ms;
-        self.idle_counts[server.0 as usize] += 1;
         if private {
             let client = self.clients.get_mut(key);
             let before = client.and_then(|client| client.kept.replace(found));
@@ -237,7 +245,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if list.remove(key) && list.is_empty() {
             self.wheel.disarm(list.timer);
         }
-        self.idle_counts[server] -= 1;
         self.source_ports.close(&mut self.net, record);
     }
 
@@ -272,7 +279,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             .chain(list.proven.drain(..go - fresh))
         {
             if let Some(record) = upstreams.remove(key) {
-                self.idle_counts[index] -= 1;
                 self.source_ports.close(&mut self.net, record);
             }
         }
@@ -300,7 +306,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.wheel.disarm(list.timer);
         for key in list.fresh.drain(..).chain(list.proven.drain(..)) {
             if let Some(record) = self.upstreams.remove(key) {
-                self.idle_counts[server.0 as usize] -= 1;
                 self.source_ports.close(&mut self.net, record);
             }
         }

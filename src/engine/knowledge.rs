@@ -555,6 +555,7 @@ fn past_of(line: &Line<'_>) -> Result<Past, String> {
     report.set(status, code, duration_ms, &line.text("info")?);
     Ok(Past {
         enabled: line.up_to("enabled", 1)? == 1,
+        halted: line.up_to("halted", 1)? == 1,
         verdict,
         report,
         due_in_ms: line.count("due_in")?,

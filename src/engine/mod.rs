@@ -177,7 +177,6 @@ macro_rules! view {
             probes: &$engine.probes,
             agents: &$engine.agents,
             server_stats: &$engine.server_stats,
-            idle: &$engine.idle_counts,
             idle_lists: &$engine.idle,
             errors: &$engine.errors,
             proxies: &$engine.proxies,
@@ -267,7 +266,6 @@ pub struct Engine<'c, N: Net, S: Service> {
     pub(crate) servers: Vec<Server>,
     pub(crate) server_stats: Vec<Counters>,
     pub(crate) idle: Vec<idle::IdleList>,
-    pub(crate) idle_counts: Vec<u32>,
     pub(crate) source_ports: ports::SourcePorts,
     /// Messages that could not be read.
     pub(crate) errors: errors::Errors,
@@ -372,7 +370,6 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 .collect(),
             server_stats: vec![Counters::default(); servers.len()],
             idle: idle::lists(config, &mut wheel),
-            idle_counts: vec![0; servers.len()],
             source_ports: ports::SourcePorts::new(&config.servers),
             errors: errors::Errors::new(config.proxies.len()),
             builtins: Arc::new(Builtins::new()),

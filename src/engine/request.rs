@@ -29,6 +29,7 @@ use crate::net::{Net, Readiness, Stop};
 use crate::rules::action::{RequestRule, Subject as Edited, Verdict, evaluate_request};
 use crate::rules::answer::{Final, Kind};
 use crate::rules::plan::{Rules, Walk};
+use crate::rules::wait::WaitForBody;
 
 /// Who answers a request that goes to no server.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,8 @@ enum Own<'c> {
     Service(Applet),
     /// The statistics, as far as their lines let the client see them.
     Stats(&'c Statistics),
+    /// Nobody yet: the body is waited for, and the rules go on from this one.
+    Later(WaitForBody, u32),
 }
 
 impl<'c, N: Net, S: Service> Engine<'c, N, S> {
@@ -298,11 +301,11 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         buffer: Buffer,
         framing: &Framing,
     ) -> Flow {
-        if proxy.persistence.cookie.is_some() {
+        if proxy.persistence.cookie.is_some() && !self.resumes(key) {
             self.expect_cookie(key, proxy);
         }
         if proxy.may_answer_itself() {
-            match self.run_own_rules(key, proxy, &buffer) {
+            match self.run_own_rules(key, proxy, &buffer, framing) {
                 Ok(None) => {}
                 Ok(Some(own)) => return self.answer_own(key, own, proxy, buffer, framing),
                 Err(Overflow) => return self.answer_overflow(key, buffer, framing),
@@ -346,11 +349,12 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         buffer: Buffer,
         framing: &Framing,
     ) -> Flow {
-        if !proxy.persistence.is_empty() || !backend.persistence.is_empty() {
+        let persists = !proxy.persistence.is_empty() || !backend.persistence.is_empty();
+        if persists && !self.resumes(key) {
             self.begin_persistence(key, backend, Sight::Request(&buffer));
         }
         if backend.id != proxy.id && backend.may_answer_itself() {
-            match self.run_own_rules(key, backend, &buffer) {
+            match self.run_own_rules(key, backend, &buffer, framing) {
                 Ok(None) => {}
                 Ok(Some(own)) => return self.answer_own(key, own, backend, buffer, framing),
                 Err(Overflow) => return self.answer_overflow(key, buffer, framing),
@@ -405,7 +409,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 self.answer_by_service(key, applet, (proxy.id, false), buffer, framing)
             }
             Own::Stats(stats) => self.answer_stats(key, stats, proxy.id, buffer, framing),
+            Own::Later(wait, next) => self.gather_for_rule(key, (wait, next), buffer, framing),
         }
+    }
+
+    /// Whether the rules go on from where they had stopped for the body.
+    fn resumes(&self, key: Key<Client>) -> bool {
+        let session = self.clients.get(key).and_then(|client| client.session);
+        let session = session.and_then(|id| self.sessions.get(id));
+        session.is_some_and(|session| session.gathered.resume() > 0)
     }
 
     /// `Max-Forwards` of OPTIONS and TRACE (RFC 9110 §7.6.2): counts down, or gives the status with
@@ -464,9 +476,15 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         key: Key<Client>,
         proxy: &'c Proxy,
         buffer: &Buffer,
+        framing: &Framing,
     ) -> Result<Option<Own<'c>>, Overflow> {
-        if let Some(own) = self.run_request_rules(key, &proxy.http_request, buffer)? {
-            return Ok(Some(own));
+        let mut from = 0;
+        loop {
+            match self.run_request_rules(key, (&proxy.http_request, from), buffer)? {
+                Some(Own::Later(_, next)) if !may_gather(framing) => from = next,
+                Some(own) => return Ok(Some(own)),
+                None => break,
+            }
         }
         if let Some(stats) = &proxy.stats {
             let message = Message::new(buffer.readable(), &self.bench.head, &self.bench.edits);
@@ -476,19 +494,20 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 return Ok(Some(Own::Stats(stats)));
             }
         }
-        self.run_request_rules(key, &proxy.redirects, buffer)
+        self.run_request_rules(key, (&proxy.redirects, 0), buffer)
     }
 
     fn run_request_rules(
         &mut self,
         key: Key<Client>,
-        rules: &'c Rules<RequestRule>,
+        (rules, from): (&'c Rules<RequestRule>, u32),
         buffer: &Buffer,
     ) -> Result<Option<Own<'c>>, Overflow> {
         if rules.is_empty() {
             return Ok(None);
         }
         open!(self, key => client, session, else Ok(None));
+        let from = session.gathered.take_resume().max(from);
         let facts = facts!(self, session, client.requests);
         let bench = &mut self.bench;
         let mut subject = Edited {
@@ -497,6 +516,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             edits: &mut bench.edits,
         };
         let acls = &self.config.acls;
+        let rules = (rules, from);
         let verdict = evaluate_request(rules, acls, &facts, &mut subject, &mut bench.scratch);
         let said = bench.scratch.said;
         let priority = &mut session.txn.priority;
@@ -506,6 +526,7 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
         match verdict? {
             Verdict::Final(last) => Ok(Some(Own::Rule(last))),
             Verdict::Service(applet) => Ok(Some(Own::Service(applet))),
+            Verdict::Wait(wait, next) => Ok(Some(Own::Later(wait, next))),
             Verdict::Continue | Verdict::Allow => Ok(None),
         }
     }

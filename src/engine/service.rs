@@ -102,9 +102,7 @@ pub struct View<'a> {
     pub server_stats: &'a [Counters],
     /// Messages that could not be read.
     pub errors: &'a Errors,
-    /// Idle connections, by server id.
-    pub idle: &'a [u32],
-    /// Those of them that any session may take, by server id.
+    /// Idle connections that any session may take, by server id.
     pub idle_lists: &'a [IdleList],
     /// The run-time halves of the proxies, by proxy id.
     pub proxies: &'a [ProxyRecord],

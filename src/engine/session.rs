@@ -410,6 +410,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.proxy_stats[backend.0 as usize].back.cli_abrt += 1;
         }
         if answered {
+            if let Some(server) = session.server {
+                self.server_stats[server.0 as usize].cli_abrt += 1;
+            }
             session.exchange.close_client();
             return self.answer_status(key, 400, why);
         }

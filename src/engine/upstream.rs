@@ -47,6 +47,8 @@ pub struct Upstream {
     pub(crate) source_port: u16,
     /// How its server is told of the client; such a connection serves no other.
     pub(crate) introduces: Form,
+    /// Its server knows it by its client, and it serves no other.
+    pub(crate) private: bool,
 }
 
 impl Upstream {
@@ -247,18 +249,19 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
     /// taken again only if there is no other.
     fn assign(&mut self, key: Key<Client>) -> Assigned {
         let config = self.config;
-        open!(self, key => _client, session, else Assigned::None);
+        open!(self, key => client, session, else Assigned::None);
         let Some(backend) = session.backend.map(|id| config.proxy(id)) else {
             return Assigned::None;
         };
-        if session.direct.is_some() || backend.dispatch.is_some() {
+        if session.direct.is_some() || backend.dispatch.is_some() || client.kept.is_some() {
             return self.assign_bound(key, backend);
         }
         let (hash, left) = (session.hash, session.left);
         self.balance(key, backend.id, hash, left)
     }
 
-    /// The same for a session that is bound to a server, or whose backend has one address only.
+    /// The same for a session that is bound to a server or may come back to one, or whose backend
+    /// has one address only.
     fn assign_bound(&mut self, key: Key<Client>, backend: &Proxy) -> Assigned {
         open!(self, key => _client, session, else Assigned::None);
         if let Some(server) = session.direct {
@@ -274,6 +277,9 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         if let Some(address) = backend.dispatch {
             self.give_slot(key, address);
             return Assigned::Server;
+        }
+        if let Some(server) = self.last_server(key, backend) {
+            return self.claim(key, server);
         }
         open!(self, key => _client, session, else Assigned::None);
         debug_assert!(session.direct.is_none(), "nothing binds it");
@@ -328,6 +334,20 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         }
         self.give_slot(key, server);
         Assigned::Server
+    }
+
+    /// The server that a connection of the client's own leads to, where it is to be asked again
+    /// rather than any other: `option prefer-last-server`, or it wants to know who the client is
+    /// (configuration.txt 4.2). Not where balancing is by what requests have in them.
+    fn last_server(&self, key: Key<Client>, backend: &Proxy) -> Option<ServerId> {
+        let client = self.clients.get(key)?;
+        let session = self.sessions.get(client.session?)?;
+        let own = self.upstreams.get(client.kept?)?;
+        let is_to = client.returns || backend.http.prefer_last;
+        let may = is_to && backend.hashing.is_none() && session.left.is_none();
+        let server = self.roster.server(own.server);
+        let serves = || self.servers[own.server.0 as usize].usable();
+        (may && server.proxy == backend.id && serves()).then_some(own.server)
     }
 
     /// The session holds a slot on this server from now on.
@@ -466,6 +486,7 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
             connected: false,
             source_port,
             introduces: described.proxy_header,
+            private: false,
         };
         let upstream = match self.upstreams.insert(record) {
             Ok(upstream) => upstream,

@@ -19,6 +19,7 @@ macro_rules! table {
     };
 }
 
+pub mod challenge;
 pub mod chunked;
 pub mod cookie;
 pub mod exchange;

@@ -19,6 +19,7 @@ use super::lists::Lists;
 use super::plan::{Conditional, Rules, Walk};
 use super::regex::{Regex, expand};
 use super::said::{Said, Saying};
+use super::wait::WaitForBody;
 use super::{Context, Inspected};
 use crate::base::addr::Address;
 use crate::base::clock::Now;
@@ -99,6 +100,12 @@ impl Conditional for ResponseRule {
 }
 
 impl RequestRule {
+    /// Whether it waits for the body of a request.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        matches!(self.rule.action, Action::Wait(_))
+    }
+
     /// Whether its condition asks for bytes that HAProxy does not look at where HTTP is read.
     #[must_use]
     pub fn reads_bytes(&self, acls: &[Acl]) -> bool {
@@ -150,6 +157,7 @@ enum Action {
     SetStatus(u16, Option<Box<[u8]>>),
     UseService(Applet),
     Say(Saying),
+    Wait(WaitForBody),
 }
 
 /// A part of the request line.
@@ -183,6 +191,8 @@ pub enum Verdict<'a> {
     Final(&'a Final),
     /// The answer is given by a service.
     Service(Applet),
+    /// The body is waited for; the rules go on from this one.
+    Wait(WaitForBody, u32),
 }
 
 /// A message that rules may edit.
@@ -411,6 +421,9 @@ fn action(
         b"replace-uri" if request => replace(words, Part::Uri, compiler),
         b"set-status" if !request => set_status(words),
         b"use-service" if request => use_service(words),
+        b"wait-for-body" if request => {
+            WaitForBody::compile(words, compiler).map(|(wait, at)| (Action::Wait(wait), at))
+        }
         b"disable-l7-retry" if request => Ok((Action::Say(Saying::Once), 1)),
         b"set-priority-class" | b"set-priority-offset" if request => {
             Saying::priority(words, Scope::Request, compiler)
@@ -574,18 +587,19 @@ fn use_service(words: &[&[u8]]) -> Result<(Action, usize), Problem> {
 }
 
 /// Runs `http-request` rules. `facts` is the session without the request: what its `request()`
-/// says is not asked; the rules see `subject` through its edits instead.
+/// says is not asked; the rules see `subject` through its edits instead. They begin with the rule
+/// of number `from`: 0, or what [`Verdict::Wait`] said.
 ///
 /// # Errors
 /// [`Overflow`] when the edits do not fit: the answer is 500 (HAProxy: `PR--`).
 pub fn evaluate_request<'r, C: Context>(
-    rules: &'r Rules<RequestRule>,
+    (rules, from): (&'r Rules<RequestRule>, u32),
     acls: &[Acl],
     facts: &C,
     subject: &mut Subject<'_>,
     scratch: &mut Scratch,
 ) -> Result<Verdict<'r>, Overflow> {
-    evaluate(rules, Side::Request, acls, facts, subject, scratch)
+    evaluate((rules, from), Side::Request, acls, facts, subject, scratch)
 }
 
 /// Runs `http-response` rules, as [`evaluate_request`] does for requests.
@@ -599,18 +613,18 @@ pub fn evaluate_response<'r, C: Context>(
     subject: &mut Subject<'_>,
     scratch: &mut Scratch,
 ) -> Result<Verdict<'r>, Overflow> {
-    evaluate(rules, Side::Response, acls, facts, subject, scratch)
+    evaluate((rules, 0), Side::Response, acls, facts, subject, scratch)
 }
 
 fn evaluate<'r, C: Context, R: AsRef<Rule>>(
-    rules: &'r Rules<R>,
+    (rules, from): (&'r Rules<R>, u32),
     side: Side,
     acls: &[Acl],
     facts: &C,
     subject: &mut Subject<'_>,
     scratch: &mut Scratch,
 ) -> Result<Verdict<'r>, Overflow> {
-    let mut walk = Walk::default();
+    let mut walk = Walk::from(from);
     loop {
         let view = View {
             facts,
@@ -632,6 +646,7 @@ fn evaluate<'r, C: Context, R: AsRef<Rule>>(
         match &rule.action {
             Action::Allow => return Ok(Verdict::Allow),
             Action::UseService(applet) => return Ok(Verdict::Service(*applet)),
+            Action::Wait(wait) => return Ok(Verdict::Wait(*wait, walk.next())),
             Action::Final(answer) => {
                 if !answer.is_void(&view, scratch) {
                     return Ok(Verdict::Final(answer));
@@ -712,7 +727,8 @@ impl Action {
             | Self::DelHeader(_)
             | Self::SetStatus(..)
             | Self::UseService(_)
-            | Self::Say(_) => {}
+            | Self::Say(_)
+            | Self::Wait(_) => {}
         }
     }
 
@@ -754,7 +770,9 @@ impl Action {
             Self::Set(part, _) => part.set(&mut editor, text),
             Self::Replace(part, regex, _) => part.replace(&mut editor, regex, text, made),
             Self::SetStatus(status, reason) => editor.set_status(*status, reason.as_deref()),
-            Self::Allow | Self::Final(_) | Self::UseService(_) | Self::Say(_) => Ok(()),
+            Self::Allow | Self::Final(_) | Self::UseService(_) | Self::Say(_) | Self::Wait(_) => {
+                Ok(())
+            }
         }
     }
 }
@@ -853,7 +871,8 @@ impl Rule {
             Action::Allow
             | Action::DelHeader(_)
             | Action::SetStatus(..)
-            | Action::UseService(_) => false,
+            | Action::UseService(_)
+            | Action::Wait(_) => false,
         };
         by_action
             || self

@@ -1,8 +1,8 @@
 //! The first message of a TLS client, as far as it says where the client wants to go (RFC 8446
 //! §4.1.2, RFC 6066 §3, RFC 7301 §3.1).
 //!
-//! Nothing is decrypted: a ClientHello is in the clear, and is read where it lies. What has not come
-//! yet is [`Found::NotYet`], so that an inspection waits for it; what is something else is
+//! Nothing is decrypted: a ClientHello is in the clear, and is read where it lies. What has not
+//! come yet is [`Found::NotYet`], so that an inspection waits for it; what is something else is
 //! [`Found::Nothing`] as early as that is certain. A hello that is cut over several records is not
 //! put together, as in HAProxy.
 //!

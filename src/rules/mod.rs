@@ -41,6 +41,7 @@ mod samples;
 mod straight;
 mod trie;
 pub mod variables;
+pub mod wait;
 
 pub use codec::{basic_credentials, unhex};
 

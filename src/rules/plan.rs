@@ -209,6 +209,19 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// One that begins with this rule.
+    pub(super) fn from(from: u32) -> Self {
+        Self {
+            from,
+            ..Self::default()
+        }
+    }
+
+    /// The rule behind the last one that was found.
+    pub(super) fn next(&self) -> u32 {
+        self.from
+    }
+
     /// The message was edited: what was found in it may be gone.
     pub fn forget(&mut self) {
         self.candidates = [None; GROUPS_MAX];

@@ -1,6 +1,6 @@
-//! What `http-request` and `tcp-request content` rules say of a request beside its message: where it
-//! waits, and whether it may be repeated (configuration.txt 4.2, "http-request set-priority-class"
-//! and its kin).
+//! What `http-request` and `tcp-request content` rules say of a request beside its message: where
+//! it waits, and whether it may be repeated (configuration.txt 4.2, "http-request
+//! set-priority-class" and its kin).
 //!
 //! Rules that follow see it at once (`prio_class`, `prio_offset`); the engine takes it over when
 //! the rules of a proxy are through.

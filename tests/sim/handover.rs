@@ -81,7 +81,12 @@ fn states(engine: &Simulated<'_>) -> Vec<String> {
     let each = view.servers.iter().zip(view.probes);
     each.map(|(server, probe)| {
         let check = probe.as_ref().map(|probe| (&probe.state, &probe.report));
-        let admin = (server.admin, server.op, server.health, server.weight);
+        // Who warms up has done so for the next process.
+        let op = match server.op {
+            Op::Starting => Op::Running,
+            op => op,
+        };
+        let admin = (server.admin, op, server.health, server.weight);
         format!("{admin:?} {} {check:?}", server.downs)
     })
     .collect()

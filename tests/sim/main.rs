@@ -26,7 +26,7 @@ use world::{Simulated, apply};
 const SEEDS_DEFAULT: u64 = 300;
 
 /// Within so many seeds every path is taken.
-const SEEDS_TO_REACH_ALL: u64 = 1_500;
+const SEEDS_TO_REACH_ALL: u64 = 3_000;
 const SEED_THREAD: &str = "seed";
 
 /// Seeds that once failed, with what they found.

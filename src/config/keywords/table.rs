@@ -415,7 +415,8 @@ pub(super) const KEYWORDS: &[Group] = &[
 
 pub(super) const OPTIONS: &[Group] = &[
     toggle(
-        "abortonclose allbackups checkcache http-pretend-keepalive log-health-checks persist",
+        "abortonclose allbackups checkcache http-pretend-keepalive log-health-checks persist \
+         prefer-last-server",
         "-XIXX",
         0,
     ),
@@ -450,11 +451,7 @@ pub(super) const OPTIONS: &[Group] = &[
     yes("ldap-check redis-check", "-XIXX", 0),
     yes("pgsql-check smtpchk", "-XIXX", 2),
     yes("mysql-check", "-XIXX", 3),
-    not_toggle(
-        "-XIXX",
-        "",
-        "h1-case-adjust-bogus-server prefer-last-server",
-    ),
+    not_toggle("-XIXX", "", "h1-case-adjust-bogus-server"),
     not_toggle("-XIXX", NO_SERVER_NAMED, "transparent"),
     toggle(
         "contstats http-ignore-probes http-use-proxy-header idle-close-on-response",
@@ -607,7 +604,7 @@ pub(super) const HTTP_REQUEST: &[Group] = &[
         "add-header allow del-header deny disable-l7-retry redirect replace-header \
          replace-path replace-pathq replace-uri replace-value return set-header set-method \
          set-path set-pathq set-priority-class set-priority-offset set-query set-uri \
-         use-service",
+         use-service wait-for-body",
         "-AXXX",
         ANY,
     ),
@@ -620,7 +617,7 @@ pub(super) const HTTP_REQUEST: &[Group] = &[
          set-map set-mark set-nice set-src \
          set-src-port set-timeout set-tos set-var set-var-fmt silent-drop strict-mode \
          tarpit track-sc track-sc0 track-sc1 track-sc2 unset-var \
-         wait-for-body wait-for-handshake",
+         wait-for-handshake",
     ),
 ];
 

@@ -39,7 +39,8 @@ fn request(lines: &[&str], text: &str) -> String {
         edits: &mut parts.edits,
     };
     let rules = Rules::new(rules, &mut Planner::new(&around.acls));
-    let verdict = evaluate_request(&rules, &around.acls, &facts, &mut subject, &mut scratch);
+    let acls = &around.acls;
+    let verdict = evaluate_request((&rules, 0), acls, &facts, &mut subject, &mut scratch);
     match verdict.unwrap() {
         Verdict::Final(answer) => {
             let session = Session {
@@ -59,6 +60,7 @@ fn request(lines: &[&str], text: &str) -> String {
             format!("{} {} {text}", made.status, made.logged_bytes)
         }
         Verdict::Service(applet) => format!("{applet:?}"),
+        Verdict::Wait(wait, next) => format!("{wait:?} {next}"),
         Verdict::Continue | Verdict::Allow => {
             let mut out = Vec::new();
             let how = Outgoing {
@@ -361,6 +363,6 @@ fn an_edit_that_does_not_fit_is_an_overflow() {
     };
     let facts = Session::default();
     let rules = Rules::new(rules, &mut Planner::new(&[]));
-    let verdict = evaluate_request(&rules, &[], &facts, &mut subject, &mut scratch());
+    let verdict = evaluate_request((&rules, 0), &[], &facts, &mut subject, &mut scratch());
     assert!(verdict.is_err());
 }

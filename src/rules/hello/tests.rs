@@ -16,8 +16,8 @@ type Case = (
 );
 
 /// The first is the one that most others are changed from. HAProxy does not wait for the last four
-/// bytes of a hello (`cut88` and the like), and reads a name that is longer than its extension; what
-/// lies there then is chance.
+/// bytes of a hello (`cut88` and the like), and reads a name that is longer than its extension;
+/// what lies there then is chance.
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     ("full", "16030100570100005303035252525252525252525252525252525252525252525252525252525252525252000004002f13010100002600000010000e00000b6578616d706c652e636f6d0010000e000c02683208687474702f312e31", Here(1), Here("example.com"), Here("h2")),

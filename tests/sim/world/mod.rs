@@ -5,6 +5,7 @@
 //! end, that every request came to what it may come to, that every request has its log line, and that
 //! nothing is left. The fuzz target `session` includes this folder too.
 
+pub(crate) mod held;
 pub(crate) mod inspection;
 pub(crate) mod introduction;
 pub(crate) mod judge;
@@ -23,7 +24,7 @@ pub(crate) mod wire;
 
 use oneloop::admin::command::Commands;
 use oneloop::config::host;
-use oneloop::config::model::Config;
+use oneloop::config::model::{Config, Reuse, Server};
 use oneloop::config::{LoadOptions, Source, load};
 use oneloop::engine::service::{
     Caller, Command, Inquiry, Limits, Opened, Outcome, Posted, Service, View,
@@ -31,6 +32,7 @@ use oneloop::engine::service::{
 use oneloop::engine::{Engine, Exit};
 use oneloop::net::Signal;
 
+use held::Held;
 use judge::Excuses;
 use model::Model;
 use net::Fake;
@@ -155,8 +157,11 @@ pub(crate) fn run_between(
     let doors = config.listeners.len() + config.global.stats_sockets.len();
     assert_eq!(doors, RUNTIME_DOOR + 1);
     let mut fake = Fake::new(seed, Model::new(scenario), endpoints, doors);
+    let owns = |server: &Server| config.proxy(server.proxy).reuse == Reuse::Never;
+    fake.model.own_connections = config.servers.iter().map(owns).collect();
     fake.core.mutation = mutation;
     fake.core.trace = trace;
+    fake.core.held = Held::of(&config);
     let now = fake.now();
     let limits = Limits {
         pid: 1,
@@ -215,10 +220,15 @@ fn live(
     // What another process has counted is no request of this one.
     let taken = engine.view().process.requests_total;
     for _ in 0..TURNS_MAX {
+        if excuses.wishes {
+            // Who is told to serve does not wait for a check.
+            engine.net_mut().core.held.forget();
+        }
         let before = engine.view().process.connections;
         let accepted = engine.view().process.connections_total;
         let exit = engine.turn();
         engine.check_invariants()?;
+        note_gathering(engine);
         let view = engine.view();
         let accepted = view.process.connections_total - accepted;
         // A soft stop takes all that wait.
@@ -275,6 +285,18 @@ fn live(
         }
     }
     Err(format!("not over after {TURNS_MAX} turns"))
+}
+
+/// Counts requests that wait for their body.
+fn note_gathering(engine: &mut Simulated<'_>) {
+    let (at_frontends, at_backends) = engine.gathering();
+    let reached = &mut engine.net_mut().core.reached;
+    if at_frontends > 0 {
+        reached.add("gather: before a frontend's rules");
+    }
+    if at_backends > 0 {
+        reached.add("gather: before a backend's rules");
+    }
 }
 
 fn end(engine: &mut Simulated<'_>, excuses: &Excuses, taken: u64) -> Result<Reached, String> {

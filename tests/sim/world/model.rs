@@ -96,6 +96,8 @@ pub(crate) struct Conn {
     /// How many requests it has answered, and whether the last answer was whole.
     served: u32,
     whole: bool,
+    /// The client whose own it is.
+    owner: Option<usize>,
     /// Whom the header of the connection named.
     told: Option<oneloop::base::addr::Address>,
 }
@@ -122,6 +124,8 @@ pub(crate) struct Model {
     answered_at: Vec<usize>,
     sent_with: Vec<Option<String>>,
     sticks: Sticks,
+    /// Of each server, whether clients have connections of their own to it (`http-reuse never`).
+    pub(crate) own_connections: Vec<bool>,
     probes: Probes,
     signals: Vec<(u64, oneloop::net::Signal)>,
     jumps: Vec<(u64, u64)>,
@@ -153,6 +157,7 @@ impl Model {
             answered_at: vec![usize::MAX; scenario.plans.len()],
             sent_with: vec![None; scenario.plans.len()],
             sticks: scenario.sticks,
+            own_connections: Vec::new(),
             probes: Probes::default(),
             repeats: scenario.repeats,
             inspection: scenario.inspection,
@@ -325,6 +330,25 @@ impl Model {
             (Some(said), Some((_, is))) => introduction::hold(said, is, &self.plans[id as usize]),
             _ => Ok(()),
         }
+    }
+
+    /// A server that knows a client by its connection is asked by nobody else on it.
+    fn hold_owner(
+        &mut self,
+        core: &mut Core,
+        sock: usize,
+        client: Option<usize>,
+    ) -> Result<(), String> {
+        let (Some(conn), Some(client)) = (self.conns.get_mut(&sock), client) else {
+            return Ok(());
+        };
+        match conn.owner {
+            Some(owner) if owner == client => core.reach("last server: come back to"),
+            Some(owner) => return Err(format!("client {client} on a connection of {owner}")),
+            None if self.own_connections[conn.server] => conn.owner = Some(client),
+            None => {}
+        }
+        Ok(())
     }
 
     /// A client sends what it may send.
@@ -638,6 +662,8 @@ impl Model {
         let id = head
             .id()
             .ok_or_else(|| format!("no number: {}", head.line))?;
+        let client = self.source_of(id).map(|(index, _)| index);
+        self.hold_owner(core, sock, client)?;
         let Some(plan) = self.plans.get(id as usize) else {
             return Err(format!("unknown request: {}", head.line));
         };
@@ -767,6 +793,11 @@ impl Model {
         match mishap {
             Mishap::None => {
                 core.transmit(sock, &answer);
+                if plan.status == 401 {
+                    let mut clients = self.clients.iter();
+                    conn.owner = clients.position(|client| client.script.ids.contains(&id));
+                    core.reach("last server: a challenge");
+                }
                 if plan.upgrade {
                     return start_server_tunnel(core, conn, plan, sock);
                 }
@@ -833,6 +864,7 @@ impl Model {
                 ended: false,
                 served: 0,
                 whole: true,
+                owner: None,
                 told: None,
             };
             self.conns.insert(sock, conn);

@@ -703,6 +703,15 @@ impl Net for Fake {
                 return Err(Stop::Failed(EADDRNOTAVAIL));
             }
         }
+        match core
+            .held
+            .is_let_in(server)
+            .filter(|_| far == Far::Server(server))
+        {
+            Some(true) => core.reach("held back: let in by its check"),
+            Some(false) => core.problem(format!("server {server} was to be checked first")),
+            None => {}
+        }
         let sock = core.open(far, Owner::Engine, false);
         core.socks[sock].source_port = how.source_port;
         core.say(|| format!("#{sock} connects to server {server}, {far:?}"));

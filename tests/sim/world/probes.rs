@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::held::Pass;
 use super::rng::Rng;
 use super::state::{Core, Far, START_MS};
 
@@ -143,15 +144,21 @@ impl Probes {
     /// A connection stands. An agent speaks first.
     pub(crate) fn on_connected(&mut self, core: &mut Core, sock: usize) {
         self.heard.insert(sock, Vec::new());
-        if !matches!(core.socks[sock].far, Far::Agent(_)) {
-            return;
-        }
+        let server = match core.socks[sock].far {
+            Far::Agent(server) => server,
+            Far::Probe(server) => return core.held.passes(server, Pass::Connection),
+            _ => return,
+        };
         let mood = mood(core);
         let line = match mood {
             Mood::Well => "ready up 100% maxconn:0\n".to_owned(),
             Mood::Odd => format!("{}\r\n", core.rng.pick(&NONSENSE)),
             _ => format!("{}\n", core.rng.pick(&WORDS)),
         };
+        if line.contains("maint") {
+            // After maintenance it comes as others do.
+            core.held.release(server);
+        }
         core.reach(match mood {
             Mood::Well | Mood::Ill => "agent: a word",
             Mood::Odd => "agent: nonsense",
@@ -196,6 +203,9 @@ impl Probes {
             Mood::Ends | Mood::Breaks => "check: broken off",
             Mood::Floods => "check: flooded",
         });
+        if mood == Mood::Well {
+            core.held.passes(server, Pass::Answer);
+        }
         say(
             core,
             sock,

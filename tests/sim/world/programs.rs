@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use oneloop::base::addr::Endpoint;
 use oneloop::net::{Invocation, Readiness, Stop};
 
+use super::held::Pass;
 use super::state::{Core, Event, Far, Owner};
 
 /// Errors with the names by which a sweep counts them.
@@ -103,6 +104,9 @@ impl Core {
         }
         // Of one that could not be watched nobody is told: it is reaped whenever the engine looks.
         self.progress += u64::from(self.socks[sock].handle.is_some());
+        if let (0, Far::Program(server)) = (code, self.socks[sock].far) {
+            self.held.passes(server, Pass::Program);
+        }
         self.reach(match code {
             0 => "program: passed",
             KILLED => "program: ended by a signal",

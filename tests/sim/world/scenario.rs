@@ -161,6 +161,9 @@ impl Plan {
             head += "Connection: close\r\n";
         }
         let mut body = body(id, false, self.down);
+        if status == 401 {
+            head += "WWW-Authenticate: Basic realm=\"sim\", NTLM\r\n";
+        }
         match self.framing {
             Framing::Length => head += &format!("Content-Length: {}\r\n", self.down),
             Framing::Chunked => {
@@ -698,6 +701,10 @@ impl Plan {
             self.early = false;
             self.server_closes = false;
         }
+        if self.status == 404 && self.id % 3 == 1 {
+            // With a challenge that is of its connection.
+            self.status = 401;
+        }
         if self.minor == 0 {
             self.up_chunk = None;
             self.expect = false;
@@ -784,8 +791,16 @@ fn balance_of(rng: &mut Rng, backend: usize) -> &'static str {
 }
 
 /// What each HTTP frontend does with requests.
-fn rules() -> String {
+fn rules(rng: &Rng) -> String {
     let mut text = format!("  stats uri {STATS}\n  acl app1 path_beg /app1\n");
+    text += rng.clone().pick(&[
+        "",
+        "",
+        "",
+        "",
+        "",
+        "  http-request wait-for-body time 2s at-least 20 unless { path_beg /return }\n",
+    ]);
     text += "  http-request disable-l7-retry if { path_beg /app2 }\n";
     text += "  http-request set-priority-class req.hdr(x-id),mod(3),sub(1)\n";
     text += "  http-request set-priority-offset req.hdr(x-id),mod(5),mul(7) if { prio_class 0 }\n";
@@ -880,7 +895,7 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
             .clone()
             .pick(&["", "  option http-buffer-request\n", ""]);
         text += sort.inspection.of_web;
-        text += &rules();
+        text += &rules(rng);
     }
     text += "frontend f2 from raw\n  bind 127.0.0.1:8003\n";
     text += sort.inspection.of_tcp;
@@ -888,16 +903,17 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
     text += "  default_backend b3\n";
     text += "frontend f3 from web\n  bind 127.0.0.1:8004 accept-proxy\n";
     text += sort.inspection.of_web;
-    text += &rules();
+    text += &rules(rng);
     for (backend, servers) in BACKENDS.into_iter().enumerate() {
         let defaults = if backend == 3 { "raw" } else { "web" };
         text += &format!("backend b{backend} from {defaults}\n");
         // What is drawn besides leaves the rest of the scenario as it was.
         let mut fork = rng.clone();
-        text += match rng.pick(&["", "  balance roundrobin\n"]) {
+        let balancing = match rng.pick(&["", "  balance roundrobin\n"]) {
             "" => unbalanced(&mut fork, backend),
             _ => balance_of(&mut fork, backend),
         };
+        text += balancing;
         if sort.checks && fork.permille(350) {
             text += "  option external-check\n  external-check command /bin/check\n";
         }
@@ -906,6 +922,24 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
             3 => sort.inspection.behind_tcp,
             _ => "",
         };
+        let mut more = Rng::new(fork.clone().next());
+        if backend != 3 {
+            text += more.pick(&["", "", "", "  option http-buffer-request\n"]);
+        }
+        let own = more.permille(250) && backend != 3;
+        if own {
+            text += "  http-reuse never\n";
+        }
+        text += match more.permille(400) && backend != 3 {
+            true => "  option prefer-last-server\n",
+            false => "",
+        };
+        if more.permille(100) && backend != 3 {
+            let least = more.pick(&[1, 100, 3_000]);
+            text += &format!("  http-request wait-for-body time 2s at-least {least}\n");
+        }
+        // What `dispatch` gives its sessions to is no server, wherever it is.
+        let held_back = more.permille(300) && !balancing.contains("dispatch");
         if backend == 1 {
             text += "  http-request replace-path /app1(/)?(.*) /\\2\n";
             text += "  http-request set-header x-seen yes\n";
@@ -941,6 +975,10 @@ fn configuration(rng: &mut Rng, sort: &Sort) -> String {
                 text += &sort
                     .lines
                     .of_server(backend, server, servers.start + server);
+                let tracks = sort.lines.are_on() && backend == 1;
+                if held_back && !tracks {
+                    text += " first-check-before-traffic";
+                }
             }
             text += "\n";
         }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use oneloop::base::arena::Handle;
 use oneloop::net::{Readiness, Signal};
 
+use super::held::Held;
 use super::programs::Programs;
 use super::reached::Reached;
 use super::rng::Rng;
@@ -191,6 +192,7 @@ pub(crate) struct Core {
     pub(crate) logs: Vec<Vec<u8>>,
     pub(crate) tubes: Tubes,
     pub(crate) programs: Programs,
+    pub(crate) held: Held,
     /// What this run has come across.
     pub(crate) reached: Reached,
     /// How long the machine has slept in all, ms.
@@ -219,6 +221,7 @@ impl Core {
             logs: Vec::new(),
             tubes: Tubes::default(),
             programs: Programs::default(),
+            held: Held::default(),
             reached: Reached::default(),
             slept: 0,
             sessions: 0,
