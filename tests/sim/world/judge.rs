@@ -16,6 +16,8 @@ pub(crate) struct Excuses {
     pub(crate) abort_on_close: bool,
     /// The process was told to end.
     pub(crate) stopped: bool,
+    /// What is left of a soft stop is killed, and who waits is told so.
+    pub(crate) killed: bool,
     /// It was told to leave the doors to a successor, and to cut nobody.
     pub(crate) drained: bool,
     /// A frontend was told to rest: it refuses, and lets go who waits at its door.
@@ -47,6 +49,7 @@ impl Excuses {
             idle_close: scenario.idle_close,
             abort_on_close: scenario.abort_on_close,
             stopped: told(&|signal| matches!(signal, Signal::SoftStop | Signal::Stop(_))),
+            killed: scenario.hard_stop_after.is_some(),
             drained: false,
             rests: told(&|signal| signal == Signal::Pause) || scenario.scripts.iter().any(rests),
             short_queue: scenario.short_queue,
@@ -156,6 +159,7 @@ fn allowed(
         Outcome::Own(408) => quirk == Quirk::StallsInHead || excuses.late,
         Outcome::Own(502) => {
             broken
+                || excuses.killed
                 || matches!(
                     plan.mishap,
                     Mishap::CloseUnanswered

@@ -174,7 +174,7 @@ pub(crate) const KINDS: &[&str] = &[
     "ended: SC",
     "ended: SD",
     "ended: SH",
-    "ended: KD",
+    "ended: KH",
     "ended: sC",
     "ended: sD",
     "ended: sH",
