@@ -324,6 +324,9 @@ impl Parser<'_> {
             proxy: &name,
         };
         let Some(option) = keywords::admit_option(scope, admitted, &mut self.found) else {
+            if section == keywords::Section::Frontend {
+                self.forget_external_check(line.bytes(1));
+            }
             return;
         };
         let name = option.name;
@@ -359,6 +362,23 @@ impl Parser<'_> {
                 let message = format!("'option {name}' is not implemented by oneloop.");
                 self.refuse(line, 1, message);
             }
+        }
+    }
+
+    /// Checks of another kind, though they are ignored in a frontend, leave nothing of `option
+    /// external-check` there, as in HAProxy.
+    fn forget_external_check(&mut self, option: &[u8]) {
+        let of_checks: [&[u8]; 7] = [
+            b"httpchk",
+            b"tcp-check",
+            b"redis-check",
+            b"smtpchk",
+            b"mysql-check",
+            b"pgsql-check",
+            b"ldap-check",
+        ];
+        if of_checks.contains(&option) {
+            self.settings().script = ScriptDraft::Connection;
         }
     }
 

@@ -641,7 +641,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
             self.proxy_stats[backend.0 as usize].back.answered(status);
         }
         let over = session.exchange.is_whole() && session.request.is_finished();
-        session.response.closes = over && session.exchange.closes_client();
+        // Unread bytes make the close a reset, which takes with it what was held back: so only for
+        // who has nothing more to say.
+        session.response.closes = over && session.exchange.client_leaves();
         let mut to = End {
             socket: &client.socket,
             ready: &mut client.ready,

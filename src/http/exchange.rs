@@ -102,6 +102,7 @@ pub struct Exchange {
     request: RequestState,
     response: ResponseState,
     asked: Asked,
+    client_leaves: bool,
     client_may_stay: bool,
     server_may_stay: bool,
     own_answer: bool,
@@ -155,6 +156,7 @@ impl Exchange {
             return;
         }
         self.asked = Asked::new(head, framing);
+        self.client_leaves = !framing.persistent;
         self.client_may_stay &= framing.persistent;
         self.awaits_continue = framing.expect_continue;
         self.request = match framing.body {
@@ -246,6 +248,13 @@ impl Exchange {
     #[must_use]
     pub fn closes_client(&self) -> bool {
         !self.client_may_stay
+    }
+
+    /// Whether the client itself has said, or its version means, that this request is its last: it
+    /// sends nothing more (RFC 9112 §9.6). Who is closed for another reason may be about to.
+    #[must_use]
+    pub fn client_leaves(&self) -> bool {
+        self.client_leaves
     }
 
     /// Likewise the server's (option http-server-close, bytes after the answer).
@@ -536,5 +545,13 @@ mod tests {
         exchange.on_response_head(&KEPT);
         exchange.close_server();
         assert_eq!(exchange.ending(), CloseServer);
+    }
+
+    #[test]
+    fn who_is_closed_without_having_said_so_may_send_more() {
+        let mut exchange = begun(1, KEPT);
+        exchange.close_client();
+        assert!(exchange.closes_client() && !exchange.client_leaves());
+        assert!(begun(1, CLOSED).client_leaves());
     }
 }

@@ -101,16 +101,15 @@ syntax keyword oneloopOption contained http-pretend-keepalive http-server-close
 syntax keyword oneloopOption contained http-use-proxy-header httpchk httpclose httplog
 syntax keyword oneloopOption contained idle-close-on-response independent-streams ldap-check
 syntax keyword oneloopOption contained log-health-checks log-separate-errors logasap mysql-check
-syntax keyword oneloopOption contained nolinger persist pgsql-check redis-check redispatch smtpchk
-syntax keyword oneloopOption contained socket-stats splice-auto splice-request splice-response
-syntax keyword oneloopOption contained srvtcpka tcp-check tcp-smart-accept tcp-smart-connect tcpka
-syntax keyword oneloopOption contained tcplog
+syntax keyword oneloopOption contained nolinger persist pgsql-check prefer-last-server redis-check
+syntax keyword oneloopOption contained redispatch smtpchk socket-stats splice-auto splice-request
+syntax keyword oneloopOption contained splice-response srvtcpka tcp-check tcp-smart-accept
+syntax keyword oneloopOption contained tcp-smart-connect tcpka tcplog
 syntax keyword oneloopOptionRefused contained disable-h2-upgrade forceclose
 syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-client
 syntax keyword oneloopOptionRefused contained h1-case-adjust-bogus-server
 syntax keyword oneloopOptionRefused contained http-restrict-req-hdr-names http-tunnel httpslog
-syntax keyword oneloopOptionRefused contained originalto prefer-last-server spop-check
-syntax keyword oneloopOptionRefused contained ssl-hello-chk
+syntax keyword oneloopOptionRefused contained originalto spop-check ssl-hello-chk
 syntax match oneloopOptionRefused contained /\<transparent\>/
 
 " The word after timeout.
@@ -125,7 +124,7 @@ syntax keyword oneloopRequest contained add-header allow del-header deny disable
 syntax keyword oneloopRequest contained replace-header replace-path replace-pathq replace-uri
 syntax keyword oneloopRequest contained replace-value return set-header set-method set-path
 syntax keyword oneloopRequest contained set-pathq set-priority-class set-priority-offset set-query
-syntax keyword oneloopRequest contained set-uri use-service
+syntax keyword oneloopRequest contained set-uri use-service wait-for-body
 syntax keyword oneloopRequestRefused contained add-acl auth cache-use capture del-acl del-map
 syntax keyword oneloopRequestRefused contained do-resolve early-hint normalize-uri ot-group reject
 syntax keyword oneloopRequestRefused contained sc-inc-gpc sc-inc-gpc0 sc-inc-gpc1 sc-set-gpt
@@ -134,7 +133,7 @@ syntax keyword oneloopRequestRefused contained set-log-level set-map set-mark se
 syntax keyword oneloopRequestRefused contained set-src-port set-timeout set-tos set-var
 syntax keyword oneloopRequestRefused contained set-var-fmt silent-drop strict-mode tarpit track-sc
 syntax keyword oneloopRequestRefused contained track-sc0 track-sc1 track-sc2 unset-var
-syntax keyword oneloopRequestRefused contained wait-for-body wait-for-handshake
+syntax keyword oneloopRequestRefused contained wait-for-handshake
 
 " The word after http-response.
 syntax match oneloopResponseWord /\(^\s*\(\(no\|default\)\s\+\)\?http-response\s\+\)\@<=\S\+/ contains=oneloopResponse,oneloopResponseRefused
