@@ -174,6 +174,8 @@ pub(crate) const KINDS: &[&str] = &[
     "ended: SC",
     "ended: SD",
     "ended: SH",
+    "ended: K-",
+    "ended: KD",
     "ended: KH",
     "ended: sC",
     "ended: sD",
