@@ -15,7 +15,7 @@ use super::accept::Client;
 use super::applet::CONTINUE;
 use super::relay::{End, Sent, Source, receive};
 use super::service::Service;
-use super::session::{Flow, Phase, flush_answer, open, source_of};
+use super::session::{Flow, Phase, flush_answer, note_line, open, source_of};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
 use crate::http::exchange::ResponseState;
@@ -166,6 +166,10 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         client.phase = Phase::Gather;
         session.gathered.inspects = inspects;
         session.txn.marks.request_ended = NO_MARK;
+        if inspects && session.backend.is_none() {
+            // One that its frontend's rules have not let in is no request yet.
+            session.txn.request_line.clear();
+        }
         let edits = &self.bench.edits;
         match &mut session.edits {
             None if edits.is_empty() => {}
@@ -322,6 +326,8 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         };
         open!(self, key => _client, session, else { self.pool.give_back(buffer); Flow::Gone });
         if std::mem::take(&mut session.gathered.inspects) {
+            let head = &self.bench.head;
+            note_line(&mut session.txn, &config.global, head, buffer.readable());
             return self.inspect_request(key, backend.unwrap_or(proxy), buffer, &framing);
         }
         match backend {
@@ -343,8 +349,6 @@ impl<N: Net, S: Service> Engine<'_, N, S> {
         self.keep_gathered(key, buffer, Flow::Wait);
         open!(self, key => _client, session, else Flow::Gone);
         if session.gathered.inspects && session.backend.is_none() {
-            // One that its frontend's rules had not let in yet is no request at all.
-            session.txn.request_line.clear();
             self.count_request(key);
         }
         self.gathering_failed(key, 400, Termination::PROXY_IN_REQUEST)

@@ -13,7 +13,7 @@ use super::gather::may_gather;
 use super::introduction::destination;
 use super::relay::{End, Pumped, Source, Splice, receive, understand};
 use super::service::{Applet, Service};
-use super::session::{Flow, Phase, SessionId, begin_record, open, source_of};
+use super::session::{Flow, Phase, SessionId, begin_record, note_line, open, source_of};
 use crate::base::addr::{Address, write_decimal};
 use crate::base::arena::Key;
 use crate::base::buffer::Buffer;
@@ -244,12 +244,9 @@ impl<'c, N: Net, S: Service> Engine<'c, N, S> {
                 return self.refuse(key, refusal, buffer);
             }
         };
-        let line_max = (config.global.log_line_max as usize).saturating_sub(1);
         let head = &self.bench.head;
         session.exchange.on_request_head(head, &framing);
-        session
-            .txn
-            .set_request_line(head.logged_line(buffer.readable()), line_max);
+        note_line(&mut session.txn, &config.global, head, buffer.readable());
         session.txn.marks.request_ended = now.ms as i64;
         session.txn.bytes_uploaded = counted_head(head, buffer.readable()) as u64;
         client.requests += 1;

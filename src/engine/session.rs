@@ -34,10 +34,10 @@ use crate::balance::queue::Ticket;
 use crate::base::arena::{Handle, Key};
 use crate::base::buffer::Pool;
 use crate::base::clock::Now;
-use crate::config::model::{ProxyId, ServerId};
+use crate::config::model::{Global, ProxyId, ServerId};
 use crate::http::exchange::{Ending, Exchange, RequestState, ResponseState};
 use crate::http::framing::Body;
-use crate::http::head::Progress;
+use crate::http::head::{Head, Progress};
 use crate::http::rewrite::Edits;
 use crate::log::record::{NO_ID, Txn};
 use crate::log::termination::Termination;
@@ -706,6 +706,12 @@ pub(crate) fn flush_answer<N: Net>(
         client.active_ms = now.ms;
     }
     flushed
+}
+
+/// Keeps the line of a request whose head lies at the beginning of `bytes`, as far as logs show it.
+pub(crate) fn note_line(txn: &mut Txn, global: &Global, head: &Head, bytes: &[u8]) {
+    let most = (global.log_line_max as usize).saturating_sub(1);
+    txn.set_request_line(head.logged_line(bytes), most);
 }
 
 /// What of the log record belongs to the connection.
