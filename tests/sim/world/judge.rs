@@ -73,8 +73,9 @@ pub(crate) fn outcomes(model: &Model, excuses: &Excuses) -> Result<(), String> {
         for (at, outcome) in client.outcomes.iter().copied().enumerate() {
             let id = client.script.ids[at];
             let plan = &model.plans[id as usize];
-            let last = at + 1 == client.outcomes.len();
-            if !allowed(client, plan, outcome, excuses, kept, last) {
+            let next = client.script.ids.get(at + 1);
+            let next = next.map(|id| &model.plans[*id as usize]);
+            if !allowed(client, plan, outcome, excuses, kept, next) {
                 return Err(format!(
                     "client {index}, request {id}: {outcome:?}; {:?}; {plan:?}; {excuses:?}",
                     client.script.quirk
@@ -104,13 +105,12 @@ fn allowed(
     outcome: Outcome,
     excuses: &Excuses,
     kept: bool,
-    last: bool,
+    next: Option<&Plan>,
 ) -> bool {
     let faults = &excuses.faults;
-    let quirk = if last {
-        client.script.quirk
-    } else {
-        Quirk::None
+    let quirk = match next {
+        None => client.script.quirk,
+        Some(_) => Quirk::None,
     };
     let client_odd = client.script.quirk != Quirk::None
         || faults.client_reset > 0
@@ -140,6 +140,13 @@ fn allowed(
         Outcome::Answered if turned_away => tcp && plan.down == 0,
         Outcome::Own(status) if turned_away && plan.ruled() == Some(status) => false,
         Outcome::Unanswered | Outcome::Cut | Outcome::NotSent if turned_away => true,
+        // Who sends more behind a request that is turned away gets a reset, as from HAProxy, and it
+        // may overtake the answer before.
+        Outcome::Cut
+            if next.is_some_and(|next| excuses.inspection.turns_away(&client.script, next)) =>
+        {
+            true
+        }
         Outcome::Answered | Outcome::Own(_) if client.script.quirk.is_unintroduced() => false,
         Outcome::Answered if client.script.runtime => true,
         Outcome::Own(status) if plan.ruled() == Some(status) => !client.script.tcp,
